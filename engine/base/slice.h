@@ -1,0 +1,42 @@
+/* A run of bytes that somebody else owns: never freed, never terminated by a NUL. */
+#ifndef BASE_SLICE_H
+#define BASE_SLICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+struct slice {
+    const char *ptr; /* NULL means absent; an empty slice has a pointer and len 0 */
+    size_t len;
+};
+
+#define SLICE(literal) ((struct slice){(literal), sizeof(literal) - 1})
+
+static inline struct slice slice_of(const char *ptr, size_t len) {
+    return (struct slice){ptr, len};
+}
+
+static inline struct slice slice_from(const char *text) {
+    return (struct slice){text, text ? strlen(text) : 0};
+}
+
+static inline bool slice_equal(struct slice a, struct slice b) {
+    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+static inline bool slice_is(struct slice a, const char *text) {
+    return slice_equal(a, slice_from(text));
+}
+
+/* Byte order, the shorter first where one is the start of the other. */
+static inline int slice_compare(struct slice a, struct slice b) {
+    size_t least = a.len < b.len ? a.len : b.len;
+    int order = least ? memcmp(a.ptr, b.ptr, least) : 0;
+    if (order != 0) {
+        return order;
+    }
+    return (a.len > b.len) - (a.len < b.len);
+}
+
+#endif

@@ -1,0 +1,95 @@
+/* A source hands over the bytes of a stream: a Durable Stream by HTTP, a file, standard input.
+ *
+ * What it reports, in this order, for each chunk:
+ *
+ *     begin, bytes..., end      the chunk is whole, and the source stands at end's offset
+ *     begin, bytes..., abort    the connection broke inside it: the same offset will be read again,
+ *                               from its first byte, so the consumer drops the part of a message it
+ *                               holds and skips as many messages as it took since the last end
+ *
+ * and at last exactly one of eof (nothing more will ever come) and fail. After source_close nothing
+ * is reported. Reports come from inside libuv callbacks: they move bytes, no Lua. */
+#ifndef STREAM_SOURCE_H
+#define STREAM_SOURCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/slice.h"
+#include "io/http.h"
+#include "io/loop.h"
+
+enum source_format {
+    SOURCE_ARRAY, /* a JSON array of messages */
+    SOURCE_LINES, /* one message a line */
+    SOURCE_AUTO,  /* decided by the first byte that is not white space: '[' is an array */
+};
+
+/* What is known at the end of a chunk. Slices are good until the callback returns. */
+struct source_chunk {
+    struct slice offset; /* where the next chunk starts; never empty */
+    struct slice cursor; /* may be absent */
+    bool up_to_date;     /* everything that exists has been read */
+    bool closed;         /* nothing more will ever come */
+};
+
+struct source_sink {
+    void *user;
+    void (*begin)(void *user, enum source_format format);
+    void (*bytes)(void *user, const char *ptr, size_t len);
+    void (*end)(void *user, const struct source_chunk *chunk);
+    void (*abort)(void *user);
+    void (*eof)(void *user);
+    void (*fail)(void *user, const struct error *e);
+};
+
+enum source_live {
+    SOURCE_LIVE_NO,        /* stop at the tail */
+    SOURCE_LIVE_AUTO,      /* what suits best: SSE today */
+    SOURCE_LIVE_SSE,
+    SOURCE_LIVE_LONG_POLL,
+};
+
+struct source_options {
+    struct loop *loop;
+    struct http *http;       /* for URLs; borrowed */
+    const struct log *log;   /* retries are logged here; borrowed */
+    const char *location;    /* http(s) URL, a path, or "-" */
+    const char *offset;      /* where to start; NULL: the beginning. For a file: a byte position. */
+    enum source_live live;   /* for a file: anything but NO follows it as it grows */
+    enum source_format format; /* SOURCE_AUTO but where the caller knows better */
+    const struct http_field *fields; /* extra request headers */
+    size_t field_count;
+    const char *ca_file;
+    uint64_t first_limit_ms;  /* give up when the first answer has not come by then; 0: 5 s */
+    uint64_t outage_limit_ms; /* later, give up after so long without an answer; 0: 10 min */
+    struct source_sink sink;
+};
+
+struct source;
+
+/* Copies what it is given but loop, http, log. Starts reading in a later turn of the loop. NULL with e
+ * where the location is not one (no such file, an unknown scheme). */
+struct source *source_open(const struct source_options *options, struct error *e);
+
+/* Stop handing over bytes, go on. They do not nest. */
+void source_pause(struct source *source);
+void source_resume(struct source *source);
+
+/* Leaves the present chunk (no abort is reported) and reads on from offset. After eof it starts again. */
+void source_seek(struct source *source, const char *offset);
+
+/* The chunk just handed over cannot be used (its framing is broken): read it again from its start.
+ * After a third time in a row the source fails with `why`. Files fail at once. */
+void source_reject(struct source *source, const struct error *why);
+
+/* Ends it: no further report; the memory goes when libuv has closed its handles. */
+void source_close(struct source *source);
+
+/* True where location is an http:// or https:// URL. */
+bool source_is_url(const char *location);
+
+#endif
