@@ -32,15 +32,19 @@ bool error_context(struct error *e, const char *format, ...) {
     if (!e) {
         return false;
     }
-    char old[ERROR_MESSAGE_MAX];
-    memcpy(old, e->message, sizeof old);
+    char context[ERROR_MESSAGE_MAX / 2];
     va_list args;
     va_start(args, format);
-    int used = vsnprintf(e->message, sizeof e->message, format, args);
+    vsnprintf(context, sizeof context, format, args);
     va_end(args);
-    if (used >= 0 && (size_t)used < sizeof e->message) {
-        snprintf(e->message + used, sizeof e->message - (size_t)used, ": %s", old);
-    }
+    size_t used = strlen(context);
+    size_t kept = strlen(e->message);
+    size_t room = sizeof e->message - used - sizeof ": ";
+    kept = kept < room ? kept : room;
+    memmove(e->message + used + 2, e->message, kept);
+    memcpy(e->message, context, used);
+    memcpy(e->message + used, ": ", 2);
+    e->message[used + 2 + kept] = '\0';
     replace_control_characters(e->message);
     return false;
 }

@@ -7,8 +7,14 @@
  *                               from its first byte, so the consumer drops the part of a message it
  *                               holds and skips as many messages as it took since the last end
  *
- * and at last exactly one of eof (nothing more will ever come) and fail. After source_close nothing
- * is reported. Reports come from inside libuv callbacks: they move bytes, no Lua. */
+ * A chunk may come as several bodies (SSE data events before one control event): begin is then
+ * repeated inside it, without an end, each time for a fresh body of the same format. The offset moves
+ * at end only. A chunk without a body (nothing new, but the tail was reached, the stream was closed or
+ * the offset moved) is an end alone.
+ *
+ * At last comes exactly one of eof (nothing more will ever come) and fail. After source_close nothing
+ * is reported. Reports come from inside the loop's callbacks: they move bytes, no Lua. Every function
+ * below may be called from within a report; it takes effect when the report returns. */
 #ifndef STREAM_SOURCE_H
 #define STREAM_SOURCE_H
 
@@ -38,7 +44,7 @@ struct source_chunk {
 
 struct source_sink {
     void *user;
-    void (*begin)(void *user, enum source_format format);
+    void (*begin)(void *user, enum source_format format); /* AUTO: the consumer looks at the first byte */
     void (*bytes)(void *user, const char *ptr, size_t len);
     void (*end)(void *user, const struct source_chunk *chunk);
     void (*abort)(void *user);
@@ -64,6 +70,7 @@ struct source_options {
     const struct http_field *fields; /* extra request headers */
     size_t field_count;
     const char *ca_file;
+    /* Both bound URLs only. Statuses that say no (4xx but 429) end the source without a retry. */
     uint64_t first_limit_ms;  /* give up when the first answer has not come by then; 0: 5 s */
     uint64_t outage_limit_ms; /* later, give up after so long without an answer; 0: 10 min */
     struct source_sink sink;
@@ -75,15 +82,20 @@ struct source;
  * where the location is not one (no such file, an unknown scheme). */
 struct source *source_open(const struct source_options *options, struct error *e);
 
-/* Stop handing over bytes, go on. They do not nest. */
+/* Stop handing over bytes, go on. They do not nest. A piece of at most 256 KB, or one SSE connection's
+ * last 64 KB with the events that end in them, may still arrive after a pause; so may the end of a chunk
+ * all of whose bytes have been handed over. */
 void source_pause(struct source *source);
 void source_resume(struct source *source);
 
-/* Leaves the present chunk (no abort is reported) and reads on from offset. After eof it starts again. */
+/* Leaves the present chunk (no abort is reported) and reads on from offset. After eof or fail it starts
+ * again. A pipe cannot seek: it fails. */
 void source_seek(struct source *source, const char *offset);
 
 /* The chunk just handed over cannot be used (its framing is broken): read it again from its start.
- * After a third time in a row the source fails with `why`. Files fail at once. */
+ * That is the chunk under way, or, between an end and the next begin, the one that ended last. No
+ * abort is reported: the consumer counts as after one. The third time in a row the source fails with
+ * `why`, in a later turn. Files fail the first time. */
 void source_reject(struct source *source, const struct error *why);
 
 /* Ends it: no further report; the memory goes when libuv has closed its handles. */

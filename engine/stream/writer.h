@@ -1,7 +1,11 @@
 /* The writer: appends to one stream, in order, each exactly once.
  *
  * Every append carries Producer-Id, Producer-Epoch and Producer-Seq (PROTOCOL.md section 5.2.1), so a
- * retry after a broken connection cannot store it twice. Appends queue up and leave one at a time. */
+ * retry after a broken connection cannot store it twice. Appends queue up and leave one at a time.
+ *
+ * Network errors, 429 and 5xx are tried again within limit_ms. Whether an append that failed is in the
+ * stream is not known where the connection broke: those that follow go out under a new epoch, so that
+ * the failed one, should it still be on its way, is refused. */
 #ifndef STREAM_WRITER_H
 #define STREAM_WRITER_H
 
@@ -26,11 +30,13 @@ struct writer_options {
     const struct http_field *fields; /* extra request headers */
     size_t field_count;
     const char *ca_file;
-    uint64_t limit_ms;   /* an append that was not acknowledged by then fails; 0: 30 s */
+    uint64_t limit_ms;   /* an append fails when neither it nor one before it was acknowledged for so
+                            long since it was queued; 0: 30 s */
     size_t queue_max;    /* bytes waiting at most; 0: 64 MB. Past it writer_append fails at once. */
 };
 
-/* offset is the stream's next offset; e->code is ERROR_NONE on success. */
+/* e->code is ERROR_NONE on success; offset is then the stream's next offset, absent (ptr NULL) where the
+ * server did not tell it, as it need not for an append that it had stored already. */
 typedef void writer_done(void *user, struct slice offset, const struct error *e);
 
 struct writer *writer_new(const struct writer_options *options, struct error *e);

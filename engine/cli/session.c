@@ -1,0 +1,33 @@
+#include "cli/session.h"
+
+#include "cli/command.h"
+#include "cli/interrupt.h"
+
+bool session_open(struct session *session, struct error *e) {
+    *session = (struct session){.config = config_new()};
+    if (!session->config) {
+        return error_set(e, ERROR_MEMORY, "out of memory");
+    }
+    return true;
+}
+
+bool session_start(struct session *session, struct worker_options options, struct error *e) {
+    options.config = session->config;
+    options.interrupt = interrupt_flag();
+    session->worker = worker_new(&options, e);
+    if (session->worker) {
+        interrupt_watch(session->worker);
+    }
+    return session->worker != NULL;
+}
+
+int session_close(struct session *session, int code) {
+    struct error e;
+    interrupt_watch(NULL);
+    bool clean = worker_free(session->worker, &e);
+    config_free(session->config);
+    if (!clean && code != EXIT_FAILED) {
+        return command_fail(&e);
+    }
+    return code;
+}

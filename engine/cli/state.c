@@ -1,0 +1,215 @@
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli/command.h"
+#include "cli/session.h"
+#include "json/text.h"
+
+static const char help[] =
+    "Materializes SOURCE up to its tail and prints the state as one JSON object,\n"
+    "{\"TYPE\":{\"KEY\":VALUE,...},...}: types and keys in byte order, values exactly as they were written.\n"
+    "\n"
+    "SOURCE is an http(s) URL of a stream, a file (a JSON array, or one event a line), or - for standard input.\n"
+    "\n"
+    "  --type T              only this type: {\"KEY\":VALUE,...}\n"
+    "  --key K               only this entity of --type: its value; exit code 1 where there is none\n"
+    "  --schema SCRIPT       check values against the schemas that SCRIPT declares\n"
+    "  --on-invalid POLICY   stop (default): a message that is not valid ends it with exit code 1;\n"
+    "                        skip: it is reported on stderr and passed over\n"
+    "  --stats               one line on stderr: events, controls, rejected, entities, bytes, seconds\n";
+
+struct arguments {
+    const char *source, *type, *key, *schema;
+    const char *on_invalid; /* an option of weir.stream, as JSON */
+    bool stats;
+};
+
+/* -1, or an exit code. */
+static int parse(const struct command *command, int argc, char **argv, struct arguments *arguments) {
+    static const struct option options[] = {
+        {"type", required_argument, NULL, 't'},       {"key", required_argument, NULL, 'k'},
+        {"schema", required_argument, NULL, 'S'},     {"stats", no_argument, NULL, 's'},
+        {"on-invalid", required_argument, NULL, 'i'}, {NULL, 0, NULL, 0},
+    };
+    opterr = 0;
+    arguments->on_invalid = "stop";
+    for (int answer; (answer = getopt_long(argc, argv, ":", options, NULL)) != -1;) {
+        switch (answer) {
+        case 't':
+            arguments->type = optarg;
+            break;
+        case 'k':
+            arguments->key = optarg;
+            break;
+        case 'S':
+            arguments->schema = optarg;
+            break;
+        case 's':
+            arguments->stats = true;
+            break;
+        case 'i':
+            arguments->on_invalid = optarg;
+            break;
+        default:
+            return command_bad_option(command, answer, argv);
+        }
+    }
+    if (strcmp(arguments->on_invalid, "stop") != 0 && strcmp(arguments->on_invalid, "skip") != 0) {
+        return command_misuse(command, "--on-invalid: expected stop or skip, got %s", arguments->on_invalid);
+    }
+    if (optind != argc - 1) {
+        return command_misuse(command, optind == argc ? "SOURCE is missing" : "more than one SOURCE");
+    }
+    if (arguments->key && !arguments->type) {
+        return command_misuse(command, "--key needs --type");
+    }
+    arguments->source = argv[optind];
+    return -1;
+}
+
+/* Names are bytes that came out of JSON strings, so they can always be written as such. */
+static void put_name(struct buf *scratch, struct slice name) {
+    struct error e;
+    buf_clear(scratch);
+    if (json_quote(scratch, name, &e)) {
+        fwrite(scratch->ptr, 1, scratch->len, stdout);
+    } else {
+        fputs("\"\"", stdout);
+    }
+}
+
+static bool put_type(const struct store *store, struct slice type, struct buf *scratch) {
+    size_t count;
+    struct store_row *rows = store_rows(store, type, &count);
+    if (!rows) {
+        return false;
+    }
+    putchar('{');
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0) {
+            putchar(',');
+        }
+        put_name(scratch, rows[i].key);
+        putchar(':');
+        fwrite(rows[i].value.ptr, 1, rows[i].value.len, stdout);
+    }
+    putchar('}');
+    free(rows);
+    return true;
+}
+
+static bool put_all(const struct store *store, struct buf *scratch) {
+    size_t count;
+    struct slice *types = store_types(store, &count);
+    bool ok = types != NULL;
+    putchar('{');
+    for (size_t i = 0; ok && i < count; i++) {
+        if (i > 0) {
+            putchar(',');
+        }
+        put_name(scratch, types[i]);
+        putchar(':');
+        ok = put_type(store, types[i], scratch);
+    }
+    putchar('}');
+    free(types);
+    return ok;
+}
+
+static int print(const struct store *store, const struct arguments *arguments) {
+    struct error e;
+    struct buf scratch;
+    bool ok = true;
+    buf_init(&scratch, (size_t)1 << 31);
+    if (arguments->key) {
+        struct slice value = store_get(store, slice_from(arguments->type), slice_from(arguments->key));
+        if (!value.ptr) {
+            error_set(&e, ERROR_NOT_FOUND, "%s: there is no %s with the key %s", arguments->source,
+                      arguments->type, arguments->key);
+            return command_fail(&e);
+        }
+        fwrite(value.ptr, 1, value.len, stdout);
+    } else if (arguments->type) {
+        ok = put_type(store, slice_from(arguments->type), &scratch);
+    } else {
+        ok = put_all(store, &scratch);
+    }
+    putchar('\n');
+    buf_free(&scratch);
+    if (!ok) {
+        error_set(&e, ERROR_MEMORY, "out of memory while sorting the state");
+        return command_fail(&e);
+    }
+    return command_flush();
+}
+
+static void print_stats(const struct session *session, const struct store *store) {
+    struct pipeline_counts counts;
+    worker_counts(session->worker, &counts);
+    double seconds = counts.last_ns > counts.first_ns ? (double)(counts.last_ns - counts.first_ns) / 1e9 : 0;
+    fprintf(stderr, "events=%llu controls=%llu rejected=%llu entities=%zu bytes=%llu seconds=%.6f\n",
+            (unsigned long long)counts.events, (unsigned long long)counts.controls,
+            (unsigned long long)counts.rejected, store_count(store, (struct slice){0}),
+            (unsigned long long)counts.bytes, seconds);
+}
+
+static bool configure(struct config *config, const struct arguments *arguments, struct error *e) {
+    return config_read_environment(config, e) && config_set_source(config, arguments->source, e) &&
+           config_set_on_invalid(config, arguments->on_invalid, e);
+}
+
+/* The script's stream with the source in the place of its url, or, without a script, one made for it. */
+static bool declare(struct session *session, const struct arguments *arguments, struct error *e) {
+    if (!arguments->schema) {
+        return worker_declare(session->worker, arguments->source, e);
+    }
+    if (!worker_load(session->worker, arguments->schema, e)) {
+        return false;
+    }
+    const struct api_stream *first = worker_streams(session->worker);
+    if (!first || first->next) {
+        return error_set(e, ERROR_SCRIPT, "%s declares %s: --schema needs a script that declares one",
+                         arguments->schema, first ? "more than one stream" : "no stream");
+    }
+    return true;
+}
+
+static int work(const struct command *command, int argc, char **argv, struct session *session) {
+    struct arguments arguments = {0};
+    struct error e;
+    int code = parse(command, argc, argv, &arguments);
+    if (code >= 0) {
+        return code;
+    }
+    struct worker_options options = {.once = true, .no_handlers = true};
+    if (!configure(session->config, &arguments, &e) || !session_start(session, options, &e) ||
+        !declare(session, &arguments, &e) || !worker_run(session->worker, &e)) {
+        return command_fail(&e);
+    }
+    const struct store *store = worker_streams(session->worker)->store;
+    code = print(store, &arguments);
+    if (arguments.stats) {
+        print_stats(session, store);
+    }
+    return code;
+}
+
+static int run(const struct command *command, int argc, char **argv) {
+    struct session session;
+    struct error e;
+    if (!session_open(&session, &e)) {
+        return command_fail(&e);
+    }
+    return session_close(&session, work(command, argc, argv, &session));
+}
+
+const struct command command_state = {
+    .name = "state",
+    .usage = "SOURCE [--type T [--key K]] [--schema SCRIPT] [--on-invalid stop|skip] [--stats]",
+    .summary = "materialize a stream or file and print its state",
+    .help = help,
+    .run = run,
+};

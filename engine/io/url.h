@@ -1,0 +1,26 @@
+/* URLs, as text: what of one may be shown, and its query. Pure. */
+#ifndef IO_URL_H
+#define IO_URL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "base/slice.h"
+
+/* Writes url to out as it may appear in messages and logs: without user and password, and with "..."
+ * for the values of query parameters whose names speak of a secret (token, key, secret, password,
+ * auth, sig). Cut to size, always terminated. */
+void url_redact(const char *url, char *out, size_t size);
+
+struct url_param {
+    const char *name;
+    struct slice value; /* plain: it is percent-encoded here; absent (ptr NULL): the parameter is taken out */
+};
+
+/* Appends to out (and terminates with a NUL that len does not count) the url with the parameters put
+ * into its query, replacing those of the same names, all in the byte order of their names
+ * (PROTOCOL.md section 10.1: one spelling for caches). A fragment is dropped. False: out is full. */
+bool url_query(struct buf *out, const char *url, const struct url_param *params, size_t count);
+
+#endif

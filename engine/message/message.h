@@ -1,0 +1,21 @@
+/* What a decoder says of one message. The slicer (message/slicer.h) finds messages in the bytes of a
+ * chunk and asks a decoder about each. */
+#ifndef MESSAGE_MESSAGE_H
+#define MESSAGE_MESSAGE_H
+
+#include "base/error.h"
+
+enum message_status {
+    MESSAGE_OK,
+    MESSAGE_CUT,     /* the bytes ended inside it */
+    MESSAGE_INVALID, /* not valid JSON */
+    MESSAGE_REFUSED, /* valid JSON, but not what the decoder takes */
+    MESSAGE_FAILED,  /* memory or a cap: nothing is known about it */
+};
+
+/* Decodes the message at *at (its first byte). On OK and REFUSED *at moves behind it. On all but OK, e
+ * is filled, with the position counted from the message's first byte. */
+typedef enum message_status message_decode(void *decoder, const char **at, const char *end,
+                                           struct error *e);
+
+#endif

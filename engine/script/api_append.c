@@ -1,0 +1,122 @@
+#include "script/api_append.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+
+#include "script/api_stream.h"
+#include "script/convert.h"
+#include "script/task.h"
+
+struct api_append {
+    struct op op; /* first: op_destroy gets this back */
+    struct api_stream *stream;
+    struct api_append *next, *prev;
+};
+
+static void destroy(struct op *op) {
+    free(op);
+}
+
+static void enlist(struct api_append *append) {
+    struct api_stream *stream = append->stream;
+    append->next = stream->appends;
+    if (append->next) {
+        append->next->prev = append;
+    }
+    stream->appends = append;
+    op_hold(&append->op);
+}
+
+/* The writer will not call back any more. */
+static void unlist(struct api_append *append) {
+    if (append->prev) {
+        append->prev->next = append->next;
+    } else {
+        append->stream->appends = append->next;
+    }
+    if (append->next) {
+        append->next->prev = append->prev;
+    }
+    op_release(&append->op);
+}
+
+void api_append_close(struct api_stream *stream) {
+    if (stream->writer) {
+        writer_close(stream->writer);
+        stream->writer = NULL;
+    }
+    while (stream->appends) {
+        unlist(stream->appends);
+    }
+}
+
+static void answered(void *user, struct slice offset, const struct error *e) {
+    struct api_append *append = user;
+    append->op.error = *e;
+    buf_clear(&append->op.result);
+    buf_append_slice(&append->op.result, offset);
+    op_finish(&append->op);
+    unlist(append);
+}
+
+static bool need_writer(struct api_stream *stream, struct error *e) {
+    const struct script *script = stream->script;
+    if (stream->writer) {
+        return true;
+    }
+    if (!source_is_url(stream->url)) {
+        return error_set(e, ERROR_ARGUMENT, "%s: cannot append: it is not an http(s) URL", stream->name);
+    }
+    struct writer_options options = {
+        .loop = script->loop,
+        .http = script->http,
+        .log = script->log,
+        .url = stream->url,
+        .fields = stream->fields,
+        .field_count = stream->field_count,
+        .ca_file = stream->ca_file,
+    };
+    stream->writer = writer_new(&options, e);
+    return stream->writer != NULL;
+}
+
+static int finish(lua_State *L, int status, lua_KContext index) {
+    const struct op *op = op_at(L, (int)index);
+    (void)status;
+    if (op->error.code != ERROR_NONE) {
+        return script_raise(L, &op->error);
+    }
+    lua_pushlstring(L, op->result.len ? op->result.ptr : "", op->result.len);
+    return 1;
+}
+
+/* Encodes the value and hands it to the writer. */
+static bool send_value(lua_State *L, struct api_append *append, struct error *e) {
+    struct api_stream *stream = append->stream;
+    struct buf *body = &append->op.result;
+    body->max = stream->message_max;
+    return convert_append(L, 2, body, e) && need_writer(stream, e) &&
+           writer_append(stream->writer, buf_slice(body), answered, append, e);
+}
+
+int api_append(lua_State *L) {
+    struct api_stream *stream = api_stream_check(L, 1);
+    struct error e;
+    luaL_checkany(L, 2);
+    lua_settop(L, 2);
+    op_push(L);
+    struct api_append *append = calloc(1, sizeof *append);
+    if (!append) {
+        return luaL_error(L, "out of memory");
+    }
+    op_init(&append->op, stream->script);
+    append->op.destroy = destroy;
+    append->stream = stream;
+    op_bind(L, 3, &append->op);
+    if (!send_value(L, append, &e)) {
+        error_context(&e, "append to %s", stream->name);
+        return script_raise(L, &e);
+    }
+    enlist(append);
+    return op_wait(L, 3, "append", finish);
+}

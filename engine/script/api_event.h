@@ -1,0 +1,33 @@
+/* weir.event: what handlers and rules are given. A userdata that holds its own copy of the message, so
+ * that a script may keep it; values are decoded when they are first touched, and then kept.
+ *
+ *     event.type, .key            strings
+ *     event.operation             "insert" "update" "upsert" "delete" "patch"; nil for a control
+ *     event.control               "snapshot-start" "snapshot-end" "reset" "up-to-date"; nil for a change
+ *     event.value                 the event's own value; nil where it has none
+ *     event.old_value             the one that the event carries; nil where it carries none
+ *     event.old                   what was stored before it; nil where nothing was
+ *     event.new                   what is stored after it: value, or a patch's result; nil for a delete
+ *     event.headers               all of them, as a table
+ *     event.txid, .timestamp, .from, .offset   those headers, where there are such
+ *     event.text                  the message as it came
+ *
+ * Events are read only. pairs(event) walks over the members of the message; weir.json.encode(event) is its
+ * text. */
+#ifndef SCRIPT_API_EVENT_H
+#define SCRIPT_API_EVENT_H
+
+#include <lua.h>
+
+#include "script/driver.h"
+
+/* Creates the metatable. The module table is on top of the stack and stays there. */
+void api_event_open(lua_State *L);
+
+/* Pushes an event that holds copies of what item refers to. Raises on memory. */
+void api_event_push(lua_State *L, const struct driver_item *item);
+
+/* Fills item from the event at index: its slices are good as long as the event. Raises where it is none. */
+void api_event_check(lua_State *L, int index, struct driver_item *item);
+
+#endif

@@ -1,0 +1,436 @@
+#include "script/api_schema.h"
+
+#include <lauxlib.h>
+#include <lualib.h>
+#include <stdlib.h>
+
+#include "script/convert.h"
+#include "state/schema_build.h"
+
+#define PROGRAM_TYPE "weir.schema.program"
+#define WORK_TYPE "weir.schema.work"
+
+static const char find_key; /* its address is the registry key of string.find */
+
+/* Compiling. The userdata that owns the schema exists first, so whatever raises, nothing leaks. */
+
+struct compiler {
+    struct schema *schema;
+    int memo;       /* stack index of a table: schema -> node, so that a shared part is compiled once */
+    unsigned depth; /* schemas being compiled inside each other */
+    struct error e;
+};
+
+static struct schema_node *compile(lua_State *L, struct compiler *c);
+
+static void require(lua_State *L, const struct compiler *c, bool ok) {
+    if (!ok) {
+        luaL_error(L, "schema: %s", c->e.message);
+    }
+}
+
+static bool is_schema(lua_State *L, int index) {
+    if (lua_type(L, index) != LUA_TTABLE || !lua_getmetatable(L, index)) {
+        return false;
+    }
+    luaL_getmetatable(L, API_SCHEMA_TYPE);
+    bool same = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    return same;
+}
+
+/* The functions below have the description (_def) on top of the stack and leave it there. */
+
+static bool flag(lua_State *L, const char *name) {
+    lua_getfield(L, -1, name);
+    bool set = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return set;
+}
+
+static struct schema_number number_at(lua_State *L, int index) {
+    return lua_isinteger(L, index) ? schema_number_whole(lua_tointeger(L, index))
+                                   : schema_number_real(lua_tonumber(L, index));
+}
+
+static void compile_bounds(lua_State *L, struct schema_node *node) {
+    if (lua_getfield(L, -1, "min") == LUA_TNUMBER) {
+        schema_node_min(node, number_at(L, -1));
+    }
+    if (lua_getfield(L, -2, "max") == LUA_TNUMBER) {
+        schema_node_max(node, number_at(L, -1));
+    }
+    lua_pop(L, 2);
+}
+
+static void compile_formats(lua_State *L, struct schema_node *node) {
+    if (flag(L, "datetime")) {
+        schema_node_format(node, SCHEMA_DATETIME);
+    }
+    if (flag(L, "email")) {
+        schema_node_format(node, SCHEMA_EMAIL);
+    }
+}
+
+static void compile_patterns(lua_State *L, struct compiler *c, struct schema_node *node) {
+    if (lua_getfield(L, -1, "patterns") == LUA_TTABLE) {
+        for (lua_Integer i = 1; lua_rawgeti(L, -1, i) == LUA_TSTRING; i++) {
+            struct slice pattern;
+            pattern.ptr = lua_tolstring(L, -1, &pattern.len);
+            require(L, c, schema_node_pattern(node, pattern, &c->e));
+            lua_pop(L, 1);
+        }
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+}
+
+static bool add_value(lua_State *L, struct compiler *c, struct schema_node *node) {
+    struct slice bytes;
+    switch (lua_type(L, -1)) {
+    case LUA_TSTRING:
+        bytes.ptr = lua_tolstring(L, -1, &bytes.len);
+        return schema_node_string(node, bytes, &c->e);
+    case LUA_TNUMBER:
+        return schema_node_number(node, number_at(L, -1), &c->e);
+    case LUA_TBOOLEAN:
+        return schema_node_boolean(node, lua_toboolean(L, -1), &c->e);
+    default: /* the builder lets through weir.null only */
+        return schema_node_null(node, &c->e);
+    }
+}
+
+static void compile_values(lua_State *L, struct compiler *c, struct schema_node *node) {
+    if (lua_getfield(L, -1, "values") == LUA_TTABLE) {
+        for (lua_Integer i = 1; lua_rawgeti(L, -1, i) != LUA_TNIL; i++) {
+            require(L, c, add_value(L, c, node));
+            lua_pop(L, 1);
+        }
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+}
+
+static void compile_item(lua_State *L, struct compiler *c, struct schema_node *node) {
+    if (lua_getfield(L, -1, "item") == LUA_TTABLE) {
+        require(L, c, schema_node_item(node, compile(L, c), &c->e));
+    }
+    lua_pop(L, 1);
+}
+
+static void compile_fields(lua_State *L, struct compiler *c, struct schema_node *node) {
+    if (lua_getfield(L, -1, "fields") == LUA_TTABLE) {
+        lua_pushnil(L);
+        while (lua_next(L, -2)) {
+            const struct schema_node *field = compile(L, c);
+            luaL_checktype(L, -2, LUA_TSTRING); /* a number would be changed in place below */
+            struct slice name;
+            name.ptr = lua_tolstring(L, -2, &name.len);
+            require(L, c, schema_node_field(node, name, field, &c->e));
+            lua_pop(L, 1);
+        }
+    }
+    lua_pop(L, 1);
+}
+
+static enum schema_kind kind_of(lua_State *L) {
+    static const char *const names[] = {
+        [SCHEMA_ANY] = "any",         [SCHEMA_STRING] = "string",   [SCHEMA_NUMBER] = "number",
+        [SCHEMA_INTEGER] = "integer", [SCHEMA_BOOLEAN] = "boolean", [SCHEMA_ENUM] = "enum",
+        [SCHEMA_ARRAY] = "array",     [SCHEMA_OBJECT] = "object",   [SCHEMA_RECORD] = "record",
+        [SCHEMA_KINDS] = NULL,
+    };
+    lua_getfield(L, -1, "kind");
+    int kind = luaL_checkoption(L, -1, NULL, names);
+    lua_pop(L, 1);
+    return (enum schema_kind)kind;
+}
+
+static struct schema_node *compile_def(lua_State *L, struct compiler *c) {
+    struct schema_node *node = schema_add(c->schema, kind_of(L), &c->e);
+    require(L, c, node != NULL);
+    if (flag(L, "optional")) {
+        schema_node_optional(node);
+    }
+    if (flag(L, "nullable")) {
+        schema_node_nullable(node);
+    }
+    if (flag(L, "strict")) {
+        schema_node_strict(node);
+    }
+    compile_bounds(L, node);
+    compile_formats(L, node);
+    compile_patterns(L, c, node);
+    compile_values(L, c, node);
+    compile_item(L, c, node);
+    compile_fields(L, c, node);
+    return node;
+}
+
+/* The schema on top of the stack, which stays there. */
+static struct schema_node *compile(lua_State *L, struct compiler *c) {
+    luaL_checkstack(L, 16, "schema: nested too deep");
+    lua_pushvalue(L, -1);
+    if (lua_rawget(L, c->memo) == LUA_TLIGHTUSERDATA) {
+        struct schema_node *known = lua_touserdata(L, -1);
+        lua_pop(L, 1);
+        return known;
+    }
+    lua_pop(L, 1);
+    if (!is_schema(L, lua_gettop(L)) || c->depth == SCHEMA_DEPTH_MAX) {
+        luaL_error(L, "schema: a part of it is no schema, or nested deeper than %d levels", SCHEMA_DEPTH_MAX);
+    }
+    lua_pushliteral(L, "_def");
+    lua_rawget(L, -2);
+    luaL_checktype(L, -1, LUA_TTABLE);
+    c->depth++;
+    struct schema_node *node = compile_def(L, c);
+    c->depth--;
+    lua_pop(L, 1);
+    lua_pushvalue(L, -1);
+    lua_pushlightuserdata(L, node);
+    lua_rawset(L, c->memo);
+    return node;
+}
+
+static struct schema **push_program(lua_State *L) {
+    struct schema **program = lua_newuserdatauv(L, sizeof(struct schema *), 0);
+    *program = NULL;
+    luaL_setmetatable(L, PROGRAM_TYPE);
+    return program;
+}
+
+static int program_gc(lua_State *L) {
+    struct schema **program = luaL_checkudata(L, 1, PROGRAM_TYPE);
+    schema_free(*program);
+    *program = NULL;
+    return 0;
+}
+
+/* Compiles the schema at index and keeps the program in it. */
+static const struct schema *compile_at(lua_State *L, int index) {
+    struct compiler c = {0};
+    struct schema **program = push_program(L);
+    *program = schema_new();
+    if (!*program) {
+        luaL_error(L, "schema: out of memory");
+    }
+    c.schema = *program;
+    lua_newtable(L);
+    c.memo = lua_gettop(L);
+    lua_pushvalue(L, index);
+    const struct schema_node *root = compile(L, &c);
+    require(L, &c, schema_finish(*program, root, &c.e));
+    lua_pop(L, 2);
+    lua_pushliteral(L, "_program");
+    lua_pushvalue(L, -2);
+    lua_rawset(L, index);
+    lua_pop(L, 1);
+    return *program;
+}
+
+static bool is_foreign(lua_State *L, int index) {
+    if (lua_type(L, index) != LUA_TTABLE) {
+        return false;
+    }
+    lua_getfield(L, index, "~standard");
+    bool table = lua_istable(L, -1);
+    lua_pop(L, 1);
+    return table;
+}
+
+const struct schema *api_schema_check(lua_State *L, int index) {
+    luaL_checkstack(L, 8, "schema: nested too deep");
+    index = lua_absindex(L, index);
+    if (!is_schema(L, index)) {
+        if (!is_foreign(L, index)) {
+            luaL_error(L, "expected a schema (weir.schema.object { ... }, ...), got %s",
+                       lua_isnil(L, index) ? "nothing" : luaL_typename(L, index));
+        }
+        return NULL;
+    }
+    lua_pushliteral(L, "_program");
+    lua_rawget(L, index);
+    struct schema **program = luaL_testudata(L, -1, PROGRAM_TYPE);
+    lua_pop(L, 1);
+    return program && *program ? *program : compile_at(L, index);
+}
+
+/* Checking */
+
+struct match {
+    struct slice pattern, string;
+    bool found;
+};
+
+/* Protected, as pushing a string may run out of memory. */
+static int find_protected(lua_State *L) {
+    struct match *match = lua_touserdata(L, 1);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &find_key);
+    lua_pushlstring(L, match->string.ptr, match->string.len);
+    lua_pushlstring(L, match->pattern.ptr, match->pattern.len);
+    lua_call(L, 2, 1);
+    match->found = !lua_isnil(L, -1);
+    return 0;
+}
+
+bool api_schema_pattern(void *user, struct slice pattern, struct slice string) {
+    lua_State *L = user;
+    struct match match = {pattern, string, false};
+    if (!lua_checkstack(L, 4)) {
+        return false;
+    }
+    lua_pushcfunction(L, find_protected);
+    lua_pushlightuserdata(L, &match);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+        lua_pop(L, 1);
+        return false;
+    }
+    return match.found;
+}
+
+static void push_slice(lua_State *L, struct slice text) {
+    lua_pushlstring(L, text.ptr, text.len);
+}
+
+void api_schema_push_issues(lua_State *L, const struct schema_issues *issues) {
+    luaL_checkstack(L, 4, "schema: issues");
+    lua_createtable(L, (int)issues->count, 0);
+    for (size_t i = 0; i < issues->count; i++) {
+        const struct schema_issue *issue = &issues->issues[i];
+        lua_createtable(L, 0, 3);
+        push_slice(L, buf_slice(&issue->path));
+        lua_setfield(L, -2, "path");
+        push_slice(L, buf_slice(&issue->message));
+        lua_setfield(L, -2, "message");
+        if (issue->value.ptr) {
+            convert_push(L, issue->value);
+            lua_setfield(L, -2, "value");
+        }
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+}
+
+/* What one check from Lua needs: a userdata each, as a __gc or __json of the script's own may start
+ * another check in the middle of this one. */
+struct work {
+    struct buf json;
+    struct schema_issues *issues;
+};
+
+static void work_free(struct work *work) {
+    buf_free(&work->json);
+    if (work->issues) {
+        schema_issues_free(work->issues);
+        free(work->issues);
+        work->issues = NULL;
+    }
+}
+
+static int work_gc(lua_State *L) {
+    work_free(luaL_checkudata(L, 1, WORK_TYPE));
+    return 0;
+}
+
+static struct work *push_work(lua_State *L) {
+    struct work *work = lua_newuserdatauv(L, sizeof *work, 0);
+    buf_init(&work->json, API_SCHEMA_JSON_MAX);
+    work->issues = NULL;
+    luaL_setmetatable(L, WORK_TYPE);
+    return work;
+}
+
+static void work_add_issues(lua_State *L, struct work *work) {
+    work->issues = malloc(sizeof *work->issues);
+    if (!work->issues) {
+        luaL_error(L, "schema: out of memory");
+    }
+    schema_issues_init(work->issues);
+}
+
+/* The one issue of a value that is no JSON value. */
+static void push_refusal(lua_State *L, const char *message, int value) {
+    lua_createtable(L, 1, 0);
+    lua_createtable(L, 0, 3);
+    lua_pushliteral(L, "");
+    lua_setfield(L, -2, "path");
+    lua_pushstring(L, message);
+    lua_setfield(L, -2, "message");
+    lua_pushvalue(L, value);
+    lua_setfield(L, -2, "value");
+    lua_rawseti(L, -2, 1);
+}
+
+static void push_missing(lua_State *L, const struct schema *schema, struct work *work) {
+    work_add_issues(L, work);
+    if (schema_check_missing(schema, work->issues)) {
+        lua_pushnil(L);
+    } else {
+        api_schema_push_issues(L, work->issues);
+    }
+}
+
+static void push_result(lua_State *L, const struct schema *schema, struct work *work) {
+    const struct schema_hooks hooks = {.user = L, .pattern = api_schema_pattern};
+    struct error e;
+    if (!convert_append(L, 2, &work->json, &e)) {
+        push_refusal(L, e.message, 2);
+        return;
+    }
+    /* Nearly always it fits, and no list of issues is needed. */
+    if (schema_check(schema, buf_slice(&work->json), &hooks, NULL)) {
+        lua_pushnil(L);
+        return;
+    }
+    work_add_issues(L, work);
+    schema_check(schema, buf_slice(&work->json), &hooks, work->issues);
+    api_schema_push_issues(L, work->issues);
+}
+
+/* check(schema, value) -> nil where it fits, otherwise the issues */
+static int schema_check_value(lua_State *L) {
+    lua_settop(L, 2);
+    const struct schema *schema = api_schema_check(L, 1);
+    luaL_argcheck(L, schema, 1, "expected a schema of weir's own");
+    struct work *work = push_work(L);
+    if (lua_isnil(L, 2)) {
+        push_missing(L, schema, work);
+    } else {
+        push_result(L, schema, work);
+    }
+    work_free(work);
+    return 1;
+}
+
+static void open_userdata(lua_State *L, const char *type, lua_CFunction gc) {
+    luaL_newmetatable(L, type);
+    lua_pushcfunction(L, gc);
+    lua_setfield(L, -2, "__gc");
+    lua_pop(L, 1);
+}
+
+static void keep_find(lua_State *L) {
+    luaL_requiref(L, LUA_STRLIBNAME, luaopen_string, 0);
+    lua_getfield(L, -1, "find");
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &find_key);
+    lua_pop(L, 1);
+}
+
+void api_schema_open(lua_State *L) {
+    luaL_checkstack(L, 6, NULL);
+    keep_find(L);
+    open_userdata(L, PROGRAM_TYPE, program_gc);
+    open_userdata(L, WORK_TYPE, work_gc);
+    lua_createtable(L, 0, 4);
+    luaL_newmetatable(L, API_SCHEMA_TYPE);
+    lua_setfield(L, -2, "metatable");
+    lua_pushcfunction(L, schema_check_value);
+    lua_setfield(L, -2, "check");
+    lua_pushinteger(L, SCHEMA_DEPTH_MAX);
+    lua_setfield(L, -2, "depthMax");
+    lua_pushinteger(L, SCHEMA_FIELDS_MAX);
+    lua_setfield(L, -2, "fieldsMax");
+    lua_pushinteger(L, SCHEMA_VALUES_MAX);
+    lua_setfield(L, -2, "valuesMax");
+    lua_setfield(L, -2, "_schema");
+}

@@ -1,0 +1,26 @@
+/* The materialized state of a stream, read from Lua:
+ *
+ *     state:get(type, key)    a fresh Lua value, or nil; changing it changes nothing else
+ *     state:has(type, key)    true or false
+ *     state:size([type])      entities of that type, or of all
+ *     state:rows(type)        an array of all values of that type, in byte order of their keys
+ *     state:keys(type)        an array of the keys, in byte order
+ *     state:each(type)        for key, value in state:each("users"): the keys as they were at the start,
+ *                             the values as they are when their turn comes; what has gone is passed over
+ *     state:types()           an array of the types that have entities, in byte order
+ *     state:json(type, key)   the value's text as it was written, or nil
+ *
+ * Types and keys are strings; anything else raises an argument error. */
+#ifndef SCRIPT_API_STATE_H
+#define SCRIPT_API_STATE_H
+
+#include <lua.h>
+
+struct api_stream;
+
+void api_state_open(lua_State *L);
+
+/* Pushes the state of the stream, whose userdata is at `owner` and is kept alive by it. */
+void api_state_push(lua_State *L, const struct api_stream *stream, int owner);
+
+#endif

@@ -1,0 +1,45 @@
+/* What drives a stream's lane (script/lane.h): the worker's pipeline, seen from Lua. */
+#ifndef SCRIPT_DRIVER_H
+#define SCRIPT_DRIVER_H
+
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "base/slice.h"
+#include "message/event.h"
+#include "state/schema.h"
+
+enum driver_kind {
+    DRIVER_NOTHING,    /* nothing to hand over now: the lane parks */
+    DRIVER_CHANGE,     /* a change that passed its schema; not applied yet */
+    DRIVER_CONTROL,    /* a control, applied */
+    DRIVER_UP_TO_DATE, /* everything that exists has been handled */
+    DRIVER_INVALID,    /* a message that was refused; onInvalid is a function, so it decides */
+};
+
+/* Slices and pointers are good until the driver is asked again. */
+struct driver_item {
+    const struct event *event;          /* NULL where the message is no event at all */
+    struct slice text;                  /* the message */
+    struct slice old;                   /* the stored value now; ptr NULL: none */
+    struct slice new_value;             /* what will be stored; ptr NULL: it will be removed */
+    const char *reason;                 /* DRIVER_INVALID: the whole story in a line */
+    const struct schema_issues *issues; /* DRIVER_INVALID: the schema's, or NULL */
+};
+
+struct driver {
+    void *user;
+    enum driver_kind (*next)(void *user, struct driver_item *item);
+    /* Stores the change. The item comes back from Lua, with copies of its own. */
+    bool (*apply)(void *user, const struct driver_item *item, struct error *e);
+    /* The change or message is not taken: decision is "stop", "skip" or "deadletter", or NULL for the
+     * stream's own onInvalid. located: reason names the place already. False: e names it, and the work
+     * stops. */
+    bool (*refuse)(void *user, const struct driver_item *item, const char *decision, const char *reason,
+                   bool located, struct error *e);
+    /* A handler failed for the event (or, item NULL, for none), and onError said "skip" or "deadletter". */
+    bool (*give_up)(void *user, const struct driver_item *item, const char *decision, const char *reason,
+                    struct error *e);
+};
+
+#endif

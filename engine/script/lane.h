@@ -1,0 +1,24 @@
+/* A lane: the coroutine in which a stream's rules and handlers run, one event after another, in stream
+ * order. Its body is lua/weir/lane.lua, which pulls from the stream's driver until there is nothing, and
+ * then parks. One lane of a stream waits (weir.sleep, append) while those of others go on. */
+#ifndef SCRIPT_LANE_H
+#define SCRIPT_LANE_H
+
+#include <lua.h>
+#include <stdbool.h>
+
+struct api_stream;
+
+/* Adds the private functions that lua/weir/lane.lua uses. The module table is on top of the stack. */
+void lane_open(lua_State *L);
+
+void lane_init(struct api_stream *stream);
+
+/* The driver may have something: starts the lane or runs it on, now. At the drain point only. Nothing
+ * happens while a handler waits. */
+void lane_wake(struct api_stream *stream);
+
+/* True while a rule or handler has not returned yet. */
+bool lane_is_busy(const struct api_stream *stream);
+
+#endif

@@ -1,0 +1,200 @@
+#include "script/script.h"
+
+#include <string.h>
+
+#include "script/api_env.h"
+#include "script/api_event.h"
+#include "script/api_json.h"
+#include "script/api_log.h"
+#include "script/api_run.h"
+#include "script/api_schema.h"
+#include "script/api_state.h"
+#include "script/api_stream.h"
+#include "script/api_timer.h"
+#include "script/convert.h"
+#include "script/embed.h"
+
+enum { HOOK_INSTRUCTIONS = 100000 };
+
+static const char script_key; /* its address is the registry key */
+
+static const char error_name_key[] = "weir.error";
+
+struct script *script_of(lua_State *L) {
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &script_key);
+    struct script *script = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return script;
+}
+
+static int error_tostring(lua_State *L) {
+    lua_getfield(L, 1, "message");
+    return 1;
+}
+
+static void open_errors(lua_State *L) {
+    luaL_newmetatable(L, error_name_key);
+    lua_pushcfunction(L, error_tostring);
+    lua_setfield(L, -2, "__tostring");
+    lua_pop(L, 1);
+}
+
+/* Each module of the Lua half is called with (name, core) and what it returns is kept under
+ * core[last part of the name], unless it returns nothing. */
+static void load_embedded(lua_State *L, int core) {
+    for (const struct embed_module *module = embed_modules; module->name; module++) {
+        const char *last = strrchr(module->name, '.') + 1;
+        lua_pushfstring(L, "@%s", module->name);
+        if (luaL_loadbufferx(L, module->text, module->len, lua_tostring(L, -1), "t") != LUA_OK) {
+            lua_error(L);
+        }
+        lua_pushstring(L, module->name);
+        lua_pushvalue(L, core);
+        lua_call(L, 2, 1);
+        if (lua_isnil(L, -1)) {
+            lua_pop(L, 1);
+        } else {
+            lua_setfield(L, core, last);
+        }
+        lua_pop(L, 1);
+    }
+}
+
+/* What the Lua half needed of the native half, and has by now. */
+static void hide_private(lua_State *L, int core) {
+    static const char *const names[] = {"_lane", "_schema", "_stream"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        lua_pushnil(L);
+        lua_setfield(L, core, names[i]);
+    }
+}
+
+void script_open(lua_State *L, struct script *script) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+    script->L = lua_tothread(L, -1);
+    lua_pop(L, 1);
+    lua_pushlightuserdata(L, script);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &script_key);
+    open_errors(L);
+    convert_open(L);
+    lua_newtable(L);
+    int core = lua_gettop(L);
+    api_json_open(L);
+    api_log_open(L);
+    api_env_open(L);
+    api_timer_open(L);
+    api_event_open(L);
+    api_state_open(L);
+    api_schema_open(L);
+    api_stream_open(L);
+    api_run_open(L);
+    load_embedded(L, core);
+    hide_private(L, core);
+}
+
+void script_close(struct script *script) {
+    script->stopping = true;
+    api_timer_close_all(script);
+    api_stream_close_all(script);
+}
+
+int script_traceback(lua_State *L) {
+    if (lua_istable(L, 1)) {
+        return 1; /* error objects keep what they carry */
+    }
+    if (lua_type(L, 1) != LUA_TSTRING) {
+        luaL_tolstring(L, 1, NULL);
+        lua_replace(L, 1);
+    }
+    const char *message = lua_tostring(L, 1);
+    if (!strstr(message, "\nstack traceback:")) {
+        luaL_traceback(L, L, message, 1);
+    }
+    return 1;
+}
+
+bool script_protect(struct script *script, lua_CFunction fn, void *arg, struct error *e) {
+    lua_State *L = script->L;
+    if (!lua_checkstack(L, LUA_MINSTACK)) {
+        return error_set(e, ERROR_MEMORY, "out of memory: the Lua stack cannot grow");
+    }
+    lua_pushcfunction(L, script_traceback);
+    int handler = lua_gettop(L);
+    lua_pushcfunction(L, fn);
+    lua_pushlightuserdata(L, arg);
+    bool ok = lua_pcall(L, 1, 0, handler) == LUA_OK;
+    if (!ok) {
+        script_take_error(L, e);
+    }
+    lua_remove(L, handler);
+    return ok;
+}
+
+static enum error_code code_of(lua_State *L, int index) {
+    enum error_code code = ERROR_SCRIPT;
+    lua_pushliteral(L, "number");
+    if (lua_rawget(L, index) == LUA_TNUMBER) {
+        code = (enum error_code)lua_tointeger(L, -1);
+    }
+    lua_pop(L, 1);
+    return code;
+}
+
+/* Runs protected: tostring may be the script's own. */
+static int describe(lua_State *L) {
+    luaL_tolstring(L, 1, NULL);
+    return 1;
+}
+
+void script_take_error(lua_State *L, struct error *e) {
+    enum error_code code = ERROR_SCRIPT;
+    if (lua_istable(L, -1)) {
+        code = code_of(L, lua_gettop(L));
+    }
+    lua_pushcfunction(L, describe);
+    lua_insert(L, -2);
+    lua_pcall(L, 1, 1, 0);
+    const char *message = lua_tostring(L, -1);
+    error_set(e, code, "%s", message ? message : "an error without a message");
+    lua_pop(L, 1);
+}
+
+int script_raise(lua_State *L, const struct error *e) {
+    lua_createtable(L, 0, 4);
+    lua_pushstring(L, error_name(e->code));
+    lua_setfield(L, -2, "code");
+    lua_pushstring(L, e->message);
+    lua_setfield(L, -2, "message");
+    lua_pushinteger(L, (lua_Integer)e->code);
+    lua_setfield(L, -2, "number");
+    if (e->status) {
+        lua_pushinteger(L, e->status);
+        lua_setfield(L, -2, "status");
+    }
+    luaL_setmetatable(L, error_name_key);
+    return lua_error(L);
+}
+
+/* Raised again at the next instruction, so that the script's own pcall does not swallow it. */
+static void stop_here(lua_State *L, lua_Hook hook, const char *reason) {
+    lua_sethook(L, hook, LUA_MASKCOUNT, 1);
+    luaL_error(L, "%s", reason);
+}
+
+static void watch(lua_State *L, lua_Debug *activation) {
+    struct script *script = script_of(L);
+    (void)activation;
+    if (script->interrupt && *script->interrupt) {
+        stop_here(L, watch, "interrupted");
+    }
+    if (script->handler_deadline && uv_hrtime() > script->handler_deadline) {
+        stop_here(L, watch, "ran too long without waiting: raise limits.handler, or call weir.sleep in between");
+    }
+}
+
+void script_arm(struct script *script, lua_State *co) {
+    if (script->handler_limit_ms) {
+        script->handler_deadline = uv_hrtime() + script->handler_limit_ms * UINT64_C(1000000);
+    }
+    lua_sethook(co, watch, LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
+}

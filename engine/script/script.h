@@ -1,0 +1,86 @@
+/* A script: what weir keeps for one Lua state. It knows the loop and the streams, timers and rules that
+ * were declared in Lua; the worker (its host) makes them run.
+ *
+ * All Lua runs through script_protect, and only at the loop's drain point or from Lua itself. */
+#ifndef SCRIPT_SCRIPT_H
+#define SCRIPT_SCRIPT_H
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <signal.h>
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "io/http.h"
+#include "io/loop.h"
+
+struct api_stream;
+struct api_timer;
+struct script;
+struct task;
+
+/* What a script asks of the worker. */
+struct script_host {
+    void *user;
+    /* weir.stream{} was called: before or while the worker runs. */
+    void (*stream_declared)(void *user, struct api_stream *stream);
+    /* weir.run(): run until every stream has ended. */
+    bool (*run)(void *user, struct error *e);
+    /* weir.stop(): end the work in an orderly way. */
+    void (*stop)(void *user);
+    /* A task failed and nobody handles it: the work has to stop. */
+    void (*failed)(void *user, const struct error *e);
+    /* The value given with --set or in the configuration, NULL where there is none. */
+    const char *(*setting)(void *user, const char *name);
+    /* What the configuration and the command line say about the stream of that name: a JSON object of
+       options that win over the script's, owned by the host. NULL: nothing. */
+    const char *(*stream_settings)(void *user, const char *name);
+};
+
+struct script {
+    lua_State *L; /* the main state, never the coroutine that happened to call */
+    struct loop *loop;
+    struct http *http;
+    struct log *log;
+    struct script_host host;
+    struct task *current;        /* whose coroutine runs now; NULL in the main chunk */
+    struct api_stream *streams;  /* declared ones, the first declared first */
+    struct api_timer *timers;    /* weir.every and weir.after that have not ended */
+    unsigned tasks;              /* tasks that were started and are not over */
+    bool stopping;               /* no further Lua: waits raise */
+    uint64_t handler_limit_ms;   /* a handler that runs so long without waiting is stopped */
+    uint64_t handler_deadline;   /* on uv_hrtime's clock, ns; 0: none */
+    const volatile sig_atomic_t *interrupt; /* becomes true on Ctrl-C; NULL where nobody sets it */
+};
+
+/* Puts the weir module on top of L's stack. The script struct is the caller's (zeroed, with loop, http,
+ * log and host set) and must outlive the Lua state. Raises on memory. */
+void script_open(lua_State *L, struct script *script);
+
+/* The script of this Lua state. */
+struct script *script_of(lua_State *L);
+
+/* Closes timers and the streams' writers, and frees the streams: nothing may drive them any longer. What
+ * the script still does with them raises. */
+void script_close(struct script *script);
+
+/* Calls fn(L) with one light userdata, arg, on the main state: the one protected call. On an error, e gets
+ * the message with a traceback. */
+bool script_protect(struct script *script, lua_CFunction fn, void *arg, struct error *e);
+
+/* A message handler for lua_pcall and xpcall: any error value becomes a string with a traceback; one that
+ * has been through it before is left alone. */
+int script_traceback(lua_State *L);
+
+/* Fills e from the error value on top of L's stack, and pops it. Code ERROR_SCRIPT, or that of an error
+ * object raised by script_raise. */
+void script_take_error(lua_State *L, struct error *e);
+
+/* Raises e as an error object: a table {code=, status=, message=} whose tostring is the message. */
+int script_raise(lua_State *L, const struct error *e);
+
+/* Starts the clock of one run of handlers, and arms the hook that stops a runaway. */
+void script_arm(struct script *script, lua_State *co);
+
+#endif

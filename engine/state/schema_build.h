@@ -1,0 +1,81 @@
+/* Building a schema, node by node, children before the node that holds them:
+ *
+ *     struct schema *schema = schema_new();
+ *     struct schema_node *id = schema_add(schema, SCHEMA_STRING, e);
+ *     struct schema_node *user = schema_add(schema, SCHEMA_OBJECT, e);
+ *     schema_node_field(user, SLICE("id"), id, e);
+ *     schema_finish(schema, user, e);
+ *
+ * The schema owns every node from schema_add on: whatever fails, schema_free is the only clean-up. A node
+ * may be the child of several others. All bytes passed in are copied. The functions that return bool fill
+ * e where they fail: ERROR_MEMORY, ERROR_LIMIT with the limit, or ERROR_ARGUMENT where a part is missing. */
+#ifndef STATE_SCHEMA_BUILD_H
+#define STATE_SCHEMA_BUILD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+#include "base/slice.h"
+#include "state/schema.h"
+#include "state/schema_number.h"
+
+#define SCHEMA_DEPTH_MAX 100   /* nodes inside each other: a check recurses no deeper */
+#define SCHEMA_FIELDS_MAX 1024 /* of one object */
+#define SCHEMA_VALUES_MAX 1024 /* of one enum */
+#define SCHEMA_NODES_MAX 65536 /* of one schema */
+
+/* A new kind needs its row in the tables of schema.c (the check) and schema_describe.c (its name). */
+enum schema_kind {
+    SCHEMA_ANY,     /* whatever is JSON */
+    SCHEMA_STRING,  /* min, max (characters), formats, patterns */
+    SCHEMA_NUMBER,  /* min, max */
+    SCHEMA_INTEGER, /* min, max */
+    SCHEMA_BOOLEAN,
+    SCHEMA_ENUM,   /* one of its values; a literal is an enum of one */
+    SCHEMA_ARRAY,  /* item for each element; min, max (elements) */
+    SCHEMA_OBJECT, /* fields; other members pass unless it is strict */
+    SCHEMA_RECORD, /* item for each member's value */
+    SCHEMA_KINDS,  /* how many there are */
+};
+
+enum schema_format {
+    SCHEMA_DATETIME = 1, /* see state/schema_format.h */
+    SCHEMA_EMAIL = 2,
+};
+
+struct schema_node;
+
+/* NULL: out of memory. */
+struct schema *schema_new(void);
+
+/* A node without rules. NULL with e: out of memory, or SCHEMA_NODES_MAX. */
+struct schema_node *schema_add(struct schema *schema, enum schema_kind kind, struct error *e);
+
+void schema_node_optional(struct schema_node *node); /* as a field: may be missing */
+void schema_node_nullable(struct schema_node *node); /* null fits, too */
+void schema_node_strict(struct schema_node *node);   /* an object refuses members that are no fields */
+void schema_node_min(struct schema_node *node, struct schema_number least);
+void schema_node_max(struct schema_node *node, struct schema_number most);
+void schema_node_format(struct schema_node *node, enum schema_format format); /* adds up */
+
+/* A Lua pattern that a string has to match; several add up. */
+bool schema_node_pattern(struct schema_node *node, struct slice pattern, struct error *e);
+
+/* A value that an enum allows. */
+bool schema_node_string(struct schema_node *node, struct slice bytes, struct error *e);
+bool schema_node_number(struct schema_node *node, struct schema_number number, struct error *e);
+bool schema_node_boolean(struct schema_node *node, bool value, struct error *e);
+bool schema_node_null(struct schema_node *node, struct error *e);
+
+/* The child for an array's elements or a record's values. */
+bool schema_node_item(struct schema_node *node, const struct schema_node *item, struct error *e);
+
+/* A member of an object; name is the bytes it stands for, given once. */
+bool schema_node_field(struct schema_node *node, struct slice name, const struct schema_node *field,
+                       struct error *e);
+
+/* Makes root the node that schema_check starts from. Nothing may be added after that. */
+bool schema_finish(struct schema *schema, const struct schema_node *root, struct error *e);
+
+#endif

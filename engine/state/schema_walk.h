@@ -1,0 +1,113 @@
+/* One check under way, for the files schema_*.c of this room only. Each function that checks a value gets
+ * *at on the value's first byte and leaves it behind the last, whether the value fits or not: the text is
+ * walked once. */
+#ifndef STATE_SCHEMA_WALK_H
+#define STATE_SCHEMA_WALK_H
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+#include "state/schema.h"
+#include "state/schema_issue.h"
+#include "state/schema_node.h"
+#include "json/read.h"
+#include "json/scan.h"
+
+struct schema_walk {
+    const struct schema_hooks *hooks;
+    struct schema_issues *issues; /* or NULL */
+    const char *end;              /* of the text */
+};
+
+/* The check of one kind; step leads to the value (NULL: it is the whole text). */
+typedef bool schema_walk_kind(struct schema_walk *w, const struct schema_node *node,
+                              const struct schema_step *step, const char **at);
+
+/* Any node, by its kind. */
+schema_walk_kind schema_walk_node;
+
+/* One for each kind: schema_scalar.c, schema_object.c; the short ones are in schema.c. */
+schema_walk_kind schema_scalar_string;
+schema_walk_kind schema_scalar_number;
+schema_walk_kind schema_scalar_integer;
+schema_walk_kind schema_scalar_boolean;
+schema_walk_kind schema_scalar_enum;
+schema_walk_kind schema_object_check;
+
+/* Moves *at over any value and returns it. */
+struct slice schema_walk_value(const struct schema_walk *w, const char **at);
+
+/* Report an issue and return false: "expected a string, got a number (3)"; "is missing: expected a
+ * string"; out of memory. */
+bool schema_walk_refuse(struct schema_walk *w, const struct schema_node *node, const struct schema_step *step,
+                        struct slice value);
+bool schema_walk_refuse_missing(struct schema_walk *w, const struct schema_node *node,
+                                const struct schema_step *step);
+bool schema_walk_refuse_memory(struct schema_walk *w, const struct schema_step *step, struct slice value);
+
+/* Holds a length to min and max: "must have at least 1 item, has 0". */
+bool schema_walk_count(struct schema_walk *w, const struct schema_node *node, const struct schema_step *step,
+                       struct slice value, size_t count, const char *unit);
+
+static inline struct slice schema_walk_taken(const char *start, const char *at) {
+    return slice_of(start, (size_t)(at - start));
+}
+
+/* The text has been validated, so that the scanner cannot refuse the string. */
+static inline struct slice schema_walk_any_string(const struct schema_walk *w, const char **at,
+                                                  bool *escaped) {
+    const char *start = *at;
+    struct json_fault fault;
+    (void)json_scan_string(at, w->end, escaped, &fault);
+    return schema_walk_taken(start, *at);
+}
+
+/* For the same reason only a quote or a backslash matters: strings without one of these need no look at
+ * their single bytes. */
+static inline struct slice schema_walk_string(const struct schema_walk *w, const char **at, bool *escaped) {
+#if defined(__SSE2__)
+    const __m128i quote = _mm_set1_epi8('"');
+    const __m128i slash = _mm_set1_epi8('\\');
+    const char *start = *at;
+    for (const char *block = start + 1; w->end - block >= 16; block += 16) {
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)block);
+        __m128i odd = _mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, slash));
+        int mask = _mm_movemask_epi8(odd);
+        if (mask) {
+            const char *found = block + __builtin_ctz((unsigned)mask);
+            if (*found == '\\') {
+                break;
+            }
+            *escaped = false;
+            *at = found + 1;
+            return schema_walk_taken(start, *at);
+        }
+    }
+#endif
+    return schema_walk_any_string(w, at, escaped);
+}
+
+/* A member's name, raw; *at moves onto the member's value. */
+static inline struct slice schema_walk_name(const struct schema_walk *w, const char **at, bool *escaped) {
+    struct slice name = schema_walk_string(w, at, escaped);
+    *at = json_skip_space(*at, w->end) + 1; /* over the colon */
+    *at = json_skip_space(*at, w->end);
+    return name;
+}
+
+/* Inside a container: onto the next element or member. False at its end, with *at behind it. */
+static inline bool schema_walk_next(const struct schema_walk *w, const char **at, char close) {
+    *at = json_skip_space(*at, w->end);
+    if (**at == ',') {
+        *at = json_skip_space(*at + 1, w->end);
+        return true;
+    }
+    if (**at == close) {
+        (*at)++;
+        return false;
+    }
+    return true;
+}
+
+#endif

@@ -1,0 +1,58 @@
+/* The store: (type, key) -> the value's own JSON text, and the one place where a change is applied.
+ *
+ * Types and keys are bytes (what the JSON strings stand for); values are kept exactly as they were
+ * written. A store belongs to one thread. */
+#ifndef STATE_STORE_H
+#define STATE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/slice.h"
+#include "message/event.h"
+
+struct store;
+
+/* patch_max: the bytes that a merge patch's result may have. NULL: out of memory. */
+struct store *store_new(size_t patch_max);
+void store_free(struct store *store);
+
+/* Applies a change (STATE-PROTOCOL section 6): insert, update and upsert store the value, delete removes
+ * it, patch merges (RFC 7396; into nothing where there is no value). False with e: nothing changed. */
+bool store_apply(struct store *store, const struct event *change, struct error *e);
+
+/* What a patch would leave: out is cleared and gets it. The store is not changed. */
+bool store_merged(const struct store *store, const struct event *patch, struct buf *out, struct error *e);
+
+/* Forgets everything: a reset. */
+void store_clear(struct store *store);
+
+/* The value's text, good until the next change; ptr NULL where there is none. */
+struct slice store_get(const struct store *store, struct slice type, struct slice key);
+
+/* Entities of one type, or of all where type.ptr is NULL. */
+size_t store_count(const struct store *store, struct slice type);
+
+/* Bytes of the live keys and values. */
+size_t store_bytes(const struct store *store);
+
+/* The types that have entities, in byte order, as an array that the caller frees; their texts are good
+ * until the next change. NULL: out of memory. */
+struct slice *store_types(const struct store *store, size_t *count);
+
+struct store_row {
+    struct slice key;
+    struct slice value;
+};
+
+/* The rows of a type in byte order of their keys; as store_types. */
+struct store_row *store_rows(const struct store *store, struct slice type, size_t *count);
+
+/* Rows of a type in the store's own order, which stays the same while nothing is changed: *cursor = 0
+ * first; false at the end. */
+bool store_next(const struct store *store, struct slice type, size_t *cursor, struct store_row *row);
+
+#endif

@@ -1,0 +1,28 @@
+/* What an HTTP status asks a client of a stream to do. Pure. Private to the room. */
+#ifndef STREAM_ANSWER_H
+#define STREAM_ANSWER_H
+
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "io/http.h"
+
+enum answer {
+    ANSWER_BODY,    /* 200 with a body that can be read */
+    ANSWER_NOTHING, /* 204: nothing new */
+    ANSWER_RETRY,   /* 429, 5xx: later, perhaps */
+    ANSWER_NO,      /* it will not be different next time */
+    ANSWER_NO_SSE,  /* the same, but another way of reading may do */
+};
+
+/* A GET's. e is filled where it is neither BODY nor NOTHING; its message does not name the URL. */
+enum answer answer_of_read(const struct http_response *response, bool sse, struct error *e);
+
+/* The error that a status is, `body` being the start of what came with it: "404: there is no such
+ * stream: <first line>". Always returns false. */
+bool answer_error(int status, struct slice body, struct error *e);
+
+/* 429 and 5xx but 501 and 505. */
+bool answer_may_change(int status);
+
+#endif

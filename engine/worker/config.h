@@ -1,0 +1,57 @@
+/* The configuration of a worker: a JSON file, the environment, the command line, the later winning.
+ *
+ *     {
+ *       "streams":  { "NAME": { "url": "...", "headers": {...}, ... } },   options of weir.stream
+ *       "settings": { "NAME": "VALUE" },                                   what weir.env sees
+ *       "log":      { "level": "info", "format": "text" | "json" },
+ *       "limits":   { "handler": "60s" }
+ *     }
+ *
+ * NAME of a stream is its option `name`, or its url; "*" is any stream. A header may be {"file": "PATH"}:
+ * its value is that file's text without the line end. Environment: WEIR_LOG (level), WEIR_LOG_FORMAT,
+ * WEIR_SOURCE (the url of the only stream), WEIR_HANDLER_LIMIT. A mistake names the file, the key and what
+ * was expected. */
+#ifndef WORKER_CONFIG_H
+#define WORKER_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/log.h"
+
+struct config;
+
+/* An empty one. NULL: out of memory. */
+struct config *config_new(void);
+void config_free(struct config *config);
+
+/* Reads a file on top of what is there. */
+bool config_read_file(struct config *config, const char *path, struct error *e);
+
+/* Takes the WEIR_ variables of the environment. */
+bool config_read_environment(struct config *config, struct error *e);
+
+/* "NAME=VALUE", as --set has it. */
+bool config_set(struct config *config, const char *assignment, struct error *e);
+
+/* The url of the only stream, as --source has it. */
+bool config_set_source(struct config *config, const char *source, struct error *e);
+const char *config_source(const struct config *config);
+
+/* onInvalid of every stream: "stop" or "skip". */
+bool config_set_on_invalid(struct config *config, const char *policy, struct error *e);
+
+/* The value of a setting, NULL where there is none. */
+const char *config_setting(const struct config *config, const char *name);
+
+/* The options of the stream of that name, a JSON object's text owned by config; NULL: none. */
+const char *config_stream(struct config *config, const char *name);
+
+enum log_level config_log_level(const struct config *config);
+bool config_log_json(const struct config *config);
+
+/* Milliseconds that a handler may run without waiting. */
+uint64_t config_handler_limit(const struct config *config);
+
+#endif

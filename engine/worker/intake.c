@@ -1,0 +1,363 @@
+#include "worker/intake.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    HIGH_WATER = 4 << 20, /* bytes waiting: the source is paused */
+    MARKS_MAX = 4096,     /* marks waiting: likewise */
+    KEEP_EMPTY = 1 << 20, /* bytes of an empty buffer that stay allocated */
+};
+
+enum mark_kind { MARK_BEGIN, MARK_END, MARK_ABORT, MARK_EOF, MARK_FAIL };
+
+struct intake_mark {
+    uint64_t at; /* counted from the first byte ever */
+    enum mark_kind kind;
+    enum slicer_format format; /* BEGIN */
+    char *offset;              /* END */
+    bool up_to_date, closed;   /* END */
+    struct error *error;       /* FAIL */
+};
+
+bool intake_init(struct intake *intake, size_t message_max, void (*ready)(void *user), void *user) {
+    *intake = (struct intake){.ready = ready, .user = user};
+    /* One message, what arrives while the source is being paused, and one piece of the transfer. */
+    buf_init(&intake->bytes, message_max + 2 * (size_t)HIGH_WATER + (4 << 20));
+    event_decoder_init(&intake->decoder);
+    slicer_init(&intake->slicer, message_max, event_decode, &intake->decoder);
+    return true;
+}
+
+static void free_mark(struct intake_mark *mark) {
+    free(mark->offset);
+    free(mark->error);
+}
+
+static void drop_marks(struct intake *intake) {
+    for (size_t i = 0; i < intake->mark_count; i++) {
+        free_mark(&intake->marks[intake->mark_first + i]);
+    }
+    intake->mark_first = intake->mark_count = 0;
+}
+
+void intake_close(struct intake *intake) {
+    if (intake->source) {
+        source_close(intake->source);
+        intake->source = NULL;
+    }
+    drop_marks(intake);
+    free(intake->marks);
+    intake->marks = NULL;
+    intake->mark_room = 0;
+    buf_free(&intake->bytes);
+    event_decoder_free(&intake->decoder);
+    free(intake->location);
+    free(intake->offset);
+    intake->location = intake->offset = NULL;
+}
+
+static struct intake_mark *first_mark(const struct intake *intake) {
+    return intake->mark_count ? &intake->marks[intake->mark_first] : NULL;
+}
+
+static void pop_mark(struct intake *intake) {
+    free_mark(first_mark(intake));
+    intake->mark_first++;
+    intake->mark_count--;
+}
+
+/* Room for one more behind the last. */
+static bool reserve_mark(struct intake *intake) {
+    if (intake->mark_first + intake->mark_count < intake->mark_room) {
+        return true;
+    }
+    if (intake->mark_first > intake->mark_room / 2) {
+        memmove(intake->marks, intake->marks + intake->mark_first,
+                intake->mark_count * sizeof *intake->marks);
+        intake->mark_first = 0;
+        return true;
+    }
+    size_t room = intake->mark_room ? intake->mark_room * 2 : 16;
+    struct intake_mark *marks = realloc(intake->marks, room * sizeof *marks);
+    if (!marks) {
+        return false;
+    }
+    intake->marks = marks;
+    intake->mark_room = room;
+    return true;
+}
+
+static void pause_if_full(struct intake *intake) {
+    bool full = intake->bytes.len - intake->at > HIGH_WATER || intake->mark_count > MARKS_MAX;
+    if (full && !intake->paused && intake->source) {
+        intake->paused = true;
+        source_pause(intake->source);
+    }
+}
+
+/* Marks that cannot be kept are the end of the stream: there is no other way to say it. */
+static void add_mark(struct intake *intake, struct intake_mark mark) {
+    mark.at = intake->base + intake->bytes.len;
+    if (!reserve_mark(intake)) {
+        free_mark(&mark);
+        if (intake->mark_count > 0) {
+            intake->marks[intake->mark_first + intake->mark_count - 1].kind = MARK_FAIL;
+        }
+        return;
+    }
+    intake->marks[intake->mark_first + intake->mark_count++] = mark;
+    pause_if_full(intake);
+    intake->ready(intake->user);
+}
+
+static void fail_with(struct intake *intake, const struct error *e) {
+    struct error *copy = malloc(sizeof *copy);
+    if (copy) {
+        *copy = *e;
+    }
+    add_mark(intake, (struct intake_mark){.kind = MARK_FAIL, .error = copy});
+}
+
+static void on_begin(void *user, enum source_format format) {
+    static const enum slicer_format formats[] = {
+        [SOURCE_ARRAY] = SLICER_ARRAY, [SOURCE_LINES] = SLICER_LINES, [SOURCE_AUTO] = SLICER_AUTO};
+    add_mark(user, (struct intake_mark){.kind = MARK_BEGIN, .format = formats[format]});
+}
+
+/* What has been taken makes room first. */
+static void compact(struct intake *intake) {
+    if (intake->at > 0) {
+        buf_consume(&intake->bytes, intake->at);
+        intake->base += intake->at;
+        intake->at = 0;
+    }
+}
+
+static void on_bytes(void *user, const char *ptr, size_t len) {
+    struct intake *intake = user;
+    struct error e;
+    compact(intake);
+    if (!buf_append(&intake->bytes, ptr, len)) {
+        buf_error(&intake->bytes, &e, "the buffer of a stream", "limits.message");
+        fail_with(intake, &e);
+        return;
+    }
+    pause_if_full(intake);
+    intake->ready(intake->user);
+}
+
+static void on_end(void *user, const struct source_chunk *chunk) {
+    struct intake *intake = user;
+    struct error e;
+    char *offset = strndup(chunk->offset.ptr, chunk->offset.len);
+    if (!offset) {
+        error_set(&e, ERROR_MEMORY, "out of memory at the end of a chunk");
+        fail_with(intake, &e);
+        return;
+    }
+    add_mark(intake, (struct intake_mark){.kind = MARK_END,
+                                          .offset = offset,
+                                          .up_to_date = chunk->up_to_date,
+                                          .closed = chunk->closed});
+}
+
+static void on_abort(void *user) {
+    add_mark(user, (struct intake_mark){.kind = MARK_ABORT});
+}
+
+static void on_eof(void *user) {
+    add_mark(user, (struct intake_mark){.kind = MARK_EOF});
+}
+
+static void on_fail(void *user, const struct error *e) {
+    fail_with(user, e);
+}
+
+bool intake_open(struct intake *intake, struct source_options *options, struct error *e) {
+    options->sink = (struct source_sink){intake, on_begin, on_bytes, on_end, on_abort, on_eof, on_fail};
+    intake->location = strdup(options->location);
+    intake->offset = options->offset ? strdup(options->offset) : NULL;
+    if (!intake->location || (options->offset && !intake->offset)) {
+        return error_set(e, ERROR_MEMORY, "%s: out of memory", options->location);
+    }
+    if (options->offset && !source_is_url(options->location)) {
+        intake->file_start = strtoull(options->offset, NULL, 10);
+    }
+    intake->source = source_open(options, e);
+    return intake->source != NULL;
+}
+
+/* Everything that is buffered belongs to a reading that is given up. */
+static void forget(struct intake *intake) {
+    drop_marks(intake);
+    intake->base += intake->bytes.len;
+    buf_clear(&intake->bytes);
+    intake->at = 0;
+    intake->in_body = false;
+}
+
+bool intake_seek(struct intake *intake, const char *offset, struct error *e) {
+    char *copy = strdup(offset);
+    if (!copy) {
+        return error_set(e, ERROR_MEMORY, "%s: out of memory", intake->location);
+    }
+    forget(intake);
+    free(intake->offset);
+    intake->offset = copy;
+    intake->skip = intake->taken = 0;
+    source_seek(intake->source, copy);
+    return true;
+}
+
+bool intake_locate(const struct intake *intake, struct error *e) {
+    const struct slicer *slicer = &intake->slicer;
+    uint64_t byte = intake->file_start + slicer->position + e->position + 1;
+    if (source_is_url(intake->location)) {
+        return error_context(e, "%s: offset %s, message %llu", intake->location,
+                             intake->offset ? intake->offset : "-1", (unsigned long long)intake->taken);
+    }
+    const char *name = strcmp(intake->location, "-") == 0 ? "standard input" : intake->location;
+    if (slicer->format == SLICER_LINES) {
+        return error_context(e, "%s: line %llu (byte %llu)", name, (unsigned long long)slicer->line,
+                             (unsigned long long)byte);
+    }
+    return error_context(e, "%s: byte %llu (message %llu)", name, (unsigned long long)byte,
+                         (unsigned long long)intake->taken);
+}
+
+/* The connection broke inside a chunk, or its bytes are no use: it will come again from its start. Of a
+ * reading that broke while it was still passing over messages, the larger count holds. */
+static void expect_again(struct intake *intake) {
+    intake->skip = intake->taken > intake->skip ? intake->taken : intake->skip;
+    intake->taken = 0;
+}
+
+/* The chunk's framing is broken. The source reads it again, or, when that is no use, fails. */
+static void reject(struct intake *intake, struct error *e) {
+    intake->taken++; /* the message that could not be found counts for the report */
+    intake_locate(intake, e);
+    intake->taken--;
+    forget(intake);
+    expect_again(intake);
+    source_reject(intake->source, e);
+}
+
+static enum intake_status end_chunk(struct intake *intake, struct intake_mark *mark) {
+    free(intake->offset);
+    intake->offset = mark->offset;
+    mark->offset = NULL;
+    intake->up_to_date = mark->up_to_date;
+    intake->closed = mark->closed;
+    intake->skip = intake->taken = 0;
+    return INTAKE_CHUNK;
+}
+
+static enum intake_status take_mark(struct intake *intake, struct error *e) {
+    struct intake_mark *mark = first_mark(intake);
+    enum intake_status status = INTAKE_EMPTY;
+    intake->in_body = false;
+    switch (mark->kind) {
+    case MARK_BEGIN:
+        slicer_begin(&intake->slicer, mark->format);
+        intake->in_body = true;
+        break;
+    case MARK_END:
+        status = end_chunk(intake, mark);
+        break;
+    case MARK_ABORT:
+        expect_again(intake);
+        break;
+    case MARK_EOF:
+        return INTAKE_EOF; /* stays: it is the last word */
+    case MARK_FAIL:
+        if (mark->error) {
+            *e = *mark->error;
+        } else {
+            error_set(e, ERROR_MEMORY, "%s: out of memory", intake->location);
+        }
+        return INTAKE_FAILED;
+    }
+    pop_mark(intake);
+    return status;
+}
+
+/* The bytes up to the next mark. *last: the body ends there. */
+static const char *window_end(const struct intake *intake, bool *last) {
+    const struct intake_mark *mark = first_mark(intake);
+    *last = mark && mark->kind != MARK_ABORT && mark->kind != MARK_FAIL;
+    return mark ? intake->bytes.ptr + (mark->at - intake->base) : intake->bytes.ptr + intake->bytes.len;
+}
+
+static enum intake_status slice(struct intake *intake, bool *body_over, struct error *e) {
+    bool last;
+    const char *end = window_end(intake, &last);
+    const char *at = intake->bytes.ptr ? intake->bytes.ptr + intake->at : "";
+    if (!intake->bytes.ptr) {
+        end = at;
+    }
+    for (;;) {
+        enum slicer_status found = slicer_next(&intake->slicer, &at, end, last, e);
+        if (intake->bytes.ptr) {
+            intake->at = (size_t)(at - intake->bytes.ptr);
+        }
+        switch (found) {
+        case SLICER_MESSAGE:
+        case SLICER_REFUSED:
+            intake->taken++;
+            if (intake->taken <= intake->skip) {
+                continue;
+            }
+            return found == SLICER_MESSAGE ? INTAKE_EVENT : INTAKE_REFUSED;
+        case SLICER_MORE:
+            *body_over = first_mark(intake) != NULL; /* an abort: the rest of the message will not come */
+            if (*body_over) {
+                intake->at = (size_t)(end - intake->bytes.ptr);
+            }
+            return INTAKE_EMPTY;
+        case SLICER_END:
+            *body_over = true;
+            return INTAKE_EMPTY;
+        case SLICER_BROKEN:
+            reject(intake, e);
+            *body_over = true;
+            return INTAKE_EMPTY;
+        case SLICER_FAILED:
+            intake_locate(intake, e);
+            return INTAKE_FAILED;
+        }
+    }
+}
+
+static void settle(struct intake *intake) {
+    compact(intake);
+    buf_shrink(&intake->bytes, KEEP_EMPTY);
+    if (intake->paused && intake->source) {
+        intake->paused = false;
+        source_resume(intake->source);
+    }
+}
+
+enum intake_status intake_next(struct intake *intake, struct error *e) {
+    for (;;) {
+        bool go_on = false;
+        enum intake_status status = INTAKE_EMPTY;
+        if (intake->in_body) {
+            status = slice(intake, &go_on, e);
+            if (go_on) {
+                intake->in_body = false;
+            }
+        } else if (first_mark(intake)) {
+            status = take_mark(intake, e);
+            go_on = true;
+        }
+        if (status != INTAKE_EMPTY) {
+            return status;
+        }
+        if (!go_on) {
+            settle(intake);
+            return INTAKE_EMPTY;
+        }
+    }
+}

@@ -1,0 +1,77 @@
+/* The intake: takes the bytes that a source hands over, and gives events, one at a time, when asked.
+ *
+ *     source --bytes--> [ buffer with marks ] --intake_next--> event, end of chunk, ...
+ *
+ * It knows where each chunk begins and ends, skips the messages that were taken before a connection broke
+ * (what was before stays applied, and they come again), and pauses the source while its buffer is
+ * full. No Lua, no state. */
+#ifndef WORKER_INTAKE_H
+#define WORKER_INTAKE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "message/event.h"
+#include "message/slicer.h"
+#include "stream/source.h"
+
+enum intake_status {
+    INTAKE_EMPTY,   /* nothing now; `ready` will be called */
+    INTAKE_EVENT,   /* decoder.event */
+    INTAKE_REFUSED, /* slicer.message is not an event: e says why */
+    INTAKE_CHUNK,   /* a chunk is over: offset, up_to_date, closed */
+    INTAKE_EOF,     /* nothing will ever come */
+    INTAKE_FAILED,  /* e says why; nothing will ever come */
+};
+
+struct intake_mark;
+
+struct intake {
+    struct source *source; /* owned; NULL before open and after close */
+    char *location;
+    struct buf bytes;
+    size_t at;            /* bytes before it have been taken */
+    uint64_t base;        /* how many bytes came before bytes.ptr[0] */
+    struct intake_mark *marks; /* a queue: places in the bytes where something happens */
+    size_t mark_first, mark_count, mark_room;
+
+    struct slicer slicer;
+    struct event_decoder decoder;
+    bool in_body;
+    bool paused;
+    uint64_t skip;        /* messages to pass over: they were taken before */
+    uint64_t taken;       /* messages taken since the last end of a chunk */
+
+    char *offset;         /* where the present chunk starts; NULL: the stream's beginning */
+    uint64_t file_start;  /* for files: the byte where reading began */
+    bool up_to_date, closed; /* of the last INTAKE_CHUNK */
+
+    void (*ready)(void *user); /* called from a libuv callback: something to ask for */
+    void *user;
+};
+
+/* message_max: bytes of one message. Nothing is read yet. False: out of memory. */
+bool intake_init(struct intake *intake, size_t message_max, void (*ready)(void *user), void *user);
+
+/* Opens the source; options->sink is filled in here. */
+bool intake_open(struct intake *intake, struct source_options *options, struct error *e);
+
+enum intake_status intake_next(struct intake *intake, struct error *e);
+
+/* Forgets what is buffered and reads on from offset. */
+bool intake_seek(struct intake *intake, const char *offset, struct error *e);
+
+/* "offset X, message N" or, in files, "line N, byte N": where the message found last is. Puts it, after
+ * the location, in front of e's message. Always returns false. */
+bool intake_locate(const struct intake *intake, struct error *e);
+
+/* Bytes that the source has handed over so far. */
+static inline uint64_t intake_bytes(const struct intake *intake) {
+    return intake->base + intake->bytes.len;
+}
+
+/* Closes the source and frees everything. */
+void intake_close(struct intake *intake);
+
+#endif

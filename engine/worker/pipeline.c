@@ -1,0 +1,466 @@
+#include "worker/pipeline.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "json/text.h"
+#include "script/api_schema.h"
+#include "script/lane.h"
+
+enum {
+    TURN_EVENTS = 2000,  /* events handed over before the loop gets its turn */
+    RESETS_MAX = 1000,   /* offsets of resets that are remembered */
+    REASON_MAX = 1 << 16,
+};
+
+struct pipeline {
+    struct api_stream *stream;
+    struct intake intake;
+    struct loop *loop;
+    const struct log *log;
+    struct loop_task drain;
+    struct pipeline_host host;
+    struct pipeline_counts counts;
+    struct deadletter *deadletter; /* opened when the first letter is written */
+    struct strmap resets;          /* offsets that a reset has sent the reading to */
+    struct schema_issues issues;
+    struct buf merged; /* what a patch leaves */
+    struct buf reason;
+    char *checkpoint;
+    unsigned turn;       /* events handed over since the loop had its turn */
+    bool handlers;
+    bool news;           /* something was applied since up-to-date was told */
+    enum pipeline_end end;
+};
+
+static void finish(struct pipeline *pipeline, const struct error *e) {
+    if (pipeline->end != PIPELINE_RUNNING) {
+        return;
+    }
+    pipeline->end = e ? PIPELINE_FAILED : PIPELINE_DONE;
+    pipeline->host.ended(pipeline->host.user, pipeline, e);
+}
+
+static bool wants_lua(const struct pipeline *pipeline, const struct api_type *type) {
+    const struct api_type *all = &pipeline->stream->all;
+    return pipeline->handlers && (all->handlers || all->rules ||
+                                  (type && (type->handlers || type->rules || type->foreign_schema)));
+}
+
+static bool has_any_lua(const struct pipeline *pipeline) {
+    const struct api_stream *stream = pipeline->stream;
+    return pipeline->handlers &&
+           (stream->types.count > 0 || stream->all.handlers || stream->all.rules || stream->controls ||
+            stream->up_to_dates || stream->on_invalid == POLICY_FUNCTION);
+}
+
+static void count_event(struct pipeline *pipeline) {
+    pipeline->counts.events++;
+    pipeline->news = true;
+}
+
+/* Whether the event goes on, was refused and passed over, or ended the pipeline. */
+static bool write_deadletter(struct pipeline *pipeline, struct slice text, const char *reason,
+                             struct error *e) {
+    const struct api_stream *stream = pipeline->stream;
+    if (!stream->deadletter) {
+        return error_set(e, ERROR_ARGUMENT, "%s: \"deadletter\" needs the option deadletter, a file",
+                         stream->name);
+    }
+    if (!pipeline->deadletter) {
+        pipeline->deadletter = deadletter_open(stream->deadletter, e);
+        if (!pipeline->deadletter) {
+            return false;
+        }
+    }
+    struct deadletter_entry entry = {
+        .stream = stream->name,
+        .offset = pipeline->intake.offset ? pipeline->intake.offset : "-1",
+        .index = pipeline->intake.taken - 1,
+        .reason = reason,
+        .text = text,
+    };
+    return deadletter_write(pipeline->deadletter, &entry, e);
+}
+
+/* e names what is wrong with the message; text is the message. False: the work must stop, e says why. */
+static bool pass_over(struct pipeline *pipeline, enum api_policy policy, struct slice text,
+                      struct error *e) {
+    struct error failure;
+    switch (policy) {
+    case POLICY_STOP:
+        return false;
+    case POLICY_DEADLETTER:
+        if (!write_deadletter(pipeline, text, e->message, &failure)) {
+            *e = failure;
+            return false;
+        }
+        log_write(pipeline->log, LOG_WARN, "to the dead letters: %s", e->message);
+        break;
+    case POLICY_SKIP:
+    case POLICY_FUNCTION:
+        log_write(pipeline->log, LOG_WARN, "skipped: %s", e->message);
+        break;
+    }
+    pipeline->counts.rejected++;
+    return true;
+}
+
+static enum api_policy policy_of(const struct pipeline *pipeline, const char *decision) {
+    if (!decision) {
+        return pipeline->stream->on_invalid;
+    }
+    return strcmp(decision, "stop") == 0         ? POLICY_STOP
+           : strcmp(decision, "deadletter") == 0 ? POLICY_DEADLETTER
+                                                 : POLICY_SKIP;
+}
+
+/* "type users, key u1: " */
+static void name_entity(const struct event *event, struct error *e) {
+    if (event && event->type.ptr && event->key.ptr) {
+        error_context(e, "%.*s/%.*s", (int)(event->type.len < 80 ? event->type.len : 80), event->type.ptr,
+                      (int)(event->key.len < 80 ? event->key.len : 80), event->key.ptr);
+    }
+}
+
+/* A message that was refused before Lua saw it. True: item is for onInvalid, the function; false: it has
+ * been dealt with (the pipeline may have ended). */
+static bool refused(struct pipeline *pipeline, struct slice text, const struct event *event,
+                    const struct schema_issues *issues, struct error *e, struct driver_item *item) {
+    intake_locate(&pipeline->intake, e);
+    if (pipeline->handlers && pipeline->stream->on_invalid == POLICY_FUNCTION) {
+        buf_clear(&pipeline->reason);
+        buf_append(&pipeline->reason, e->message, strlen(e->message) + 1);
+        *item = (struct driver_item){
+            .event = event, .text = text, .reason = pipeline->reason.ptr, .issues = issues};
+        return true;
+    }
+    if (!pass_over(pipeline, pipeline->stream->on_invalid, text, e)) {
+        finish(pipeline, e);
+    }
+    return false;
+}
+
+/* What the change will leave: its value, a patch's result, or nothing. */
+static bool new_value(struct pipeline *pipeline, const struct event *event, struct slice *value,
+                      struct error *e) {
+    switch (event->operation) {
+    case EVENT_DELETE:
+        *value = (struct slice){0};
+        return true;
+    case EVENT_PATCH:
+        if (!store_merged(pipeline->stream->store, event, &pipeline->merged, e)) {
+            return false;
+        }
+        *value = buf_slice(&pipeline->merged);
+        return true;
+    default:
+        *value = event->value;
+        return true;
+    }
+}
+
+static bool fits_schema(struct pipeline *pipeline, const struct api_type *type, struct slice value,
+                        struct error *e) {
+    struct schema_hooks hooks = {pipeline->stream->script->L, api_schema_pattern};
+    if (!type || !type->schema || !value.ptr) {
+        return true;
+    }
+    schema_issues_clear(&pipeline->issues);
+    if (schema_check(type->schema, value, &hooks, &pipeline->issues)) {
+        return true;
+    }
+    buf_clear(&pipeline->reason);
+    schema_issues_describe(&pipeline->issues, &pipeline->reason);
+    return error_set(e, ERROR_SCHEMA, "value: %.*s", (int)pipeline->reason.len, pipeline->reason.ptr);
+}
+
+/* The stored form of a change whose new value is known. */
+static bool store_change(struct pipeline *pipeline, const struct event *event, struct slice value,
+                         struct error *e) {
+    struct event change = *event;
+    if (value.ptr) {
+        change.operation = EVENT_UPSERT;
+        change.value = value;
+    }
+    if (!store_apply(pipeline->stream->store, &change, e)) {
+        return intake_locate(&pipeline->intake, e);
+    }
+    count_event(pipeline);
+    return true;
+}
+
+/* True: item is for Lua. */
+static bool take_change(struct pipeline *pipeline, struct driver_item *item) {
+    const struct event *event = &pipeline->intake.decoder.event;
+    const struct api_type *type = api_stream_type(pipeline->stream, event->type);
+    struct slice value;
+    struct error e;
+    bool valid = new_value(pipeline, event, &value, &e) && fits_schema(pipeline, type, value, &e);
+    if (!valid) {
+        const struct schema_issues *issues = e.code == ERROR_SCHEMA ? &pipeline->issues : NULL;
+        name_entity(event, &e);
+        bool ask = refused(pipeline, event->text, event, issues, &e, item);
+        item->new_value = value;
+        return ask;
+    }
+    if (wants_lua(pipeline, type)) {
+        *item = (struct driver_item){
+            .event = event,
+            .text = event->text,
+            .old = store_get(pipeline->stream->store, event->type, event->key),
+            .new_value = value,
+        };
+        return true;
+    }
+    if (!store_change(pipeline, event, value, &e)) {
+        finish(pipeline, &e);
+    }
+    return false;
+}
+
+/* The offset that a reset names, where it can be read from; freed by the caller. */
+static bool reset_offset(const struct pipeline *pipeline, struct slice raw, struct buf *offset) {
+    buf_init(offset, 4096);
+    bool usable = raw.ptr && source_is_url(pipeline->stream->url) && json_unquote(offset, raw) &&
+                  buf_append_byte(offset, '\0') && strlen(offset->ptr) == offset->len - 1;
+    if (!usable && raw.ptr) {
+        log_write(pipeline->log, LOG_INFO, "%s: a reset names an offset that cannot be read from: going on",
+                  pipeline->stream->name);
+    }
+    return usable;
+}
+
+/* Clears the state and, where the reset names an offset, reads on from there. Each offset is honoured
+ * once: a reset that lies behind the offset it names is met again, and must not send the reading round
+ * for ever. False: this one is met again. The event's text stays where it is until the next bytes come. */
+static bool apply_reset(struct pipeline *pipeline, const struct event *event) {
+    static char seen;
+    struct buf offset;
+    struct error e;
+    bool again = false;
+    if (reset_offset(pipeline, event->offset, &offset)) {
+        struct slice name = slice_of(offset.ptr, offset.len - 1);
+        again = strmap_get(&pipeline->resets, name) != NULL;
+        if (!again && (pipeline->resets.count >= RESETS_MAX || !strmap_put(&pipeline->resets, name, &seen))) {
+            error_set(&e, ERROR_LIMIT, "%s: more than %d resets to different offsets", pipeline->stream->name,
+                      RESETS_MAX);
+            finish(pipeline, &e);
+        } else if (!again && !intake_seek(&pipeline->intake, offset.ptr, &e)) {
+            finish(pipeline, &e);
+        }
+    }
+    if (!again) {
+        store_clear(pipeline->stream->store);
+    }
+    buf_free(&offset);
+    return !again;
+}
+
+/* True: item is for Lua. */
+static bool take_control(struct pipeline *pipeline, struct driver_item *item) {
+    const struct event *event = &pipeline->intake.decoder.event;
+    *item = (struct driver_item){.event = event, .text = event->text};
+    pipeline->counts.controls++;
+    pipeline->news = true;
+    if (event->control == EVENT_RESET && !apply_reset(pipeline, event)) {
+        return false;
+    }
+    return pipeline->handlers && pipeline->stream->controls;
+}
+
+/* True: Lua is to be told that everything has been handled. */
+static bool take_chunk(struct pipeline *pipeline) {
+    char *checkpoint = pipeline->intake.offset ? strdup(pipeline->intake.offset) : NULL;
+    if (checkpoint) {
+        free(pipeline->checkpoint);
+        pipeline->checkpoint = checkpoint;
+    }
+    if (!pipeline->intake.up_to_date || !pipeline->news) {
+        return false;
+    }
+    pipeline->news = false;
+    return pipeline->handlers && pipeline->stream->up_to_dates;
+}
+
+static enum driver_kind take_event(struct pipeline *pipeline, struct driver_item *item) {
+    const struct event *event = &pipeline->intake.decoder.event;
+    if (event->kind == EVENT_CONTROL) {
+        return take_control(pipeline, item) ? DRIVER_CONTROL : DRIVER_NOTHING;
+    }
+    if (!take_change(pipeline, item)) {
+        return DRIVER_NOTHING;
+    }
+    return item->reason ? DRIVER_INVALID : DRIVER_CHANGE;
+}
+
+static enum driver_kind take(struct pipeline *pipeline, struct driver_item *item, bool *empty) {
+    struct error e;
+    switch (intake_next(&pipeline->intake, &e)) {
+    case INTAKE_EMPTY:
+        *empty = true;
+        return DRIVER_NOTHING;
+    case INTAKE_EVENT:
+        return take_event(pipeline, item);
+    case INTAKE_REFUSED:
+        return refused(pipeline, pipeline->intake.slicer.message, NULL, NULL, &e, item) ? DRIVER_INVALID
+                                                                                        : DRIVER_NOTHING;
+    case INTAKE_CHUNK:
+        return take_chunk(pipeline) ? DRIVER_UP_TO_DATE : DRIVER_NOTHING;
+    case INTAKE_EOF:
+        finish(pipeline, NULL);
+        return DRIVER_NOTHING;
+    case INTAKE_FAILED:
+        finish(pipeline, &e);
+        return DRIVER_NOTHING;
+    }
+    return DRIVER_NOTHING;
+}
+
+static enum driver_kind pipeline_next(void *user, struct driver_item *item) {
+    struct pipeline *pipeline = user;
+    bool empty = false;
+    while (!empty && pipeline->end == PIPELINE_RUNNING) {
+        if (pipeline->turn++ >= TURN_EVENTS) {
+            loop_defer(pipeline->loop, &pipeline->drain);
+            return DRIVER_NOTHING;
+        }
+        *item = (struct driver_item){0};
+        enum driver_kind kind = take(pipeline, item, &empty);
+        if (kind != DRIVER_NOTHING) {
+            return kind;
+        }
+    }
+    pipeline->counts.last_ns = uv_hrtime();
+    return DRIVER_NOTHING;
+}
+
+static bool pipeline_apply(void *user, const struct driver_item *item, struct error *e) {
+    return store_change(user, item->event, item->new_value, e);
+}
+
+static bool pipeline_refuse(void *user, const struct driver_item *item, const char *decision,
+                            const char *reason, bool located, struct error *e) {
+    struct pipeline *pipeline = user;
+    error_set(e, ERROR_SCHEMA, "%s", reason);
+    if (!located) {
+        name_entity(item->event, e);
+        intake_locate(&pipeline->intake, e);
+    }
+    return pass_over(pipeline, policy_of(pipeline, decision), item->text, e);
+}
+
+static bool pipeline_give_up(void *user, const struct driver_item *item, const char *decision,
+                             const char *reason, struct error *e) {
+    struct pipeline *pipeline = user;
+    error_set(e, ERROR_SCRIPT, "a handler failed: %s", reason);
+    intake_locate(&pipeline->intake, e);
+    if (item && strcmp(decision, "deadletter") == 0) {
+        struct error failure;
+        if (!write_deadletter(pipeline, item->text, e->message, &failure)) {
+            *e = failure;
+            return false;
+        }
+    }
+    log_write(pipeline->log, LOG_ERROR, "%s: %s", decision, e->message);
+    return true;
+}
+
+static void drain(struct loop_task *task) {
+    struct pipeline *pipeline = task->owner;
+    pipeline->turn = 0;
+    if (pipeline->end != PIPELINE_RUNNING) {
+        return;
+    }
+    if (has_any_lua(pipeline)) {
+        lane_wake(pipeline->stream);
+        return;
+    }
+    struct driver_item item;
+    pipeline_next(pipeline, &item);
+}
+
+static void ready(void *user) {
+    struct pipeline *pipeline = user;
+    if (!pipeline->counts.first_ns) {
+        pipeline->counts.first_ns = uv_hrtime();
+    }
+    loop_defer(pipeline->loop, &pipeline->drain);
+}
+
+struct pipeline *pipeline_new(const struct pipeline_options *options, struct error *e) {
+    struct api_stream *stream = options->stream;
+    struct pipeline *pipeline = calloc(1, sizeof *pipeline);
+    if (!pipeline) {
+        error_set(e, ERROR_MEMORY, "%s: out of memory", stream->name);
+        return NULL;
+    }
+    *pipeline = (struct pipeline){
+        .stream = stream,
+        .loop = options->source.loop,
+        .log = options->source.log,
+        .host = options->host,
+        .handlers = options->handlers,
+        .news = true,
+        .drain = {.run = drain, .owner = pipeline},
+    };
+    strmap_init(&pipeline->resets);
+    schema_issues_init(&pipeline->issues);
+    buf_init(&pipeline->merged, stream->message_max);
+    buf_init(&pipeline->reason, REASON_MAX);
+    stream->driver = (struct driver){pipeline, pipeline_next, pipeline_apply, pipeline_refuse, pipeline_give_up};
+    struct source_options source = options->source;
+    intake_init(&pipeline->intake, stream->message_max, ready, pipeline);
+    pipeline->intake.decoder.strict = stream->strict;
+    if (stream->default_type) {
+        pipeline->intake.decoder.default_type = slice_from(stream->default_type);
+    }
+    if (!intake_open(&pipeline->intake, &source, e)) {
+        pipeline_free(pipeline);
+        return NULL;
+    }
+    return pipeline;
+}
+
+void pipeline_stop(struct pipeline *pipeline) {
+    if (pipeline->intake.source) {
+        source_close(pipeline->intake.source);
+        pipeline->intake.source = NULL;
+    }
+    if (pipeline->end == PIPELINE_RUNNING) {
+        pipeline->end = PIPELINE_DONE;
+    }
+    loop_cancel(pipeline->loop, &pipeline->drain);
+}
+
+void pipeline_free(struct pipeline *pipeline) {
+    if (!pipeline) {
+        return;
+    }
+    pipeline_stop(pipeline);
+    intake_close(&pipeline->intake);
+    deadletter_close(pipeline->deadletter);
+    strmap_free(&pipeline->resets, NULL);
+    schema_issues_free(&pipeline->issues);
+    buf_free(&pipeline->merged);
+    buf_free(&pipeline->reason);
+    free(pipeline->checkpoint);
+    free(pipeline);
+}
+
+enum pipeline_end pipeline_ended(const struct pipeline *pipeline) {
+    return pipeline->end;
+}
+
+const struct api_stream *pipeline_stream(const struct pipeline *pipeline) {
+    return pipeline->stream;
+}
+
+const struct pipeline_counts *pipeline_counts(struct pipeline *pipeline) {
+    pipeline->counts.bytes = intake_bytes(&pipeline->intake);
+    return &pipeline->counts;
+}
+
+const char *pipeline_checkpoint(const struct pipeline *pipeline) {
+    return pipeline->checkpoint;
+}

@@ -1,0 +1,404 @@
+#include "worker/worker.h"
+
+#include <lualib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "script/lane.h"
+
+struct entry {
+    struct pipeline *pipeline;
+    struct entry *next;
+};
+
+struct worker {
+    lua_State *L; /* owned; NULL where it is somebody else's */
+    struct loop *loop;
+    struct http *http;
+    struct log log;
+    struct script script;
+    struct worker_options options;
+    struct config *own_config; /* where options had none */
+    struct entry *entries;     /* the first declared first */
+    struct api_stream *unstarted; /* the first stream without a pipeline */
+    bool running;
+    bool stopping; /* no more reading: handlers under way may end */
+    bool failed;
+    struct error failure;
+};
+
+static const char worker_name[] = "weir.worker";
+
+/* ---- what the script asks for ---- */
+
+static void fail(void *user, const struct error *e) {
+    struct worker *worker = user;
+    if (!worker->failed) {
+        worker->failed = true;
+        worker->failure = *e;
+    }
+}
+
+static void stop(void *user) {
+    struct worker *worker = user;
+    worker->stopping = true;
+}
+
+static void pipeline_over(void *user, struct pipeline *pipeline, const struct error *e) {
+    (void)pipeline;
+    if (e) {
+        fail(user, e);
+    }
+}
+
+static struct pipeline_options options_for(struct worker *worker, struct api_stream *stream) {
+    bool once = worker->options.once || worker->options.no_handlers;
+    return (struct pipeline_options){
+        .stream = stream,
+        .handlers = !worker->options.no_handlers,
+        .host = {worker, pipeline_over},
+        .source =
+            {
+                .loop = worker->loop,
+                .http = worker->http,
+                .log = &worker->log,
+                .location = stream->url,
+                .offset = stream->offset,
+                .live = once ? SOURCE_LIVE_NO : stream->live,
+                .format = SOURCE_AUTO,
+                .fields = stream->fields,
+                .field_count = stream->field_count,
+                .ca_file = stream->ca_file,
+                .first_limit_ms = stream->first_limit_ms,
+                .outage_limit_ms = stream->outage_limit_ms,
+            },
+    };
+}
+
+static bool start_stream(struct worker *worker, struct api_stream *stream, struct error *e) {
+    struct pipeline_options options = options_for(worker, stream);
+    struct entry *entry = calloc(1, sizeof *entry);
+    struct entry **last = &worker->entries;
+    if (!entry) {
+        return error_set(e, ERROR_MEMORY, "%s: out of memory", stream->name);
+    }
+    entry->pipeline = pipeline_new(&options, e);
+    if (!entry->pipeline) {
+        free(entry);
+        return false;
+    }
+    while (*last) {
+        last = &(*last)->next;
+    }
+    *last = entry;
+    return true;
+}
+
+static void start_streams(struct worker *worker) {
+    struct error e;
+    while (worker->unstarted && !worker->failed) {
+        struct api_stream *stream = worker->unstarted;
+        worker->unstarted = stream->next;
+        if (!start_stream(worker, stream, &e)) {
+            fail(worker, &e);
+        }
+    }
+}
+
+static void stream_declared(void *user, struct api_stream *stream) {
+    struct worker *worker = user;
+    if (!worker->unstarted) {
+        worker->unstarted = stream;
+    }
+}
+
+static bool run_from_script(void *user, struct error *e) {
+    return worker_run(user, e);
+}
+
+static const char *setting(void *user, const char *name) {
+    const struct worker *worker = user;
+    return config_setting(worker->options.config, name);
+}
+
+static const char *stream_settings(void *user, const char *name) {
+    const struct worker *worker = user;
+    return config_stream(worker->options.config, name);
+}
+
+/* ---- life ---- */
+
+static bool open_parts(struct worker *worker, const struct worker_options *options, struct error *e) {
+    worker->options = *options;
+    if (!options->config) {
+        worker->own_config = config_new();
+        if (!worker->own_config) {
+            return error_set(e, ERROR_MEMORY, "out of memory");
+        }
+        if (!config_read_environment(worker->own_config, e)) {
+            return false;
+        }
+        worker->options.config = worker->own_config;
+    }
+    const struct config *config = worker->options.config;
+    log_init(&worker->log, stderr, config_log_level(config));
+    worker->log.json = config_log_json(config);
+    worker->loop = loop_new(e);
+    worker->http = worker->loop ? http_new(worker->loop, e) : NULL;
+    worker->script = (struct script){
+        .loop = worker->loop,
+        .http = worker->http,
+        .log = &worker->log,
+        .interrupt = options->interrupt,
+        .handler_limit_ms = config_handler_limit(config),
+        .host =
+            {
+                .user = worker,
+                .stream_declared = stream_declared,
+                .run = run_from_script,
+                .stop = stop,
+                .failed = fail,
+                .setting = setting,
+                .stream_settings = stream_settings,
+            },
+    };
+    return worker->http != NULL;
+}
+
+static bool close_parts(struct worker *worker, struct error *e) {
+    bool ok = true;
+    while (worker->entries) {
+        struct entry *entry = worker->entries;
+        worker->entries = entry->next;
+        pipeline_free(entry->pipeline);
+        free(entry);
+    }
+    if (worker->script.L) {
+        script_close(&worker->script);
+    }
+    if (worker->L) {
+        lua_close(worker->L);
+        worker->L = NULL;
+    }
+    if (worker->http) {
+        http_free(worker->http);
+    }
+    if (worker->loop) {
+        ok = loop_free(worker->loop, e);
+    }
+    config_free(worker->own_config);
+    return ok;
+}
+
+/* Protected: puts `weir` where require finds it. */
+static int open_state(lua_State *L) {
+    struct script *script = lua_touserdata(L, 1);
+    luaL_openlibs(L);
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    script_open(L, script);
+    lua_setfield(L, -2, "weir");
+    return 0;
+}
+
+struct worker *worker_new(const struct worker_options *options, struct error *e) {
+    struct worker *worker = calloc(1, sizeof *worker);
+    if (!worker || !open_parts(worker, options, e) || !(worker->L = luaL_newstate())) {
+        if (!worker || (worker->http && !worker->L)) {
+            error_set(e, ERROR_MEMORY, "out of memory");
+        }
+        worker_free(worker, NULL);
+        return NULL;
+    }
+    lua_pushcfunction(worker->L, open_state);
+    lua_pushlightuserdata(worker->L, &worker->script);
+    if (lua_pcall(worker->L, 1, 0, 0) != LUA_OK) {
+        script_take_error(worker->L, e);
+        worker_free(worker, NULL);
+        return NULL;
+    }
+    return worker;
+}
+
+bool worker_free(struct worker *worker, struct error *e) {
+    if (!worker) {
+        return true;
+    }
+    bool ok = close_parts(worker, e);
+    free(worker);
+    return ok;
+}
+
+static int collect_module(lua_State *L) {
+    struct worker **held = luaL_checkudata(L, 1, worker_name);
+    struct worker *worker = *held;
+    *held = NULL;
+    worker_free(worker, NULL);
+    return 0;
+}
+
+int worker_open_module(lua_State *L, const struct worker_options *options) {
+    struct error e;
+    struct worker **held = lua_newuserdatauv(L, sizeof *held, 0);
+    *held = NULL;
+    if (luaL_newmetatable(L, worker_name)) {
+        lua_pushcfunction(L, collect_module);
+        lua_setfield(L, -2, "__gc");
+    }
+    lua_setmetatable(L, -2);
+    luaL_ref(L, LUA_REGISTRYINDEX);
+    *held = calloc(1, sizeof **held);
+    if (!*held || !open_parts(*held, options, &e)) {
+        return luaL_error(L, "weir: %s", *held ? e.message : "out of memory");
+    }
+    script_open(L, &(*held)->script);
+    return 1;
+}
+
+/* ---- running ---- */
+
+struct script_file {
+    const char *path;
+};
+
+static int load_in_lua(lua_State *L) {
+    const struct script_file *file = lua_touserdata(L, 1);
+    if (luaL_loadfilex(L, file->path, "t") != LUA_OK) {
+        return lua_error(L);
+    }
+    lua_call(L, 0, 0);
+    return 0;
+}
+
+bool worker_load(struct worker *worker, const char *path, struct error *e) {
+    struct script_file file = {path};
+    script_arm(&worker->script, worker->L);
+    bool ok = script_protect(&worker->script, load_in_lua, &file, e);
+    worker->script.handler_deadline = 0;
+    return ok;
+}
+
+static int declare_in_lua(lua_State *L) {
+    const char *url = lua_touserdata(L, 1);
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    lua_getfield(L, -1, "weir");
+    lua_getfield(L, -1, "stream");
+    lua_createtable(L, 0, 2);
+    lua_pushstring(L, url);
+    lua_setfield(L, -2, "url");
+    lua_pushboolean(L, false);
+    lua_setfield(L, -2, "live");
+    lua_call(L, 1, 0);
+    return 0;
+}
+
+bool worker_declare(struct worker *worker, const char *url, struct error *e) {
+    return script_protect(&worker->script, declare_in_lua, (void *)url, e);
+}
+
+static bool interrupted(const struct worker *worker) {
+    return worker->options.interrupt && *worker->options.interrupt;
+}
+
+static bool some_lane_is_busy(const struct worker *worker) {
+    for (const struct api_stream *stream = worker->script.streams; stream; stream = stream->next) {
+        if (lane_is_busy(stream)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool all_ended(const struct worker *worker) {
+    for (const struct entry *entry = worker->entries; entry; entry = entry->next) {
+        if (pipeline_ended(entry->pipeline) == PIPELINE_RUNNING) {
+            return false;
+        }
+    }
+    return !worker->unstarted;
+}
+
+/* Streams keep a worker running; a script without any is kept running by its timers. */
+static bool over(void *arg) {
+    struct worker *worker = arg;
+    if (worker->failed || interrupted(worker)) {
+        return true;
+    }
+    start_streams(worker);
+    if (worker->failed) {
+        return true;
+    }
+    if (worker->stopping) {
+        for (struct entry *entry = worker->entries; entry; entry = entry->next) {
+            pipeline_stop(entry->pipeline);
+        }
+    } else if (!all_ended(worker) || (!worker->entries && worker->script.timers)) {
+        return false;
+    }
+    return !some_lane_is_busy(worker);
+}
+
+static void stop_everything(struct worker *worker) {
+    for (struct entry *entry = worker->entries; entry; entry = entry->next) {
+        pipeline_stop(entry->pipeline);
+    }
+    for (struct api_stream *stream = worker->script.streams; stream; stream = stream->next) {
+        task_stop(&stream->lane);
+    }
+}
+
+bool worker_run(struct worker *worker, struct error *e) {
+    if (worker->running) {
+        return error_set(e, ERROR_ARGUMENT, "weir.run: the worker runs already");
+    }
+    worker->running = true;
+    worker->stopping = worker->failed = false;
+    start_streams(worker);
+    bool finished = loop_run_until(worker->loop, over, worker);
+    worker->running = false;
+    if (!worker->failed && interrupted(worker)) {
+        error_set(&worker->failure, ERROR_INTERRUPTED, "interrupted");
+        worker->failed = true;
+    } else if (!worker->failed && !finished) {
+        error_set(&worker->failure, ERROR_SYSTEM, "nothing is left that could happen, and a stream has not ended");
+        worker->failed = true;
+    }
+    if (worker->failed) {
+        stop_everything(worker);
+        *e = worker->failure;
+        return false;
+    }
+    return true;
+}
+
+void worker_wake(struct worker *worker) {
+    loop_wake(worker->loop);
+}
+
+const struct api_stream *worker_streams(const struct worker *worker) {
+    return worker->script.streams;
+}
+
+bool worker_has_timers(const struct worker *worker) {
+    return worker->script.timers != NULL;
+}
+
+const struct log *worker_log(const struct worker *worker) {
+    return &worker->log;
+}
+
+void worker_counts(const struct worker *worker, struct pipeline_counts *counts) {
+    *counts = (struct pipeline_counts){0};
+    for (const struct entry *entry = worker->entries; entry; entry = entry->next) {
+        const struct pipeline_counts *each = pipeline_counts(entry->pipeline);
+        counts->events += each->events;
+        counts->controls += each->controls;
+        counts->rejected += each->rejected;
+        counts->bytes += each->bytes;
+        if (each->first_ns && (!counts->first_ns || each->first_ns < counts->first_ns)) {
+            counts->first_ns = each->first_ns;
+        }
+        if (each->last_ns > counts->last_ns) {
+            counts->last_ns = each->last_ns;
+        }
+    }
+}

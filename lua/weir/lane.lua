@@ -1,0 +1,125 @@
+-- A stream's lane: the body of the coroutine in which its rules and handlers run, one event after
+-- another. It pulls events from the native pipeline, which has parsed them and checked their schemas.
+
+local _, weir = ...
+local lane = weir._lane
+local next_item, apply, refuse, give_up, traceback = lane.next, lane.apply, lane.refuse, lane.giveUp, lane.traceback
+local sleep = weir.sleep
+
+local RETRY_FIRST, RETRY_MAX = 0.1, 30 -- seconds between calls of a handler under onError = "retry"
+
+local ON_ERROR = { stop = true, skip = true, retry = true, deadletter = true }
+local ON_INVALID = { stop = true, skip = true, deadletter = true }
+
+-- What onError says about an error: its policy, or its function's answer.
+local function decide(stream, handlers, err, event)
+  local policy = handlers.onError
+  if type(policy) == "function" then
+    policy = policy(err, event) or "stop"
+    if not ON_ERROR[policy] then
+      error(("%s: onError returned %q: expected stop, skip, retry or deadletter"):format(stream.name, tostring(policy)), 0)
+    end
+  end
+  return policy
+end
+
+-- Calls a handler until it succeeds or onError gives up on it. True: the next one may be called.
+local function call(stream, handlers, event, fn, ...)
+  local pause = RETRY_FIRST
+  while true do
+    local ok, err = xpcall(fn, traceback, ...)
+    if ok then
+      return true
+    end
+    local decision = decide(stream, handlers, err, event)
+    if decision == "stop" then
+      error(err, 0)
+    elseif decision ~= "retry" then
+      give_up(stream, event, decision, tostring(err))
+      return false
+    end
+    weir.log.warn("%s: handler failed, called again in %g s: %s", stream.name, pause, tostring(err))
+    sleep(pause)
+    pause = math.min(pause * 2, RETRY_MAX)
+  end
+end
+
+-- Nothing where every rule accepts the event, otherwise the reason of the first that does not.
+local function first_refusal(rules, event, state)
+  for _, rule in ipairs(rules or {}) do
+    local ok, reason = rule(event, state)
+    if ok == false then
+      return tostring(reason or "refused by a rule")
+    end
+  end
+end
+
+-- onInvalid's decision; nil leaves it to the stream's policy.
+local function ask_on_invalid(stream, handlers, event, issues)
+  if type(handlers.onInvalid) ~= "function" then
+    return nil
+  end
+  local decision = handlers.onInvalid(event, issues) or "skip"
+  if not ON_INVALID[decision] then
+    error(("%s: onInvalid returned %q: expected stop, skip or deadletter"):format(stream.name, tostring(decision)), 0)
+  end
+  return decision
+end
+
+-- A Standard Schema that is not weir's own: its issues, or nothing.
+local function foreign_issues(schema, value)
+  local result = schema["~standard"].validate(value)
+  return result.issues
+end
+
+local function change(stream, handlers, event)
+  local state, kind = stream.state, event.type
+  local foreign = handlers.foreign[kind]
+  if foreign and event.operation ~= "delete" then
+    local issues = foreign_issues(foreign, event.new)
+    if issues and #issues > 0 then
+      local reason = "value: " .. tostring(issues[1].message)
+      return refuse(stream, event, ask_on_invalid(stream, handlers, event, issues), reason)
+    end
+  end
+  local reason = first_refusal(handlers.rules[kind], event, state) or first_refusal(handlers.allRules, event, state)
+  if reason then
+    local issues = { { path = "", message = reason } }
+    return refuse(stream, event, ask_on_invalid(stream, handlers, event, issues), reason)
+  end
+  apply(stream, event)
+  for _, fn in ipairs(handlers.change[kind] or {}) do
+    if not call(stream, handlers, event, fn, state, event) then
+      return
+    end
+  end
+  for _, fn in ipairs(handlers.allChange) do
+    if not call(stream, handlers, event, fn, state, event) then
+      return
+    end
+  end
+end
+
+local function each(stream, handlers, list, event, ...)
+  for _, fn in ipairs(list) do
+    if not call(stream, handlers, event, fn, ...) then
+      return
+    end
+  end
+end
+
+lane.body(function(stream)
+  local handlers = stream._handlers
+  while true do
+    local kind, event, issues, reason = next_item(stream)
+    if kind == "change" then
+      change(stream, handlers, event)
+    elseif kind == "control" then
+      each(stream, handlers, handlers.control, event, event)
+    elseif kind == "up-to-date" then
+      each(stream, handlers, handlers.upToDate, nil, stream.state)
+    else
+      refuse(stream, event, ask_on_invalid(stream, handlers, event, issues), reason, true)
+    end
+  end
+end)

@@ -1,0 +1,453 @@
+/* HTTP requests on the loop: what is sent, what is reported, pause and cancel in every place. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/buf.h"
+#include "io/head.h"
+#include "io/http.h"
+#include "io/url.h"
+#include "loopback.h"
+
+enum when { NOT, IN_HEAD, IN_BODY };
+
+struct call {
+    struct http *http;
+    struct http_request *request;
+    struct buf body;
+    struct error error;
+    int status;
+    size_t fields;
+    char type[64];
+    unsigned heads, dones;
+    enum when cancel, pause, start; /* what to do within a callback */
+    struct call *second;            /* what `start` starts */
+    struct http_options options;
+};
+
+static void launch(struct call *c) {
+    struct error e;
+    c->request = http_start(c->http, &c->options, &e);
+    assert_non_null(c->request);
+}
+
+static void within(struct call *c, enum when when) {
+    if (c->pause == when) {
+        c->pause = NOT;
+        http_pause(c->request);
+    }
+    if (c->start == when) {
+        c->start = NOT;
+        launch(c->second);
+    }
+    if (c->cancel == when) {
+        http_cancel(c->request);
+    }
+}
+
+static void on_head(void *user, const struct http_response *response) {
+    struct call *c = user;
+    struct slice type = http_field(response, "content-type");
+    c->heads++;
+    c->status = response->status;
+    c->fields = response->field_count;
+    snprintf(c->type, sizeof c->type, "%.*s", (int)type.len, type.ptr ? type.ptr : "");
+    assert_int_equal(c->body.len, 0);
+    within(c, IN_HEAD);
+}
+
+static void on_body(void *user, const char *ptr, size_t len) {
+    struct call *c = user;
+    assert_int_equal(c->heads, 1);
+    buf_append(&c->body, ptr, len);
+    within(c, IN_BODY);
+}
+
+static void on_done(void *user, const struct http_response *response, const struct error *e) {
+    struct call *c = user;
+    c->dones++;
+    c->error = *e;
+    assert_int_equal(response->status, c->status);
+}
+
+struct fixture {
+    struct loop *loop;
+    struct http *http;
+    struct loopback server;
+    struct call calls[4];
+    char url[128];
+};
+
+static void open_fixture(struct fixture *f, const struct reply *replies, size_t count) {
+    struct error e;
+    memset(f, 0, sizeof *f);
+    f->loop = loop_new(&e);
+    f->http = http_new(f->loop, &e);
+    loopback_open(&f->server, f->loop, replies, count);
+    snprintf(f->url, sizeof f->url, "http://127.0.0.1:%d/s", f->server.port);
+    for (int i = 0; i < 4; i++) {
+        struct call *c = &f->calls[i];
+        c->http = f->http;
+        c->second = &f->calls[i + 1];
+        buf_init(&c->body, 1 << 24);
+        c->options = (struct http_options){
+            .method = "GET",
+            .url = f->url,
+            .on_head = on_head,
+            .on_body = on_body,
+            .on_done = on_done,
+            .user = c,
+        };
+    }
+}
+
+static void close_fixture(struct fixture *f) {
+    struct error e = {0};
+    loopback_close(&f->server);
+    http_free(f->http);
+    if (!loop_free(f->loop, &e)) {
+        fail_msg("%s", e.message);
+    }
+    loopback_free(&f->server);
+    for (int i = 0; i < 4; i++) {
+        buf_free(&f->calls[i].body);
+    }
+}
+
+static bool is_done(void *arg) {
+    return ((struct call *)arg)->dones > 0;
+}
+
+static void finish(struct fixture *f, struct call *c) {
+    assert_true(loop_run_until(f->loop, is_done, c));
+    assert_int_equal(c->dones, 1);
+}
+
+static void expect_body(struct call *c, const char *text) {
+    assert_int_equal(c->error.code, ERROR_NONE);
+    assert_int_equal(c->body.len, strlen(text));
+    assert_memory_equal(c->body.ptr ? c->body.ptr : "", text, strlen(text));
+}
+
+#define COUNT(a) (sizeof(a) / sizeof *(a))
+
+static void test_get(void **state) {
+    (void)state;
+    static const struct reply replies[] = {
+        {.status = 200, .fields = "CONTENT-type:  text/plain \r\nX: 1\r\n", .body = "hello", .split = 3}};
+    static const struct http_field fields[] = {
+        {{"X-Own", 5}, {"v", 1}}, {{"X-Empty", 7}, {"", 0}}, {{"User-Agent", 10}, {"own", 3}}};
+    struct fixture f;
+    open_fixture(&f, replies, 1);
+    f.calls[0].options.fields = fields;
+    f.calls[0].options.field_count = 3;
+    launch(&f.calls[0]);
+    finish(&f, &f.calls[0]);
+    expect_body(&f.calls[0], "hello");
+    assert_int_equal(f.calls[0].status, 200);
+    assert_string_equal(f.calls[0].type, "text/plain");
+    assert_non_null(strstr(f.server.requests[0], "X-Own: v\r\n"));
+    assert_non_null(strstr(f.server.requests[0], "X-Empty:"));
+    assert_non_null(strstr(f.server.requests[0], "User-Agent: own\r\n"));
+    close_fixture(&f);
+}
+
+static void test_methods(void **state) {
+    (void)state;
+    static const struct reply replies[] = {{.status = 204}};
+    static const char *const methods[] = {"POST", "PUT", "DELETE", "HEAD"};
+    for (size_t i = 0; i < COUNT(methods); i++) {
+        struct fixture f;
+        open_fixture(&f, replies, 1);
+        f.calls[0].options.method = methods[i];
+        if (i < 2) {
+            f.calls[0].options.body = SLICE("a\0b");
+        }
+        launch(&f.calls[0]);
+        finish(&f, &f.calls[0]);
+        assert_int_equal(f.calls[0].status, 204);
+        const char *request = f.server.requests[0];
+        assert_memory_equal(request, methods[i], strlen(methods[i]));
+        assert_null(strstr(request, "Expect"));
+        assert_null(strstr(request, "Content-Type"));
+        if (i < 2) {
+            assert_non_null(strstr(request, "Content-Length: 3\r\n"));
+        }
+        close_fixture(&f);
+    }
+}
+
+static void test_redirects(void **state) {
+    (void)state;
+    static const struct reply replies[] = {
+        {.status = 302, .fields = "Location: /t\r\nContent-Type: text/html\r\n", .body = "moved"},
+        {.status = 307, .fields = "Location: /u\r\n"},
+        {.status = 200, .fields = "Content-Type: a/b\r\n", .body = "there"},
+    };
+    struct fixture f;
+    open_fixture(&f, replies, COUNT(replies));
+    f.calls[0].options.method = "POST";
+    f.calls[0].options.body = SLICE("body");
+    launch(&f.calls[0]);
+    finish(&f, &f.calls[0]);
+    expect_body(&f.calls[0], "there");
+    assert_int_equal(f.calls[0].heads, 1);
+    assert_string_equal(f.calls[0].type, "a/b");
+    assert_memory_equal(f.server.requests[2], "POST /u", 7); /* the method and the body stay */
+    assert_non_null(strstr(f.server.requests[2], "\r\n\r\nbody"));
+    close_fixture(&f);
+
+    static const struct reply round[] = {{.status = 302, .fields = "Location: /s\r\n"}};
+    open_fixture(&f, round, 1);
+    launch(&f.calls[0]);
+    finish(&f, &f.calls[0]);
+    assert_int_equal(f.calls[0].error.code, ERROR_HTTP);
+    assert_int_equal(f.server.request_count, 6);
+    close_fixture(&f);
+}
+
+static void test_broken_answers(void **state) {
+    (void)state;
+    static const struct reply replies[] = {
+        {.status = 0},
+        {.status = 200, .body = "half", .cut = true},
+        {.status = 200, .body = "half", .frame = LOOPBACK_CHUNKED, .cut = true},
+    };
+    struct fixture f;
+    open_fixture(&f, replies, COUNT(replies));
+    for (int i = 0; i < 3; i++) {
+        launch(&f.calls[i]);
+        finish(&f, &f.calls[i]);
+        assert_int_equal(f.calls[i].error.code, ERROR_NETWORK);
+        assert_int_equal(f.calls[i].status, i ? 200 : 0);
+        assert_non_null(strstr(f.calls[i].error.message, f.url));
+    }
+    close_fixture(&f);
+}
+
+static void test_idle_timeout(void **state) {
+    (void)state;
+    static const struct reply replies[] = {
+        {.status = 200, .delay_ms = 60 * 1000},
+        {.status = 200, .body = "start", .hold = true},
+        {.status = 200, .body = "0123456789", .split = 1, .frame = LOOPBACK_CHUNKED},
+    };
+    struct fixture f;
+    open_fixture(&f, replies, COUNT(replies));
+    for (int i = 0; i < 3; i++) {
+        f.calls[i].options.idle_timeout_ms = i == 2 ? 1000 : 60;
+        launch(&f.calls[i]);
+        finish(&f, &f.calls[i]);
+        assert_int_equal(f.calls[i].error.code, i == 2 ? ERROR_NONE : ERROR_TIMEOUT);
+    }
+    assert_non_null(strstr(f.calls[0].error.message, "no byte came"));
+    assert_int_equal(f.calls[1].body.len, 5);
+    close_fixture(&f);
+}
+
+static void test_head_caps(void **state) {
+    (void)state;
+    struct buf many;
+    buf_init(&many, 1 << 20);
+    for (int i = 0; i < 300; i++) {
+        buf_append_text(&many, "X-A: 1\r\n");
+    }
+    buf_append_byte(&many, '\0');
+    struct head head;
+    struct error e = {0};
+    head_init(&head);
+    int added = 0;
+    while (added < 400 && head_line(&head, "X-A: 1\r\n", 8, &e)) {
+        added++;
+    }
+    assert_int_equal(added, HEAD_FIELDS_MAX);
+    assert_int_equal(e.code, ERROR_LIMIT);
+    head_free(&head);
+
+    head_init(&head);
+    char *line = malloc(5000);
+    memset(line, 'x', 5000);
+    memcpy(line, "X: ", 3);
+    for (added = 0; added < 400 && head_line(&head, line, 5000, &e);) {
+        added++;
+    }
+    assert_int_equal(added, HEAD_BYTES_MAX / 5000);
+    assert_int_equal(e.code, ERROR_LIMIT);
+    free(line);
+    head_free(&head);
+
+    const struct reply replies[] = {{.status = 200, .fields = many.ptr, .body = "x"}};
+    struct fixture f;
+    open_fixture(&f, replies, 1);
+    launch(&f.calls[0]);
+    finish(&f, &f.calls[0]);
+    assert_int_equal(f.calls[0].error.code, ERROR_LIMIT);
+    assert_non_null(strstr(f.calls[0].error.message, "256 fields"));
+    assert_int_equal(f.calls[0].heads, 0);
+    close_fixture(&f);
+    buf_free(&many);
+}
+
+static void test_head_lines(void **state) {
+    (void)state;
+    static const char *const lines[] = {"HTTP/1.1 302 Found\r\n", "Location: x\r\n", "\r\n",  "HTTP/2 200\r\n",
+                                        "A:b\r\n",                "  folded \r\n",   "no colon\r\n", "C :\t d : e \n", "\r\n"};
+    struct head head;
+    struct error e;
+    head_init(&head);
+    for (size_t i = 0; i < COUNT(lines); i++) {
+        assert_true(head_line(&head, lines[i], strlen(lines[i]), &e));
+    }
+    struct http_response response;
+    assert_true(head_response(&head, &response, &e));
+    assert_int_equal(response.status, 200);
+    assert_int_equal(response.field_count, 2);
+    assert_true(slice_is(http_field(&response, "a"), "b folded"));
+    assert_true(slice_is(http_field(&response, "c"), "d : e"));
+    assert_null(http_field(&response, "Location").ptr);
+    head_free(&head);
+}
+
+static void test_pause(void **state) {
+    (void)state;
+    enum { BYTES = 3 * 1024 * 1024 };
+    char *body = malloc(BYTES);
+    memset(body, 'x', BYTES);
+    const struct reply replies[] = {{.status = 200, .body = body, .body_len = BYTES},
+                                    {.status = 200, .body = "small"}};
+    static const enum when places[] = {IN_HEAD, IN_BODY};
+    for (size_t i = 0; i < COUNT(places); i++) {
+        struct fixture f;
+        open_fixture(&f, replies, COUNT(replies));
+        struct call *c = &f.calls[0];
+        c->pause = places[i];
+        c->options.idle_timeout_ms = 50; /* which the pause outlasts */
+        launch(c);
+        struct call *other = &f.calls[1];
+        other->options.idle_timeout_ms = 150;
+        while (!c->heads || c->pause != NOT) {
+            uv_run(loop_uv(f.loop), UV_RUN_ONCE);
+        }
+        size_t seen = c->body.len;
+        launch(other); /* the second runs while the first is paused */
+        finish(&f, other);
+        expect_body(other, "small");
+        assert_int_equal(c->body.len, seen);
+        http_resume(c->request);
+        assert_int_equal(c->body.len, seen); /* not within the call */
+        http_pause(c->request);
+        http_resume(c->request);
+        finish(&f, c);
+        assert_int_equal(c->error.code, ERROR_NONE);
+        assert_int_equal(c->body.len, BYTES);
+        close_fixture(&f);
+    }
+    free(body);
+}
+
+static void test_cancel(void **state) {
+    (void)state;
+    static const struct reply replies[] = {
+        {.status = 200, .body = "0123456789", .split = 4, .frame = LOOPBACK_CHUNKED},
+        {.status = 200, .body = "other"},
+    };
+    static const enum when places[] = {IN_HEAD, IN_BODY};
+    for (size_t i = 0; i < COUNT(places); i++) {
+        struct fixture f;
+        open_fixture(&f, replies, COUNT(replies));
+        f.calls[0].cancel = places[i];
+        f.calls[0].start = places[i]; /* and starts another in the same callback */
+        launch(&f.calls[0]);
+        finish(&f, &f.calls[1]);
+        expect_body(&f.calls[1], "other");
+        assert_int_equal(f.calls[0].dones, 0);
+        close_fixture(&f);
+    }
+    struct fixture f;
+    open_fixture(&f, replies, 1);
+    launch(&f.calls[0]);
+    http_cancel(f.calls[0].request); /* before anything happened */
+    launch(&f.calls[1]);             /* and one that http_free finds under way */
+    uv_run(loop_uv(f.loop), UV_RUN_ONCE);
+    close_fixture(&f);
+    assert_int_equal(f.calls[0].dones + f.calls[1].dones, 0);
+}
+
+static void test_mistakes(void **state) {
+    (void)state;
+    static const struct reply replies[] = {{.status = 200}};
+    static const struct http_field wrong[] = {
+        {{"A\r\nB", 4}, {"v", 1}}, {{"A", 1}, {"v\nX: y", 6}}, {{"", 0}, {"v", 1}}, {{"A:", 2}, {"v", 1}}};
+    struct fixture f;
+    struct error e;
+    open_fixture(&f, replies, 1);
+    for (size_t i = 0; i < COUNT(wrong); i++) {
+        f.calls[0].options.fields = &wrong[i];
+        f.calls[0].options.field_count = 1;
+        assert_null(http_start(f.http, &f.calls[0].options, &e));
+        assert_int_equal(e.code, ERROR_ARGUMENT);
+    }
+    f.calls[1].options.url = "http://user:word@127.0.0.1:1/?my_token=word";
+    launch(&f.calls[1]);
+    finish(&f, &f.calls[1]);
+    assert_int_equal(f.calls[1].error.code, ERROR_NETWORK);
+    assert_null(strstr(f.calls[1].error.message, "word"));
+    f.calls[2].options.url = "file:///etc/passwd";
+    launch(&f.calls[2]);
+    finish(&f, &f.calls[2]);
+    assert_int_equal(f.calls[2].error.code, ERROR_ARGUMENT);
+    close_fixture(&f);
+}
+
+static void test_connections_are_kept(void **state) {
+    (void)state;
+    static const struct reply replies[] = {{.status = 200, .body = "x"}};
+    struct fixture f;
+    open_fixture(&f, replies, 1);
+    for (int i = 0; i < 3; i++) {
+        launch(&f.calls[i]);
+        finish(&f, &f.calls[i]);
+    }
+    assert_int_equal(f.server.connections, 1);
+    close_fixture(&f);
+}
+
+static void test_urls(void **state) {
+    (void)state;
+    static const struct {
+        const char *url, *shown;
+    } cases[] = {
+        {"http://u:p@h:1/a?b=c", "http://h:1/a?b=c"},
+        {"https://h/a@b?Api_Key=x&c=d#f", "https://h/a@b?Api_Key=...&c=d"},
+        {"http://h?token", "http://h?token"},
+        {"x", "x"},
+    };
+    char shown[64];
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        url_redact(cases[i].url, shown, sizeof shown);
+        assert_string_equal(shown, cases[i].shown);
+    }
+    url_redact("http://host/long", shown, 8);
+    assert_string_equal(shown, "http://");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_get),
+        cmocka_unit_test(test_methods),
+        cmocka_unit_test(test_redirects),
+        cmocka_unit_test(test_broken_answers),
+        cmocka_unit_test(test_idle_timeout),
+        cmocka_unit_test(test_head_caps),
+        cmocka_unit_test(test_head_lines),
+        cmocka_unit_test(test_pause),
+        cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_connections_are_kept),
+        cmocka_unit_test(test_urls),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
