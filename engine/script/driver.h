@@ -12,6 +12,7 @@
 enum driver_kind {
     DRIVER_NOTHING,    /* nothing to hand over now: the lane parks */
     DRIVER_CHANGE,     /* a change that passed its schema; not applied yet */
+    DRIVER_KEYLESS,    /* a change without a key, of a type that has getKey: resolve it */
     DRIVER_CONTROL,    /* a control, applied */
     DRIVER_UP_TO_DATE, /* everything that exists has been handled */
     DRIVER_INVALID,    /* a message that was refused; onInvalid is a function, so it decides */
@@ -30,6 +31,9 @@ struct driver_item {
 struct driver {
     void *user;
     enum driver_kind (*next)(void *user, struct driver_item *item);
+    /* The keyless change with the key that getKey made: what it is now. DRIVER_NOTHING: it has been dealt
+     * with. */
+    enum driver_kind (*resolve)(void *user, const struct event *event, struct driver_item *item);
     /* Stores the change. The item comes back from Lua, with copies of its own. */
     bool (*apply)(void *user, const struct driver_item *item, struct error *e);
     /* The change or message is not taken: decision is "stop", "skip" or "deadletter", or NULL for the

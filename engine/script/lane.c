@@ -63,33 +63,49 @@ static void push_issues(lua_State *L, const struct driver_item *item) {
     lua_rawseti(L, -2, 1);
 }
 
+/* Returns the number of values pushed: kind, event, issues, reason. */
+static int push_item(lua_State *L, enum driver_kind kind, const struct driver_item *item) {
+    static const char *const names[] = {
+        [DRIVER_NOTHING] = "nothing", [DRIVER_CHANGE] = "change",         [DRIVER_KEYLESS] = "keyless",
+        [DRIVER_CONTROL] = "control", [DRIVER_UP_TO_DATE] = "up-to-date", [DRIVER_INVALID] = "invalid",
+    };
+    lua_pushstring(L, names[kind]);
+    if (kind == DRIVER_NOTHING || kind == DRIVER_UP_TO_DATE) {
+        return 1;
+    }
+    api_event_push(L, item);
+    if (kind != DRIVER_INVALID) {
+        return 2;
+    }
+    push_issues(L, item);
+    lua_pushstring(L, item->reason);
+    return 4;
+}
+
 static int next_continued(lua_State *L, int status, lua_KContext context) {
     struct api_stream *stream = api_stream_check(L, 1);
     struct driver_item item = {0};
     (void)status;
     (void)context;
-    switch (stream->driver.next(stream->driver.user, &item)) {
-    case DRIVER_NOTHING:
+    enum driver_kind kind = stream->driver.next(stream->driver.user, &item);
+    if (kind == DRIVER_NOTHING) {
         return task_park(L, &stream->lane, next_continued, 0);
-    case DRIVER_CHANGE:
-        lua_pushliteral(L, "change");
-        api_event_push(L, &item);
-        return 2;
-    case DRIVER_CONTROL:
-        lua_pushliteral(L, "control");
-        api_event_push(L, &item);
-        return 2;
-    case DRIVER_UP_TO_DATE:
-        lua_pushliteral(L, "up-to-date");
-        return 1;
-    case DRIVER_INVALID:
-        lua_pushliteral(L, "invalid");
-        api_event_push(L, &item);
-        push_issues(L, &item);
-        lua_pushstring(L, item.reason);
-        return 4;
     }
-    return 0;
+    return push_item(L, kind, &item);
+}
+
+/* resolve(stream, event, key) -> kind, event, issues, reason: the keyless change with its key. */
+static int lane_resolve(lua_State *L) {
+    const struct api_stream *stream = api_stream_check(L, 1);
+    struct driver_item item;
+    size_t len;
+    const char *key = luaL_checklstring(L, 3, &len);
+    api_event_check(L, 2, &item);
+    struct event event = *item.event;
+    event.key = slice_of(key, len);
+    struct driver_item resolved = {0};
+    enum driver_kind kind = stream->driver.resolve(stream->driver.user, &event, &resolved);
+    return push_item(L, kind, &resolved);
 }
 
 /* next(stream) -> kind, event, issues, reason: waits until there is something. */
@@ -144,6 +160,7 @@ static int lane_give_up(lua_State *L) {
 
 void lane_open(lua_State *L) {
     static const luaL_Reg functions[] = {
+        {"resolve", lane_resolve},
         {"body", set_body},      {"next", lane_next},       {"apply", lane_apply},
         {"refuse", lane_refuse}, {"giveUp", lane_give_up},  {"traceback", script_traceback},
         {NULL, NULL},

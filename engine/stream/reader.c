@@ -24,6 +24,8 @@ enum {
     BACKOFF_MAX_MS = 10 * 1000,
     REJECTS_MAX = 3,
     STUCK_MAX = 100,     /* answers in a row that neither move the offset nor reach the tail */
+    BEHIND_FREE = 10,    /* answers in a row from before our offset, until that is a failure */
+    BEHIND_STEP_MS = 10,
     BARREN_FREE = 3,     /* live answers in a row that came at once and told nothing, before it paces */
     BARREN_STEP_MS = 50,
     BARREN_MAX_MS = 1000,
@@ -73,6 +75,8 @@ struct reader {
     bool answered;         /* there was an answer, ever */
     bool told_tail;        /* the last end said up to date */
     bool moved;            /* this connection brought something */
+    bool behind;           /* the present answer's offset is one that was passed already */
+    unsigned behinds;      /* such answers in a row */
     unsigned controls;     /* control events of this connection */
     unsigned stuck, barren, silent;
     struct backoff backoff;
@@ -165,6 +169,32 @@ static void reader_broke(struct reader *r) {
     reader_next(r, wait);
 }
 
+/* ---- answers from the past ---- */
+
+/* True where r->mark lies before the offset read from. Offsets grow in byte order (PROTOCOL.md section
+ * 8), so to follow it would hand over messages twice. Those of different lengths are not compared:
+ * servers that count in plain decimals are not punished for it. */
+static bool is_behind(const struct reader *r) {
+    struct slice here = buf_slice(&r->offset);
+    struct slice told = buf_slice(&r->mark.offset);
+    return !slice_is(here, "-1") && !slice_is(here, "now") && here.len == told.len && slice_compare(told, here) < 0;
+}
+
+/* A server may serve a message before its tail says so, and for a moment know nothing of the offset it
+ * has just given out. Asked again it catches up; where it does not, it has lost what we have read. */
+static void reader_behind(struct reader *r) {
+    error_set(&r->last, ERROR_NETWORK, "%s: it answered with offset %.*s, but was read up to %.*s: was the stream made anew?",
+              r->shown, (int)r->mark.offset.len, r->mark.offset.ptr, (int)r->offset.len, r->offset.ptr);
+    if (++r->behinds > BEHIND_FREE) {
+        reader_broke(r);
+        return;
+    }
+    log_write(r->log, LOG_DEBUG, "%s", r->last.message);
+    if (reader_abort(r)) {
+        reader_next(r, (uint64_t)r->behinds * BEHIND_STEP_MS);
+    }
+}
+
 /* ---- chunks ---- */
 
 static bool buf_set(struct buf *to, const struct buf *from) {
@@ -187,6 +217,7 @@ static bool reader_end(struct reader *r) {
                   (double)(loop_now(r->loop) - r->failing_at) / 1000);
     }
     r->failing_at = 0;
+    r->behinds = 0;
     backoff_reset(&r->backoff);
     r->moved = r->moved || moved || r->in_chunk;
     r->in_chunk = false;
@@ -272,6 +303,12 @@ static bool sse_control(struct reader *r, struct slice data) {
     }
     r->controls++;
     r->silent = 0;
+    if (is_behind(r)) { /* the connection stands there too, and would bring everything again */
+        http_cancel(r->request);
+        r->request = NULL;
+        reader_behind(r);
+        return false;
+    }
     bool same = slice_equal(buf_slice(&r->offset), buf_slice(&r->mark.offset));
     bool news = r->in_chunk || !same || r->mark.closed || (r->mark.up_to_date && !r->told_tail) || r->failing_at;
     if (!news) { /* a sign of life, with a new cursor */
@@ -356,12 +393,14 @@ static void on_head(void *user, const struct http_response *response) {
     if (r->answer == ANSWER_RETRY) {
         backoff_retry_after(http_field(response, "Retry-After"), time(NULL), &r->retry_ms);
     }
-    r->answered = r->answered || r->answer == ANSWER_BODY || r->answer == ANSWER_NOTHING;
+    reads = r->answer == ANSWER_BODY || r->answer == ANSWER_NOTHING;
+    r->behind = reads && r->mode != SSE && is_behind(r);
+    r->answered = r->answered || (reads && !r->behind);
 }
 
 static void on_body(void *user, const char *ptr, size_t len) {
     struct reader *r = user;
-    if (r->answer != ANSWER_BODY) {
+    if (r->answer != ANSWER_BODY || r->behind) {
         size_t room = BODY_SHOWN_MAX - r->body.len;
         buf_append(&r->body, ptr, len < room ? len : room);
     } else if (r->mode == SSE) {
@@ -409,6 +448,8 @@ static void on_done(void *user, const struct http_response *response, const stru
         reader_next(r, 0);
     } else if (e->code != ERROR_NONE) {
         reader_broke(r);
+    } else if (r->behind) {
+        reader_behind(r);
     } else {
         reader_whole(r);
     }
@@ -440,6 +481,7 @@ static void reader_send(struct reader *r) {
     r->retry_ms = 0;
     r->controls = 0;
     r->moved = false;
+    r->behind = false;
     r->sent_at = loop_now(r->loop);
     if (set_url(r)) {
         struct http_options o = {

@@ -49,6 +49,9 @@ static bool wants_lua(const struct pipeline *pipeline, const struct api_type *ty
 
 static bool has_any_lua(const struct pipeline *pipeline) {
     const struct api_stream *stream = pipeline->stream;
+    if (stream->get_keys) {
+        return true;
+    }
     return pipeline->handlers &&
            (stream->types.count > 0 || stream->all.handlers || stream->all.rules || stream->controls ||
             stream->up_to_dates || stream->on_invalid == POLICY_FUNCTION);
@@ -190,10 +193,9 @@ static bool store_change(struct pipeline *pipeline, const struct event *event, s
     return true;
 }
 
-/* True: item is for Lua. */
-static bool take_change(struct pipeline *pipeline, struct driver_item *item) {
-    const struct event *event = &pipeline->intake.decoder.event;
-    const struct api_type *type = api_stream_type(pipeline->stream, event->type);
+/* A change with its key. DRIVER_NOTHING: it has been dealt with. */
+static enum driver_kind take_change(struct pipeline *pipeline, const struct event *event,
+                                    const struct api_type *type, struct driver_item *item) {
     struct slice value;
     struct error e;
     bool valid = new_value(pipeline, event, &value, &e) && fits_schema(pipeline, type, value, &e);
@@ -202,7 +204,7 @@ static bool take_change(struct pipeline *pipeline, struct driver_item *item) {
         name_entity(event, &e);
         bool ask = refused(pipeline, event->text, event, issues, &e, item);
         item->new_value = value;
-        return ask;
+        return ask ? DRIVER_INVALID : DRIVER_NOTHING;
     }
     if (wants_lua(pipeline, type)) {
         *item = (struct driver_item){
@@ -211,12 +213,29 @@ static bool take_change(struct pipeline *pipeline, struct driver_item *item) {
             .old = store_get(pipeline->stream->store, event->type, event->key),
             .new_value = value,
         };
-        return true;
+        return DRIVER_CHANGE;
     }
     if (!store_change(pipeline, event, value, &e)) {
         finish(pipeline, &e);
     }
-    return false;
+    return DRIVER_NOTHING;
+}
+
+/* A change that has no key: one of a type with getKey gets it from Lua. */
+static enum driver_kind take_keyless(struct pipeline *pipeline, const struct event *event,
+                                     const struct api_type *type, struct driver_item *item) {
+    struct error e;
+    *item = (struct driver_item){.event = event, .text = event->text};
+    if (type && type->get_key) {
+        return DRIVER_KEYLESS;
+    }
+    error_set(&e, ERROR_EVENT, "key is missing: a change needs a non-empty string");
+    return refused(pipeline, event->text, event, NULL, &e, item) ? DRIVER_INVALID : DRIVER_NOTHING;
+}
+
+static enum driver_kind pipeline_resolve(void *user, const struct event *event, struct driver_item *item) {
+    struct pipeline *pipeline = user;
+    return take_change(pipeline, event, api_stream_type(pipeline->stream, event->type), item);
 }
 
 /* The offset that a reset names, where it can be read from; freed by the caller. */
@@ -288,10 +307,9 @@ static enum driver_kind take_event(struct pipeline *pipeline, struct driver_item
     if (event->kind == EVENT_CONTROL) {
         return take_control(pipeline, item) ? DRIVER_CONTROL : DRIVER_NOTHING;
     }
-    if (!take_change(pipeline, item)) {
-        return DRIVER_NOTHING;
-    }
-    return item->reason ? DRIVER_INVALID : DRIVER_CHANGE;
+    const struct api_type *type = api_stream_type(pipeline->stream, event->type);
+    return event->key.ptr ? take_change(pipeline, event, type, item)
+                          : take_keyless(pipeline, event, type, item);
 }
 
 static enum driver_kind take(struct pipeline *pipeline, struct driver_item *item, bool *empty) {
@@ -408,10 +426,18 @@ struct pipeline *pipeline_new(const struct pipeline_options *options, struct err
     schema_issues_init(&pipeline->issues);
     buf_init(&pipeline->merged, stream->message_max);
     buf_init(&pipeline->reason, REASON_MAX);
-    stream->driver = (struct driver){pipeline, pipeline_next, pipeline_apply, pipeline_refuse, pipeline_give_up};
+    stream->driver = (struct driver){
+        .user = pipeline,
+        .next = pipeline_next,
+        .resolve = pipeline_resolve,
+        .apply = pipeline_apply,
+        .refuse = pipeline_refuse,
+        .give_up = pipeline_give_up,
+    };
     struct source_options source = options->source;
     intake_init(&pipeline->intake, stream->message_max, ready, pipeline);
     pipeline->intake.decoder.strict = stream->strict;
+    pipeline->intake.decoder.key_optional = stream->get_keys;
     if (stream->default_type) {
         pipeline->intake.decoder.default_type = slice_from(stream->default_type);
     }

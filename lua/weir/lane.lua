@@ -100,6 +100,21 @@ local function change(stream, handlers, event)
   end
 end
 
+-- A change without a key, of a type that has getKey: what it is once it has one.
+local function keyed(stream, handlers, event)
+  local value = event.value
+  if value == nil then
+    value = event.old_value
+  end
+  local ok, key = pcall(handlers.getKey[event.type], value)
+  if not ok or type(key) ~= "string" or key == "" then
+    local reason = ok and ("getKey gave %s: expected a non-empty string"):format(tostring(key))
+      or "getKey raised: " .. tostring(key)
+    return "invalid", event, { { path = "key", message = reason } }, reason
+  end
+  return lane.resolve(stream, event, key)
+end
+
 local function each(stream, handlers, list, event, ...)
   for _, fn in ipairs(list) do
     if not call(stream, handlers, event, fn, ...) then
@@ -112,14 +127,19 @@ lane.body(function(stream)
   local handlers = stream._handlers
   while true do
     local kind, event, issues, reason = next_item(stream)
+    local located = true
+    if kind == "keyless" then
+      kind, event, issues, reason = keyed(stream, handlers, event)
+      located = event ~= nil and event.key ~= nil
+    end
     if kind == "change" then
       change(stream, handlers, event)
     elseif kind == "control" then
       each(stream, handlers, handlers.control, event, event)
     elseif kind == "up-to-date" then
       each(stream, handlers, handlers.upToDate, nil, stream.state)
-    else
-      refuse(stream, event, ask_on_invalid(stream, handlers, event, issues), reason, true)
+    elseif kind == "invalid" then
+      refuse(stream, event, ask_on_invalid(stream, handlers, event, issues), reason, located)
     end
   end
 end)

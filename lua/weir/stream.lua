@@ -310,6 +310,14 @@ function StateStream:delete(kind, key, headers)
   return change_event(self, "delete", kind, key, nil, headers)
 end
 
+-- getKey of a type is asked for changes that carry no key.
+local function declare_keys(stream, handlers, get_key)
+  for kind, fn in pairs(get_key or {}) do
+    handlers.getKey[kind] = fn
+    native.watch(stream, "getKey", kind)
+  end
+end
+
 local StateStream_meta = { __index = StateStream }
 
 local function declare_schema(stream, handlers, schema)
@@ -347,7 +355,7 @@ function weir.stream(options)
   options = with_settings(options)
   check_options(options, 2)
   local handlers = {
-    change = {}, allChange = {}, rules = {}, allRules = {}, control = {}, upToDate = {}, foreign = {},
+    change = {}, allChange = {}, rules = {}, allRules = {}, control = {}, upToDate = {}, foreign = {}, getKey = {},
     onInvalid = options.onInvalid or "stop",
     onError = options.onError or "stop",
   }
@@ -371,13 +379,15 @@ function weir.stream(options)
   }, fields)
   if options.schema then
     declare_schema(stream, handlers, options.schema)
+    declare_keys(stream, handlers, options.schema.getKey)
   end
   return stream
 end
 
----Names the types that a stream carries, each with the schema of its values.
----@param config { types: table<string, weir.Schema> }
----@return { types: table<string, weir.Schema> }
+---Names the types that a stream carries, each with the schema of its values. getKey has, for a type, a
+---function that makes the key of a change that carries none, from its value (or, for a delete, old_value).
+---@param config { types: table<string, weir.Schema>, getKey: table<string, fun(value: any): string>? }
+---@return { types: table<string, weir.Schema>, getKey: table<string, fun(value: any): string>? }
 function weir.defineStreamSchema(config)
   if type(config) ~= "table" or type(config.types) ~= "table" then
     error("defineStreamSchema: expected { types = { name = schema, ... } }", 2)
@@ -391,9 +401,17 @@ function weir.defineStreamSchema(config)
         show(schema)), 2)
     end
   end
+  for kind, fn in pairs(config.getKey or {}) do
+    if not config.types[kind] then
+      error(("defineStreamSchema: getKey.%s: there is no such type"):format(tostring(kind)), 2)
+    end
+    if type(fn) ~= "function" then
+      error(("defineStreamSchema: getKey.%s: expected a function, got %s"):format(kind, show(fn)), 2)
+    end
+  end
   for name in pairs(config) do
-    if name ~= "types" then
-      error(("defineStreamSchema: unknown member '%s': expected types"):format(tostring(name)), 2)
+    if name ~= "types" and name ~= "getKey" then
+      error(("defineStreamSchema: unknown member '%s': expected types or getKey"):format(tostring(name)), 2)
     end
   end
   return config

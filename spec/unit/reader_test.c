@@ -87,11 +87,11 @@ static void test_catch_up(void **state) {
     static const struct reply replies[] = {
         {.status = 200, .fields = NEXT("1_a"), .body = "[1,2]"},
         {.status = 200, .fields = NEXT("1_b"), .body = "[3]", .frame = LOOPBACK_CHUNKED, .split = 1},
-        {.status = 200, .fields = TAIL("1 c"), .body = "[]"},
+        {.status = 200, .fields = TAIL("1_c d"), .body = "[]"},
     };
     struct fixture f;
     RUN(f, replies);
-    assert_string_equal(recorder_text(&f.recorder), "<[1,2]>1_a;<[3]>1_b;<[]>1 c^;EOF");
+    assert_string_equal(recorder_text(&f.recorder), "<[1,2]>1_a;<[3]>1_b;<[]>1_c d^;EOF");
     expect_request(&f, 0, "/s?offset=-1");
     expect_request(&f, 1, "/s?offset=1_a");
     expect_request(&f, 2, "/s?offset=1_b");
@@ -401,6 +401,48 @@ static void test_stuck_server(void **state) {
     close_fixture(&f);
 }
 
+static void test_offset_never_goes_back(void **state) {
+    (void)state;
+    static const struct reply replies[] = {
+        {.status = 200, .fields = TAIL("0_5"), .body = "[5]"},
+        {.status = 200, .fields = TAIL("0_4"), .body = "[]"},
+        {.status = 200, .fields = TAIL("0_6"), .body = "[6]"},
+        {.status = 204, .fields = "Stream-Next-Offset: 0_6\r\nStream-Closed: true\r\n"},
+    };
+    struct fixture f;
+    open_fixture(&f, replies, COUNT(replies));
+    f.options.live = SOURCE_LIVE_LONG_POLL;
+    run(&f);
+    assert_string_equal(recorder_text(&f.recorder), "<[5]>0_5^;<[6]>0_6^;>0_6^$;EOF");
+    expect_request(&f, 2, "/s?live=long-poll&offset=0_5");
+    close_fixture(&f);
+
+    static const struct reply sse[] = {
+        {.status = 200, .fields = TAIL("0_5"), .body = "[5]"},
+        {.status = 200,
+         .fields = EVENTS,
+         .body = DATA("[6]") CONTROL("0_6") CONTROL_TAIL("0_5") DATA("[6]") CONTROL_TAIL("0_6"),
+         .frame = LOOPBACK_CHUNKED,
+         .hold = true},
+        {.status = 200, .fields = EVENTS, .body = CONTROL_SHUT("0_6"), .frame = LOOPBACK_CHUNKED},
+    };
+    open_fixture(&f, sse, COUNT(sse));
+    f.options.live = SOURCE_LIVE_SSE;
+    run(&f);
+    assert_string_equal(recorder_text(&f.recorder), "<[5]>0_5^;<[6]>0_6;>0_6^$;EOF");
+    expect_request(&f, 2, "/s?cursor=k&live=sse&offset=0_6");
+    close_fixture(&f);
+
+    static const struct reply anew[] = {{.status = 200, .fields = TAIL("0_1"), .body = "[1]"}};
+    open_fixture(&f, anew, 1);
+    f.options.offset = "0_9";
+    f.options.first_limit_ms = 600;
+    run(&f);
+    assert_string_equal(recorder_text(&f.recorder), "FAIL");
+    assert_non_null(strstr(f.recorder.error.message, "made anew"));
+    close_fixture(&f);
+}
+
 /* ---- what the consumer asks for ---- */
 
 static void reject_all(struct recorder *r, const struct source_chunk *chunk) {
@@ -580,6 +622,7 @@ int main(void) {
         cmocka_unit_test(test_gives_up),
         cmocka_unit_test(test_answers_that_end_it),
         cmocka_unit_test(test_stuck_server),
+        cmocka_unit_test(test_offset_never_goes_back),
         cmocka_unit_test(test_reject),
         cmocka_unit_test(test_seek),
         cmocka_unit_test(test_close_anywhere),
