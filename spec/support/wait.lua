@@ -1,0 +1,33 @@
+-- Waiting for a condition with a limit. The only place in the specs that sleeps.
+
+local wait = {}
+
+local PAUSE = "0.01"
+
+--- Seconds since the epoch, with fractions, as the wall clock has them.
+function wait.now()
+  local pipe = assert(io.popen("date +%s.%N"))
+  local text = pipe:read("l")
+  pipe:close()
+  return assert(tonumber(text))
+end
+
+--- Calls `condition` until it gives something true and returns what it gave. After `limit` seconds (10) it
+--- fails and says what was waited for: `what`, text or a function that tells more at that moment.
+function wait.till(condition, limit, what)
+  limit = limit or 10
+  local deadline = wait.now() + limit
+  while true do
+    local result = condition()
+    if result then
+      return result
+    end
+    if wait.now() > deadline then
+      local detail = type(what) == "function" and what() or what or "the condition"
+      error(("waited %s s in vain for %s"):format(limit, detail), 2)
+    end
+    os.execute("sleep " .. PAUSE)
+  end
+end
+
+return wait
