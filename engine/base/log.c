@@ -62,17 +62,18 @@ void log_write(const struct log *log, enum log_level level, const char *format, 
         return;
     }
     char fixed[1024];
-    char *text = fixed;
+    char *text = NULL;
     va_list args;
     va_start(args, format);
     va_list again;
     va_copy(again, args);
     int need = vsnprintf(fixed, sizeof fixed, format, args);
     va_end(args);
-    if (need >= (int)sizeof fixed && (text = malloc((size_t)need + 1))) {
+    if (need >= (int)sizeof fixed) {
+        text = malloc((size_t)need + 1);
+    }
+    if (text) {
         vsnprintf(text, (size_t)need + 1, format, again);
-    } else {
-        text = fixed;
     }
     va_end(again);
 
@@ -81,17 +82,15 @@ void log_write(const struct log *log, enum log_level level, const char *format, 
     flockfile(log->file);
     if (log->json) {
         fprintf(log->file, "{\"time\":\"%s\",\"level\":\"%s\",\"message\":\"", when, names[level]);
-        put_json(log->file, text);
+        put_json(log->file, text ? text : fixed);
         fputs("\"}\n", log->file);
     } else {
         fprintf(log->file, "%s %s%-5s%s ", when, log->color ? colors[level] : "", names[level],
                 log->color ? "\033[0m" : "");
-        put_plain(log->file, text);
+        put_plain(log->file, text ? text : fixed);
         putc_unlocked('\n', log->file);
     }
     fflush(log->file);
     funlockfile(log->file);
-    if (text != fixed) {
-        free(text);
-    }
+    free(text);
 }

@@ -50,7 +50,7 @@ static bool take(const char *text, const struct unit *units, double *value) {
 bool units_duration(const char *text, uint64_t *ms) {
     static const struct unit units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {NULL, 0}};
     double value;
-    if (!take(text, units, &value) || value > longest_ms) {
+    if (!take(text, units, &value) || !(value <= longest_ms)) { /* endless digits give a NaN */
         return false;
     }
     *ms = (uint64_t)(value + 0.5);
@@ -69,7 +69,7 @@ bool units_size(const char *text, size_t *bytes) {
     static const struct unit units[] = {{"", 1},          {"B", 1},           {"KB", 1024},
                                         {"MB", 1 << 20}, {"GB", 1 << 30}, {NULL, 0}};
     double value;
-    if (!take(text, units, &value) || value > 9e15) {
+    if (!take(text, units, &value) || !(value <= 9e15)) {
         return false;
     }
     *bytes = (size_t)value;

@@ -46,7 +46,9 @@ static int work(const struct command *command, int argc, char **argv, struct ses
         if (answer == 'c') {
             ok = config_read_file(session->config, optarg, &e);
         } else if (answer == 'S') {
-            ok = config_set(session->config, optarg, &e);
+            if (!config_set(session->config, optarg, &e)) {
+                return command_misuse(command, "%s", e.message);
+            }
         } else {
             return command_bad_option(command, answer, argv);
         }

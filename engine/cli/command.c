@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/interrupt.h"
+
 const struct command *const commands[] = {
     &command_run, &command_check, &command_state, &command_version, &command_help, NULL,
 };
@@ -20,11 +22,8 @@ const struct command *command_find(const char *name) {
 }
 
 int command_fail(const struct error *e) {
-    if (e->code == ERROR_INTERRUPTED) {
-        return EXIT_INTERRUPTED;
-    }
     fprintf(stderr, "weir: %s\n", e->message);
-    return EXIT_FAILED;
+    return e->code == ERROR_INTERRUPTED ? EXIT_INTERRUPTED : EXIT_FAILED;
 }
 
 int command_misuse(const struct command *command, const char *format, ...) {
@@ -33,7 +32,10 @@ int command_misuse(const struct command *command, const char *format, ...) {
     fputs("weir: ", stderr);
     vfprintf(stderr, format, args);
     va_end(args);
-    fprintf(stderr, "\nusage: weir %s %s\nTry 'weir help %s'.\n", command->name, command->usage, command->name);
+    fprintf(stderr, "\nusage: weir %s%s%s\n", command->name, *command->usage ? " " : "", command->usage);
+    if (*command->help) {
+        fprintf(stderr, "Try 'weir help %s'.\n", command->name);
+    }
     return EXIT_USAGE;
 }
 
@@ -41,13 +43,23 @@ int command_bad_option(const struct command *command, int answer, char **argv) {
     if (answer == ':') {
         return command_misuse(command, "%s needs a value", argv[optind - 1]);
     }
+    const char *under_way = argv[optind];
+    if (under_way && under_way[0] == '-' && under_way[1] != '-' && optopt && strchr(under_way + 1, optopt)) {
+        return command_misuse(command, "unknown option -%c", optopt); /* one letter of several, as in -xyz */
+    }
     return command_misuse(command, "unknown option %s", argv[optind - 1]);
 }
 
 int command_flush(void) {
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        fprintf(stderr, "weir: cannot write to standard output: %s\n", strerror(errno));
-        return EXIT_FAILED;
+    int why = errno; /* where a write before this one failed */
+    bool failed = ferror(stdout) != 0;
+    bool flushed = fflush(stdout) == 0;
+    if (failed || !flushed) {
+        struct error e;
+        why = failed ? why : errno;
+        error_set(&e, *interrupt_flag() ? ERROR_INTERRUPTED : ERROR_SYSTEM, "cannot write to standard output: %s",
+                  strerror(why));
+        return command_fail(&e);
     }
     return EXIT_DONE;
 }

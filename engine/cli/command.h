@@ -37,7 +37,8 @@ int command_misuse(const struct command *command, const char *format, ...)
 /* What getopt_long said with '?' or ':', as a command_misuse. */
 int command_bad_option(const struct command *command, int answer, char **argv);
 
-/* Flushes stdout: EXIT_DONE, or EXIT_FAILED with a message where that fails (a full disk, a closed pipe). */
+/* Flushes stdout: EXIT_DONE; EXIT_FAILED with a message where that fails (a full disk, a closed pipe), or
+ * EXIT_INTERRUPTED where a signal is why. */
 int command_flush(void);
 
 #endif

@@ -5,9 +5,13 @@
 static int help_on(const struct command *asked, const char *name) {
     const struct command *command = command_find(name);
     if (!command) {
-        return command_misuse(asked, "there is no command %s", name);
+        return command_misuse(asked, "there is no command '%s'", name);
     }
-    printf("usage: weir %s %s\n\n%s.\n\n%s", command->name, command->usage, command->summary, command->help);
+    printf("usage: weir %s%s%s\n\n%s.\n", command->name, *command->usage ? " " : "", command->usage,
+           command->summary);
+    if (*command->help) {
+        printf("\n%s", command->help);
+    }
     return command_flush();
 }
 

@@ -61,6 +61,9 @@ static int parse(const struct command *command, int argc, char **argv, struct co
     if (optind != argc - 1) {
         return command_misuse(command, optind == argc ? "SCRIPT is missing" : "more than one SCRIPT");
     }
+    if (source && !*source) {
+        return command_misuse(command, "--source is empty");
+    }
     arguments->script = argv[optind];
     /* The environment wins over the file, the command line over both. */
     ok = config_read_environment(config, e) && (!source || config_set_source(config, source, e));

@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "cli/command.h"
 #include "cli/session.h"
@@ -62,6 +61,9 @@ static int parse(const struct command *command, int argc, char **argv, struct ar
     }
     if (optind != argc - 1) {
         return command_misuse(command, optind == argc ? "SOURCE is missing" : "more than one SOURCE");
+    }
+    if (!*argv[optind]) {
+        return command_misuse(command, "SOURCE is empty");
     }
     if (arguments->key && !arguments->type) {
         return command_misuse(command, "--key needs --type");

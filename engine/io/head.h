@@ -18,7 +18,7 @@ enum { HEAD_FIELDS_MAX = 256, HEAD_BYTES_MAX = 64 * 1024 };
 struct head {
     struct buf text;
     int status;
-    bool whole; /* its blank line was seen */
+    bool whole;                /* its blank line was seen */
     struct http_field *fields; /* filled by head_response */
     size_t lines;              /* fields so far */
 };

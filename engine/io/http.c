@@ -1,20 +1,14 @@
 #include "io/http.h"
 
-#include <curl/curl.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "io/head.h"
-#include "io/url.h"
+#include "io/transfer.h"
 
 enum {
-    CONNECT_MS = 10 * 1000,
     IDLE_MS = 120 * 1000,
-    REDIRECTS_MAX = 5,
     CONNECTIONS_KEPT = 64,
-    BUFFER_BYTES = 64 * 1024, /* also what a paused transfer may hold back, before decoding */
-    URL_SHOWN = 512,
 };
 
 struct http {
@@ -26,7 +20,7 @@ struct http {
     unsigned handles; /* open uv handles: the memory goes with the last */
     unsigned busy;    /* inside curl: no handle may be added or removed */
     bool settling;
-    bool dirty;   /* requests were started or cancelled while busy */
+    bool dirty; /* requests were started or cancelled while busy */
     bool closing;
 };
 
@@ -40,22 +34,17 @@ struct watch {
 struct http_request {
     struct http *http;
     struct http_request *next, *prev;
-    CURL *easy;
-    struct http_options o; /* url, method, fields and body are not read from here after the start */
-    struct curl_slist *fields;
-    char *body;
-    char *ca_file;
-    char shown[URL_SHOWN]; /* "GET http://host/path", for messages */
-    char curl_error[CURL_ERROR_SIZE];
+    struct transfer transfer;
+    struct http_options o; /* after the start only its callbacks and times are read */
     struct head head;
     struct error refused; /* why a callback told curl to stop */
     struct loop_timer idle;
     struct loop_task resume;
-    uint64_t active_at;   /* when the last byte came */
-    curl_off_t sent;      /* bytes of the body that had left when the idle timer looked last */
-    bool added;           /* curl's multi knows it */
-    bool told;            /* on_head was called */
-    bool paused, held;    /* asked for; and curl keeps bytes for us because of it */
+    uint64_t active_at; /* when the last byte came */
+    curl_off_t sent;    /* bytes of the body that had left when the idle timer looked last */
+    bool added;         /* curl's multi knows it */
+    bool told;          /* on_head was called */
+    bool paused, held;  /* asked for; and curl keeps bytes for us because of it */
     bool cancelled, over;
 };
 
@@ -69,30 +58,9 @@ static void request_free(struct loop_timer *timer) {
 /* Frees what it holds; its own memory goes when libuv has closed the timer. */
 static void request_release(struct http_request *r) {
     loop_cancel(r->http->loop, &r->resume);
-    curl_easy_cleanup(r->easy);
-    curl_slist_free_all(r->fields);
-    free(r->body);
-    free(r->ca_file);
+    transfer_free(&r->transfer);
     head_free(&r->head);
     loop_timer_close(&r->idle, request_free);
-}
-
-static enum error_code code_of(CURLcode rc) {
-    switch (rc) {
-    case CURLE_OPERATION_TIMEDOUT:
-        return ERROR_TIMEOUT;
-    case CURLE_OUT_OF_MEMORY:
-        return ERROR_MEMORY;
-    case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL:
-    case CURLE_BAD_FUNCTION_ARGUMENT:
-    case CURLE_SSL_CACERT_BADFILE:
-        return ERROR_ARGUMENT;
-    case CURLE_TOO_MANY_REDIRECTS:
-        return ERROR_HTTP;
-    default:
-        return ERROR_NETWORK;
-    }
 }
 
 static void request_error(struct http_request *r, CURLcode rc, struct error *e) {
@@ -102,11 +70,10 @@ static void request_error(struct http_request *r, CURLcode rc, struct error *e) 
     }
     if (r->refused.code != ERROR_NONE) {
         *e = r->refused;
-        error_context(e, "%s", r->shown);
+        error_context(e, "%s", r->transfer.name);
         return;
     }
-    const char *why = r->curl_error[0] ? r->curl_error : curl_easy_strerror(rc);
-    error_set(e, code_of(rc), "%s: %s", r->shown, why);
+    transfer_error(&r->transfer, rc, e);
 }
 
 static void unlink_request(struct http_request *r) {
@@ -125,7 +92,7 @@ static void request_finish(struct http_request *r, const struct error *e) {
     unlink_request(r);
     if (r->added) {
         http->busy++;
-        curl_multi_remove_handle(http->multi, r->easy);
+        curl_multi_remove_handle(http->multi, r->transfer.easy);
         http->busy--;
     }
     if (!r->cancelled && e->code == ERROR_NONE) {
@@ -146,7 +113,7 @@ static void request_finish(struct http_request *r, const struct error *e) {
 
 static bool request_add(struct http_request *r) {
     r->http->busy++;
-    CURLMcode rc = curl_multi_add_handle(r->http->multi, r->easy);
+    CURLMcode rc = curl_multi_add_handle(r->http->multi, r->transfer.easy);
     r->http->busy--;
     r->added = rc == CURLM_OK;
     if (!r->added) {
@@ -367,7 +334,7 @@ static void on_idle(struct loop_task *task) {
     struct http_request *r = task->owner;
     uint64_t now = loop_now(r->http->loop);
     curl_off_t sent = 0;
-    curl_easy_getinfo(r->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+    curl_easy_getinfo(r->transfer.easy, CURLINFO_SIZE_UPLOAD_T, &sent);
     if (r->paused || sent != r->sent) {
         r->active_at = now;
         r->sent = sent;
@@ -378,7 +345,7 @@ static void on_idle(struct loop_task *task) {
         return;
     }
     struct error e;
-    error_set(&e, ERROR_TIMEOUT, "%s: no byte came for %.1f s", r->shown,
+    error_set(&e, ERROR_TIMEOUT, "%s: no byte came for %.1f s", r->transfer.name,
               (double)r->o.idle_timeout_ms / 1000);
     struct http *http = r->http;
     request_finish(r, &e);
@@ -393,7 +360,7 @@ static void on_resume(struct loop_task *task) {
     }
     r->held = false;
     http->busy++;
-    CURLcode rc = curl_easy_pause(r->easy, CURLPAUSE_CONT);
+    CURLcode rc = curl_easy_pause(r->transfer.easy, CURLPAUSE_CONT);
     http->busy--;
     /* What curl held back went through the callbacks just now: one of them may have refused it. */
     if (rc != CURLE_OK && !r->cancelled) {
@@ -406,121 +373,18 @@ static void on_resume(struct loop_task *task) {
 
 /* ---- a request starts ---- */
 
-static bool has_line_end(struct slice s) {
-    return s.len && (memchr(s.ptr, '\r', s.len) || memchr(s.ptr, '\n', s.len) || memchr(s.ptr, '\0', s.len));
-}
-
-static bool add_line(struct http_request *r, const char *line) {
-    struct curl_slist *more = curl_slist_append(r->fields, line);
-    if (more) {
-        r->fields = more;
+static bool request_set(struct http_request *r, const struct http_options *options, struct error *e) {
+    if (!transfer_init(&r->transfer, options, e)) {
+        return false;
     }
-    return more != NULL;
-}
-
-/* curl takes "Name: value", and "Name;" for an empty value ("Name:" removes the field). */
-static bool add_field(struct http_request *r, const struct http_field *field, struct error *e) {
-    if (field->name.len == 0 || has_line_end(field->name) || memchr(field->name.ptr, ':', field->name.len)) {
-        return error_set(e, ERROR_ARGUMENT, "\"%.*s\" is not a header name", (int)field->name.len,
-                         field->name.ptr ? field->name.ptr : "");
-    }
-    if (has_line_end(field->value)) {
-        return error_set(e, ERROR_ARGUMENT, "the value of header %.*s holds a line end or a NUL",
-                         (int)field->name.len, field->name.ptr);
-    }
-    struct buf line;
-    buf_init(&line, HEAD_BYTES_MAX);
-    bool ok = buf_append_slice(&line, field->name) && buf_append_text(&line, field->value.len ? ": " : ";") &&
-              buf_append_slice(&line, field->value) && buf_append_byte(&line, '\0');
-    if (!ok) {
-        buf_error(&line, e, "a request header", "nothing: shorten it");
-    } else if (!add_line(r, line.ptr)) {
-        ok = error_set(e, ERROR_MEMORY, "out of memory for a request");
-    }
-    buf_free(&line);
-    return ok;
-}
-
-static bool set_fields(struct http_request *r, const struct http_options *o, struct error *e) {
-    bool typed = false;
-    for (size_t i = 0; i < o->field_count; i++) {
-        if (!add_field(r, &o->fields[i], e)) {
-            return false;
-        }
-        struct http_response one = {.fields = &o->fields[i], .field_count = 1};
-        typed = typed || http_field(&one, "Content-Type").ptr;
-    }
-    /* No wait for "100 Continue", and no invented content type. */
-    if (!add_line(r, "Expect:") || (!typed && !add_line(r, "Content-Type:"))) {
-        return error_set(e, ERROR_MEMORY, "out of memory for a request");
-    }
-    curl_easy_setopt(r->easy, CURLOPT_HTTPHEADER, r->fields);
-    return true;
-}
-
-/* Redirects keep the method: a POST that turned into a GET would look like a success. */
-static bool set_method(struct http_request *r, const struct http_options *o, struct error *e) {
-    if (strcmp(o->method, "HEAD") == 0) {
-        curl_easy_setopt(r->easy, CURLOPT_NOBODY, 1L);
-        return true;
-    }
-    if (o->body.ptr) {
-        r->body = malloc(o->body.len ? o->body.len : 1);
-        if (!r->body) {
-            return error_set(e, ERROR_MEMORY, "out of memory for a request of %zu bytes", o->body.len);
-        }
-        memcpy(r->body, o->body.ptr, o->body.len);
-    }
-    bool sends = o->body.ptr || strcmp(o->method, "POST") == 0 || strcmp(o->method, "PUT") == 0;
-    if (sends) {
-        curl_easy_setopt(r->easy, CURLOPT_POST, 1L);
-        curl_easy_setopt(r->easy, CURLOPT_POSTFIELDS, r->body ? r->body : "");
-        curl_easy_setopt(r->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)o->body.len);
-        curl_easy_setopt(r->easy, CURLOPT_POSTREDIR, CURL_REDIR_POST_ALL);
-    }
-    if (strcmp(o->method, sends ? "POST" : "GET") != 0) {
-        curl_easy_setopt(r->easy, CURLOPT_CUSTOMREQUEST, o->method);
-    }
-    return true;
-}
-
-static void set_transport(struct http_request *r, const struct http_options *o) {
-    CURL *easy = r->easy;
-    curl_easy_setopt(easy, CURLOPT_URL, o->url);
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
-    curl_easy_setopt(easy, CURLOPT_MAXREDIRS, (long)REDIRECTS_MAX);
-    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-    curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip, deflate");
-    curl_easy_setopt(easy, CURLOPT_USERAGENT, "weir");
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
-    curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)BUFFER_BYTES);
-    curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-    uint64_t connect_ms = o->connect_timeout_ms ? o->connect_timeout_ms : CONNECT_MS;
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)o->total_timeout_ms);
-    if (r->ca_file) {
-        curl_easy_setopt(easy, CURLOPT_CAINFO, r->ca_file);
-    }
-    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, r->curl_error);
+    CURL *easy = r->transfer.easy;
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, r->transfer.error);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_curl_header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, r);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_curl_write);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, r);
     curl_easy_setopt(easy, CURLOPT_PRIVATE, r);
-}
-
-static bool request_set(struct http_request *r, const struct http_options *o, struct error *e) {
-    r->easy = curl_easy_init();
-    r->ca_file = o->ca_file ? strdup(o->ca_file) : NULL;
-    if (!r->easy || (o->ca_file && !r->ca_file)) {
-        return error_set(e, ERROR_MEMORY, "out of memory for a request");
-    }
-    set_transport(r, o);
-    return set_method(r, o, e) && set_fields(r, o, e);
+    return true;
 }
 
 static void link_request(struct http_request *r) {
@@ -540,9 +404,6 @@ struct http_request *http_start(struct http *http, const struct http_options *op
     r->http = http;
     r->o = *options;
     r->o.idle_timeout_ms = options->idle_timeout_ms ? options->idle_timeout_ms : IDLE_MS;
-    char url[URL_SHOWN];
-    url_redact(options->url, url, sizeof url);
-    snprintf(r->shown, sizeof r->shown, "%.16s %.480s", options->method, url);
     head_init(&r->head);
     r->resume = (struct loop_task){.run = on_resume, .owner = r};
     r->active_at = loop_now(http->loop);
@@ -551,7 +412,7 @@ struct http_request *http_start(struct http *http, const struct http_options *op
         if (r->refused.code != ERROR_NONE && e) {
             *e = r->refused;
         }
-        error_context(e, "%s", r->shown);
+        error_context(e, "%s", r->transfer.name);
         request_release(r);
         return NULL;
     }

@@ -1,9 +1,14 @@
 /* HTTP requests: libcurl's multi interface driven by libuv. http.c is the one file that knows both.
  *
  * A request is started, reports through its callbacks, and is over after on_done, which is called
- * exactly once (also after http_cancel is NOT: a cancelled request makes no further callback).
+ * exactly once, except for a cancelled request, which makes no further callback.
  * Callbacks come from inside libuv: they move bytes and defer tasks, nothing more. It is legal to
- * pause, resume or cancel the request, or to start another, from within a callback. */
+ * pause, resume or cancel any request, or to start another, from within a callback; http_free is not.
+ *
+ * Redirects are followed, five at most and to http and https only; they keep method and body. On the
+ * way to another host curl drops Authorization and Cookie fields and a URL's credentials; other fields
+ * go along. TLS is verified. http_proxy, https_proxy and no_proxy are honoured. Messages never show a
+ * URL's credentials. */
 #ifndef IO_HTTP_H
 #define IO_HTTP_H
 
@@ -36,12 +41,12 @@ struct http_options {
     const char *url;    /* http:// or https:// */
     const struct http_field *fields;
     size_t field_count;
-    struct slice body;            /* copied; absent (ptr NULL) for none */
-    uint64_t connect_timeout_ms;  /* 0: 10 s */
-    uint64_t idle_timeout_ms;     /* no byte for so long ends it with ERROR_TIMEOUT; 0: 120 s. Time
+    struct slice body;           /* copied; absent (ptr NULL) for none */
+    uint64_t connect_timeout_ms; /* 0: 10 s */
+    uint64_t idle_timeout_ms;    /* no byte for so long ends it with ERROR_TIMEOUT; 0: 120 s. Time
                                      spent paused does not count. */
-    uint64_t total_timeout_ms;    /* 0: none */
-    const char *ca_file;          /* NULL: the system's */
+    uint64_t total_timeout_ms;   /* time paused counts; 0: none */
+    const char *ca_file;         /* NULL: the system's */
     /* The response's head is there: called once, before any body. */
     void (*on_head)(void *user, const struct http_response *response);
     /* Bytes of the body, decoded (gzip, deflate). Good until it returns. */
@@ -60,8 +65,8 @@ void http_free(struct http *http);
 /* Copies everything it is given. NULL with e where it could not start. */
 struct http_request *http_start(struct http *http, const struct http_options *options, struct error *e);
 
-/* Stops reading the body (the peer's window fills up) until http_resume. A few KB that are already
- * on their way may still arrive at on_body before it returns to the loop. */
+/* Stops reading the body (the peer's window fills up) until http_resume: on_body is not called between
+ * the two, nor within http_resume itself. on_head may be, and on_done where the body had ended. */
 void http_pause(struct http_request *request);
 void http_resume(struct http_request *request);
 

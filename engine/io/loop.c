@@ -171,11 +171,13 @@ bool loop_free(struct loop *loop, struct error *e) {
         free(loop);
     }
     if (walk.count) {
-        return error_set(e, ERROR_SYSTEM, "%u handle%s left open when the event loop ended: %s (a mistake in weir)",
+        return error_set(e, ERROR_SYSTEM,
+                         "%u handle%s left open when the event loop ended: %s (a mistake in weir)",
                          walk.count, walk.count == 1 ? " was" : "s were", walk.names);
     }
     if (rc != 0) {
-        return error_set(e, ERROR_SYSTEM, "the event loop did not end: %s (a mistake in weir)", uv_strerror(rc));
+        return error_set(e, ERROR_SYSTEM, "the event loop did not end: %s (a mistake in weir)",
+                         uv_strerror(rc));
     }
     return true;
 }

@@ -54,14 +54,14 @@ void loop_defer(struct loop *loop, struct loop_task *task);
 /* Takes the task out of the queue, if it is there. */
 void loop_cancel(struct loop *loop, struct loop_task *task);
 
-/* Runs until done(arg) is true when asked after each turn, or until nothing is left that could
+/* Runs until done(arg) is true, asked first and after each turn, or until nothing is left that could
  * happen (no active handle and no queued task). True: done. */
 bool loop_run_until(struct loop *loop, bool (*done)(void *arg), void *arg);
 
 /* From any thread or a signal handler: makes a waiting loop_run_until take a turn. */
 void loop_wake(struct loop *loop);
 
-/* Active handles that are not the loop's own: 0 after an orderly end. */
+/* Handles that are not the loop's own and that nobody has closed, active or not: 0 after an orderly end. */
 unsigned loop_handles(struct loop *loop);
 
 /* task runs at the drain point after delay_ms. Starting again replaces the delay. */

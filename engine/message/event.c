@@ -8,7 +8,10 @@
 #include "json/scan.h"
 #include "json/text.h"
 
-enum { NAME_MAX_BYTES = 1 << 20 }; /* of an unescaped type or key */
+enum {
+    NAME_MAX_BYTES = 1 << 30, /* of an unescaped type or key: the cap of a message comes first */
+    NAME_KEEP = 1 << 20,      /* bytes for one that stay allocated */
+};
 
 static const char *const operation_names[] = {"insert", "update", "upsert", "delete", "patch"};
 static const char *const control_names[] = {"snapshot-start", "snapshot-end", "reset", "up-to-date"};
@@ -41,7 +44,7 @@ void event_decoder_free(struct event_decoder *decoder) {
 struct parts {
     struct slice type, key, value, old_value, headers, offset;
     struct slice other; /* the name of a member that the published schema does not know */
-    struct slice operation, control, txid, timestamp, from, headers_offset;
+    struct slice operation, control, txid, tx_id, timestamp, from, headers_offset;
     struct slice headers_other;
 };
 
@@ -60,7 +63,7 @@ static const struct field message_fields[] = {
 
 static const struct field header_fields[] = {
     FIELD("operation", operation), FIELD("control", control), FIELD("txid", txid),
-    FIELD("txId", txid),           FIELD("timestamp", timestamp), FIELD("from", from),
+    FIELD("txId", tx_id),          FIELD("timestamp", timestamp), FIELD("from", from),
     FIELD("offset", headers_offset), FIELD(NULL, headers_other),
 };
 
@@ -86,7 +89,7 @@ static enum json_status scan_member_value(struct parts *parts, struct slice *par
     const char *start = *at;
     enum json_status status;
     if (part == &parts->headers) {
-        parts->operation = parts->control = parts->txid = parts->timestamp = parts->from =
+        parts->operation = parts->control = parts->txid = parts->tx_id = parts->timestamp = parts->from =
             parts->headers_offset = parts->headers_other = (struct slice){0};
     }
     if (part == &parts->headers && *start == '{') {
@@ -188,6 +191,7 @@ static bool plain_text(struct slice raw, struct buf *scratch, struct slice *out)
         return true;
     }
     buf_clear(scratch);
+    buf_shrink(scratch, NAME_KEEP);
     if (!json_unquote(scratch, raw)) {
         return false;
     }
@@ -222,24 +226,75 @@ static bool find_name(struct slice raw, const char *const *names, int count, int
     return false;
 }
 
-static enum message_status check_strict_change(const struct event_decoder *decoder,
-                                               const struct parts *parts, struct error *e) {
-    struct slice text = decoder->event.text;
-    if (!parts->type.ptr) {
-        return refuse(e, text, text, "type is missing (strict)");
+struct strict_member {
+    struct slice raw;
+    const char *name;
+};
+
+/* The published schema allows no other members. */
+static enum message_status refuse_member(const struct event_decoder *decoder, const struct strict_member *member,
+                                         const char *where, struct error *e) {
+    struct slice raw = member->raw;
+    if (member->name) {
+        return refuse(e, decoder->event.text, raw, "%sunknown member \"%s\" (strict)", where, member->name);
     }
-    if (parts->other.ptr) {
-        return refuse(e, text, parts->other, "unknown member %.*s (strict)", shorten(parts->other),
-                      parts->other.ptr);
+    return refuse(e, decoder->event.text, raw, "%sunknown member %.*s (strict)", where, shorten(raw), raw.ptr);
+}
+
+static enum message_status check_strict_text(struct slice raw, const char *field, struct slice text,
+                                             struct error *e) {
+    if (!raw.ptr || (raw.ptr[0] == '"' && raw.len > 2)) {
+        return MESSAGE_OK;
     }
-    if (parts->headers_other.ptr) {
-        return refuse(e, text, parts->headers_other, "headers: unknown member %.*s (strict)",
-                      shorten(parts->headers_other), parts->headers_other.ptr);
-    }
-    if (decoder->event.operation == EVENT_PATCH) {
-        return refuse(e, text, parts->operation, "headers.operation: patch is not in the State Protocol (strict)");
+    return refuse(e, text, raw, "headers.%s: expected a non-empty string, got %.*s (strict)", field, shorten(raw),
+                  raw.ptr);
+}
+
+static enum message_status check_strict_members(const struct event_decoder *decoder,
+                                                const struct strict_member *members, size_t count,
+                                                const char *where, struct error *e) {
+    for (size_t i = 0; i < count; i++) {
+        if (members[i].raw.ptr) {
+            return refuse_member(decoder, &members[i], where, e);
+        }
     }
     return MESSAGE_OK;
+}
+
+static enum message_status check_strict_change(const struct event_decoder *decoder, const struct parts *parts,
+                                               struct error *e) {
+    const struct strict_member members[] = {{parts->other, NULL}, {parts->offset, "offset"}};
+    const struct strict_member headers[] = {{parts->headers_other, NULL}, {parts->control, "control"},
+                                            {parts->tx_id, "txId"},       {parts->from, "from"},
+                                            {parts->headers_offset, "offset"}};
+    const struct event *event = &decoder->event;
+    if (!parts->type.ptr) {
+        return refuse(e, event->text, event->text, "type is missing (strict)");
+    }
+    if (event->operation == EVENT_PATCH || event->operation == EVENT_UPSERT) {
+        return refuse(e, event->text, parts->operation, "headers.operation: %s is not in the State Protocol (strict)",
+                      operation_names[event->operation]);
+    }
+    enum message_status status = check_strict_members(decoder, members, 2, "", e);
+    status = status == MESSAGE_OK ? check_strict_members(decoder, headers, 5, "headers: ", e) : status;
+    status = status == MESSAGE_OK ? check_strict_text(parts->txid, "txid", event->text, e) : status;
+    return status == MESSAGE_OK ? check_strict_text(parts->timestamp, "timestamp", event->text, e) : status;
+}
+
+static enum message_status check_strict_control(const struct event_decoder *decoder, const struct parts *parts,
+                                                struct error *e) {
+    const struct strict_member members[] = {{parts->other, NULL},          {parts->offset, "offset"},
+                                            {parts->type, "type"},         {parts->key, "key"},
+                                            {parts->value, "value"},       {parts->old_value, "old_value"}};
+    const struct strict_member headers[] = {{parts->headers_other, NULL}, {parts->txid, "txid"},
+                                            {parts->tx_id, "txId"},       {parts->timestamp, "timestamp"},
+                                            {parts->from, "from"}};
+    if (decoder->event.control == EVENT_UP_TO_DATE) {
+        return refuse(e, decoder->event.text, parts->control,
+                      "headers.control: up-to-date is not in the State Protocol (strict)");
+    }
+    enum message_status status = check_strict_members(decoder, members, 6, "", e);
+    return status == MESSAGE_OK ? check_strict_members(decoder, headers, 5, "headers: ", e) : status;
 }
 
 static enum message_status take_change(struct event_decoder *decoder, const struct parts *parts,
@@ -275,7 +330,7 @@ static enum message_status take_change(struct event_decoder *decoder, const stru
     }
     event->value = parts->value;
     event->old_value = parts->old_value;
-    event->txid = parts->txid;
+    event->txid = parts->txid.ptr ? parts->txid : parts->tx_id;
     event->timestamp = parts->timestamp;
     event->from = parts->from;
     event->offset = parts->headers_offset;
@@ -313,7 +368,9 @@ static enum message_status take_parts(struct event_decoder *decoder, const struc
         return take_change(decoder, parts, e);
     }
     if (parts->control.ptr) {
-        return take_control(decoder, parts->control, "headers.control", parts->headers_offset, e);
+        enum message_status status =
+            take_control(decoder, parts->control, "headers.control", parts->headers_offset, e);
+        return status == MESSAGE_OK && decoder->strict ? check_strict_control(decoder, parts, e) : status;
     }
     if (!parts->key.ptr && !parts->headers.ptr && !decoder->strict &&
         find_name(parts->type, control_names, 4, &control)) {
@@ -325,8 +382,8 @@ static enum message_status take_parts(struct event_decoder *decoder, const struc
     return refuse(e, text, parts->headers, "headers: expected a member operation or control");
 }
 
-enum message_status event_decode(void *user, const char **at, const char *end, struct error *e) {
-    struct event_decoder *decoder = user;
+enum message_status event_decode(void *event_decoder, const char **at, const char *end, struct error *e) {
+    struct event_decoder *decoder = event_decoder;
     struct parts parts = {0};
     struct json_fault fault;
     const char *start = *at;

@@ -46,7 +46,7 @@ struct event {
 
 struct event_decoder {
     struct slice default_type; /* for changes without a type; not owned */
-    bool strict;               /* hold to the published schema: no other members, no patch */
+    bool strict;               /* hold to the published schema: no other members, no upsert, no patch */
     bool key_optional;         /* a missing key is not refused here: the caller makes one */
     struct event event;        /* the last one decoded */
     struct buf type_text;      /* unescaped type and key, where they had escapes */
@@ -56,9 +56,10 @@ struct event_decoder {
 void event_decoder_init(struct event_decoder *decoder);
 void event_decoder_free(struct event_decoder *decoder);
 
-/* A message_decode (message/message.h): on MESSAGE_OK decoder->event is the event. On MESSAGE_REFUSED
- * e->message names the field, what was expected and what was found, and event.text is set. */
-enum message_status event_decode(void *decoder, const char **at, const char *end, struct error *e);
+/* A message_decode (message/message.h) for a struct event_decoder: on MESSAGE_OK its event is the message's.
+ * On MESSAGE_REFUSED e->message names the field, what was expected and what was found, and event.text is
+ * set. */
+enum message_status event_decode(void *event_decoder, const char **at, const char *end, struct error *e);
 
 /* "insert", "update", "upsert", "delete", "patch". */
 const char *event_operation_name(enum event_operation operation);

@@ -63,18 +63,22 @@ static enum slicer_status judge(struct slicer *slicer, const char **at, const ch
     return status == MESSAGE_OK ? SLICER_MESSAGE : SLICER_REFUSED;
 }
 
-/* The whole text [start, end) must be one message with nothing but white space behind it. */
-static enum message_status decode_whole(struct slicer *slicer, const char *start, const char *end,
-                                        struct error *e) {
+/* The line [start, end) must be one message with nothing but white space behind it. */
+static enum message_status decode_line(struct slicer *slicer, const char *start, const char *end,
+                                       struct error *e) {
     const char *at = start;
     enum message_status status = slicer->decode(slicer->decoder, &at, end, e);
+    if (status == MESSAGE_CUT) {
+        size_t position = e->position;
+        error_set(e, ERROR_CUT, "the line ends in the middle of a value");
+        e->position = position;
+    }
     if (status != MESSAGE_OK && status != MESSAGE_REFUSED) {
         return status;
     }
     const char *rest = json_skip_space(at, end);
     if (rest != end) {
-        struct json_fault fault = {rest, slicer->format == SLICER_LINES ? "expected the end of the line"
-                                                                         : "expected ',' or ']'"};
+        struct json_fault fault = {rest, "expected the end of the line"};
         json_fault_error(JSON_BAD, &fault, start, end, e);
         return MESSAGE_INVALID;
     }
@@ -89,24 +93,24 @@ static enum slicer_status next_framed(struct slicer *slicer, const char **at, co
         json_frame_init(&slicer->frame);
         slicer->framing = true;
     }
-    if (json_frame_find(&slicer->frame, *at, end, &len)) {
-        if (len > slicer->message_max) {
-            return too_long(slicer, e);
-        }
-        enum message_status status = decode_whole(slicer, *at, *at + len, e);
-        return judge(slicer, at, *at + len, status);
-    }
-    if (slicer->frame.seen > slicer->message_max) {
+    bool found = json_frame_find(&slicer->frame, *at, end, &len);
+    if (!found && slicer->frame.seen > slicer->message_max) {
         return too_long(slicer, e);
     }
-    if (!last) {
+    if (!found && !last) {
         return SLICER_MORE;
     }
-    /* What the decoder says of the rest tells more than that it ends. */
-    decode_whole(slicer, *at, end, e);
-    slicer->position = slicer->taken;
-    slicer->index = slicer->found;
-    return SLICER_BROKEN;
+    const char *stop = found ? *at + len : end;
+    const char *behind = *at;
+    enum message_status status = slicer->decode(slicer->decoder, &behind, stop, e);
+    if (status == MESSAGE_OK || status == MESSAGE_REFUSED) {
+        stop = behind; /* what follows has to be a comma or the end */
+    } else if (!found && status != MESSAGE_FAILED) {
+        slicer->position = slicer->taken;
+        slicer->index = slicer->found;
+        return SLICER_BROKEN;
+    }
+    return (size_t)(stop - *at) > slicer->message_max ? too_long(slicer, e) : judge(slicer, at, stop, status);
 }
 
 /* A number may go on in the bytes that follow; everything else ends visibly. */
@@ -147,6 +151,7 @@ static enum slicer_status next_line(struct slicer *slicer, const char **at, cons
         const char *newline = memchr(*at + seen, '\n', (size_t)(end - *at) - seen);
         const char *stop = newline ? newline : end;
         if ((size_t)(stop - *at) > slicer->message_max) {
+            slicer->line++;
             return too_long(slicer, e);
         }
         if (!newline && !last) {
@@ -159,7 +164,7 @@ static enum slicer_status next_line(struct slicer *slicer, const char **at, cons
         const char *behind = newline ? newline + 1 : end;
         move(slicer, at, json_skip_space(*at, stop));
         if (*at < stop) {
-            enum message_status status = decode_whole(slicer, *at, stop, e);
+            enum message_status status = decode_line(slicer, *at, stop, e);
             enum slicer_status answer = judge(slicer, at, stop, status);
             if (answer != SLICER_FAILED) {
                 move(slicer, at, behind);
@@ -171,6 +176,15 @@ static enum slicer_status next_line(struct slicer *slicer, const char **at, cons
             return last ? SLICER_END : SLICER_MORE;
         }
     }
+}
+
+static uint64_t count_lines(const char *at, const char *end) {
+    uint64_t count = 0;
+    while ((at = memchr(at, '\n', (size_t)(end - at)))) {
+        at++;
+        count++;
+    }
+    return count;
 }
 
 /* Decides the format and moves behind '[' or a byte order mark. False: see *answer. */
@@ -186,7 +200,9 @@ static bool start(struct slicer *slicer, const char **at, const char *end, bool 
         move(slicer, at, *at + 3);
     }
     if (slicer->format != SLICER_LINES) {
+        const char *from = *at;
         skip_space(slicer, at, end);
+        slicer->line += count_lines(from, *at);
     }
     if (*at == end) {
         *answer = last ? SLICER_END : SLICER_MORE;

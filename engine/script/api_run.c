@@ -11,7 +11,7 @@ static int run(lua_State *L) {
         return luaL_error(L, "weir.run cannot be called from a handler: the worker runs already");
     }
     if (!script->host.run(script->host.user, &e)) {
-        return script_raise(L, &e);
+        return script_raise_bare(L, &e);
     }
     return 0;
 }

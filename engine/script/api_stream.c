@@ -58,6 +58,7 @@ static void take_headers(lua_State *L, struct api_stream *stream) {
     stream->fields = calloc(count + 1, sizeof *stream->fields);
     if (!stream->fields) {
         luaL_error(L, "out of memory");
+        return;
     }
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
         struct http_field *field = &stream->fields[stream->field_count++];
@@ -145,6 +146,7 @@ static struct api_type *make_type(lua_State *L, struct api_stream *stream, int i
         if (!type || !strmap_put(&stream->types, slice_of(name, len), type)) {
             free(type);
             luaL_error(L, "out of memory");
+            return NULL;
         }
     }
     return type;

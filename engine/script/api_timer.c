@@ -20,7 +20,7 @@ struct api_timer {
 };
 
 uint64_t api_timer_check_duration(lua_State *L, int index) {
-    uint64_t ms;
+    uint64_t ms = 0;
     bool ok = lua_type(L, index) == LUA_TNUMBER   ? units_seconds(lua_tonumber(L, index), &ms)
               : lua_type(L, index) == LUA_TSTRING ? units_duration(lua_tostring(L, index), &ms)
                                                   : false;
@@ -52,6 +52,15 @@ static void close_timer(struct api_timer *timer) {
     task_stop(&timer->task);
     luaL_unref(script->L, LUA_REGISTRYINDEX, timer->fn);
     loop_timer_close(&timer->timer, free_timer);
+}
+
+bool api_timer_some_at_work(const struct script *script) {
+    for (const struct api_timer *timer = script->timers; timer; timer = timer->next) {
+        if (task_is_alive(&timer->task) && !timer->task.asleep) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void api_timer_close_all(struct script *script) {
@@ -88,7 +97,8 @@ static void over(struct task *task, const struct error *e) {
     struct api_timer *timer = task->owner;
     if (e) {
         fail(timer, e);
-    } else if (!timer->every_ms) {
+    }
+    if (!timer->every_ms) {
         close_timer(timer);
     }
 }
@@ -199,6 +209,7 @@ static int sleep_for(lua_State *L) {
     }
     op_init(&sleep->op, script); /* this hold is the timer's */
     op_hold(&sleep->op);         /* and this one Lua's */
+    sleep->op.sleep = true;
     sleep->op.abandon = sleep_abandon;
     sleep->op.destroy = sleep_destroy;
     loop_timer_init(script->loop, &sleep->timer, sleep_fire, sleep);

@@ -11,7 +11,11 @@ static const char body_key; /* its address is the registry key of the lane's bod
 static void over(struct task *task, const struct error *e) {
     const struct api_stream *stream = task->owner;
     if (e) {
-        stream->script->host.failed(stream->script->host.user, e);
+        struct error located = *e;
+        if (e->code == ERROR_SCRIPT) { /* the others name their place themselves */
+            stream->driver.locate(stream->driver.user, &located);
+        }
+        stream->script->host.failed(stream->script->host.user, &located);
     }
 }
 
@@ -121,7 +125,7 @@ static int lane_apply(lua_State *L) {
     struct error e;
     api_event_check(L, 2, &item);
     if (!stream->driver.apply(stream->driver.user, &item, &e)) {
-        return script_raise(L, &e);
+        return script_raise_bare(L, &e);
     }
     return 0;
 }
@@ -136,7 +140,7 @@ static int lane_refuse(lua_State *L) {
     api_event_check(L, 2, &item);
     if (!stream->driver.refuse(stream->driver.user, &item, decision, reason, lua_toboolean(L, 5),
                                &e)) {
-        return script_raise(L, &e);
+        return script_raise_bare(L, &e);
     }
     return 0;
 }
@@ -153,7 +157,7 @@ static int lane_give_up(lua_State *L) {
         api_event_check(L, 2, &item);
     }
     if (!stream->driver.give_up(stream->driver.user, some ? &item : NULL, decision, reason, &e)) {
-        return script_raise(L, &e);
+        return script_raise_bare(L, &e);
     }
     return 0;
 }

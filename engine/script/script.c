@@ -16,7 +16,8 @@
 
 enum { HOOK_INSTRUCTIONS = 100000 };
 
-static const char script_key; /* its address is the registry key */
+static const char script_key; /* its address is the registry key, as is that of */
+static const char traces_key; /* the tracebacks of errors that are tables: a table with weak keys */
 
 static const char error_name_key[] = "weir.error";
 
@@ -37,6 +38,12 @@ static void open_errors(lua_State *L) {
     lua_pushcfunction(L, error_tostring);
     lua_setfield(L, -2, "__tostring");
     lua_pop(L, 1);
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "k");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &traces_key);
 }
 
 /* Each module of the Lua half is called with (name, core) and what it returns is kept under
@@ -98,18 +105,34 @@ void script_close(struct script *script) {
     api_stream_close_all(script);
 }
 
-int script_traceback(lua_State *L) {
-    if (lua_istable(L, 1)) {
-        return 1; /* error objects keep what they carry */
+/* Replaces the error value on top by what it is with a traceback of `from`. */
+static void trace(lua_State *L, lua_State *from, int level) {
+    if (lua_istable(L, -1)) {
+        lua_rawgetp(L, LUA_REGISTRYINDEX, &traces_key);
+        lua_pushvalue(L, -2);
+        if (lua_rawget(L, -2) == LUA_TNIL) {
+            lua_pushvalue(L, -3);
+            luaL_traceback(L, from, NULL, level);
+            lua_rawset(L, -4);
+        }
+        lua_pop(L, 2);
+        return;
     }
-    if (lua_type(L, 1) != LUA_TSTRING) {
-        luaL_tolstring(L, 1, NULL);
-        lua_replace(L, 1);
-    }
-    const char *message = lua_tostring(L, 1);
+    const char *message = luaL_tolstring(L, -1, NULL);
     if (!strstr(message, "\nstack traceback:")) {
-        luaL_traceback(L, L, message, 1);
+        luaL_traceback(L, from, message, level);
+        lua_remove(L, -2);
     }
+    lua_remove(L, -2);
+}
+
+void script_trace(lua_State *L, lua_State *from) {
+    trace(L, from, 0);
+}
+
+int script_traceback(lua_State *L) {
+    lua_settop(L, 1);
+    trace(L, L, 1);
     return 1;
 }
 
@@ -143,6 +166,16 @@ static enum error_code code_of(lua_State *L, int index) {
 /* Runs protected: tostring may be the script's own. */
 static int describe(lua_State *L) {
     luaL_tolstring(L, 1, NULL);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &traces_key);
+    lua_pushvalue(L, 1);
+    if (lua_rawget(L, -2) != LUA_TSTRING) {
+        lua_pop(L, 2);
+        return 1;
+    }
+    lua_remove(L, -2);
+    lua_pushliteral(L, "\n");
+    lua_insert(L, -2);
+    lua_concat(L, 3);
     return 1;
 }
 
@@ -159,7 +192,7 @@ void script_take_error(lua_State *L, struct error *e) {
     lua_pop(L, 1);
 }
 
-int script_raise(lua_State *L, const struct error *e) {
+static void push_error(lua_State *L, const struct error *e) {
     lua_createtable(L, 0, 4);
     lua_pushstring(L, error_name(e->code));
     lua_setfield(L, -2, "code");
@@ -172,7 +205,26 @@ int script_raise(lua_State *L, const struct error *e) {
         lua_setfield(L, -2, "status");
     }
     luaL_setmetatable(L, error_name_key);
+}
+
+int script_raise(lua_State *L, const struct error *e) {
+    push_error(L, e);
     return lua_error(L);
+}
+
+int script_raise_bare(lua_State *L, const struct error *e) {
+    push_error(L, e);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &traces_key);
+    lua_pushvalue(L, -2);
+    lua_pushboolean(L, false);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+    return lua_error(L);
+}
+
+/* Whether the function that runs is of weir's own lane: what was raised has left the script's functions. */
+static bool is_in_lane(lua_State *L, lua_Debug *activation) {
+    return lua_getinfo(L, "S", activation) && strcmp(activation->source, "@weir.lane") == 0;
 }
 
 /* Raised again at the next instruction, so that the script's own pcall does not swallow it. */
@@ -183,11 +235,15 @@ static void stop_here(lua_State *L, lua_Hook hook, const char *reason) {
 
 static void watch(lua_State *L, lua_Debug *activation) {
     struct script *script = script_of(L);
-    (void)activation;
     if (script->interrupt && *script->interrupt) {
         stop_here(L, watch, "interrupted");
     }
-    if (script->handler_deadline && uv_hrtime() > script->handler_deadline) {
+    if (!script->handler_deadline || uv_hrtime() <= script->handler_deadline) {
+        return;
+    }
+    if (is_in_lane(L, activation)) {
+        script_arm(script, L);
+    } else {
         stop_here(L, watch, "ran too long without waiting: raise limits.handler, or call weir.sleep in between");
     }
 }
@@ -197,4 +253,15 @@ void script_arm(struct script *script, lua_State *co) {
         script->handler_deadline = uv_hrtime() + script->handler_limit_ms * UINT64_C(1000000);
     }
     lua_sethook(co, watch, LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
+}
+
+bool script_clock_stop(struct script *script) {
+    bool ran = script->handler_deadline != 0;
+    script->handler_deadline = 0;
+    return ran;
+}
+
+void script_clock_start(struct script *script, bool ran) {
+    script->handler_deadline =
+        ran ? uv_hrtime() + script->handler_limit_ms * UINT64_C(1000000) : script->handler_deadline;
 }

@@ -69,9 +69,13 @@ void script_close(struct script *script);
  * the message with a traceback. */
 bool script_protect(struct script *script, lua_CFunction fn, void *arg, struct error *e);
 
-/* A message handler for lua_pcall and xpcall: any error value becomes a string with a traceback; one that
- * has been through it before is left alone. */
+/* A message handler for lua_pcall and xpcall: adds a traceback to the error value. A table stays the table
+ * it is, and its traceback is kept aside; all else becomes a string. One that has been through it before
+ * is left alone. */
 int script_traceback(lua_State *L);
+
+/* The same for the error value on top of L's stack, which came out of the coroutine `from`. */
+void script_trace(lua_State *L, lua_State *from);
 
 /* Fills e from the error value on top of L's stack, and pops it. Code ERROR_SCRIPT, or that of an error
  * object raised by script_raise. */
@@ -80,7 +84,15 @@ void script_take_error(lua_State *L, struct error *e);
 /* Raises e as an error object: a table {code=, status=, message=} whose tostring is the message. */
 int script_raise(lua_State *L, const struct error *e);
 
+/* The same for an error that is not the script's: it needs no traceback. */
+int script_raise_bare(lua_State *L, const struct error *e);
+
 /* Starts the clock of one run of handlers, and arms the hook that stops a runaway. */
 void script_arm(struct script *script, lua_State *co);
+
+/* Around a run of the loop from Lua, during which other Lua runs on a clock of its own: stops the clock and
+ * says whether it ran; starts it anew where it did. */
+bool script_clock_stop(struct script *script);
+void script_clock_start(struct script *script, bool ran);
 
 #endif

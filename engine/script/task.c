@@ -4,7 +4,7 @@
 
 static const char op_name[] = "weir.op";
 
-static void step(struct loop_task *step);
+static void step(struct loop_task *loop_task);
 
 void task_init(struct task *task, struct script *script, void (*over)(struct task *, const struct error *),
                void *owner) {
@@ -20,7 +20,7 @@ static void drop(struct task *task) {
     luaL_unref(task->script->L, LUA_REGISTRYINDEX, task->ref);
     task->co = NULL;
     task->ref = LUA_NOREF;
-    task->waiting = task->parked = false;
+    task->waiting = task->parked = task->asleep = false;
     task->script->tasks--;
     loop_cancel(task->script->loop, &task->step);
 }
@@ -84,12 +84,7 @@ static int resume_in_lua(lua_State *L) {
         return 1;
     }
     lua_xmove(co, L, 1);
-    if (lua_type(L, -1) == LUA_TSTRING) {
-        const char *message = lua_tostring(L, -1);
-        if (!strstr(message, "\nstack traceback:")) {
-            luaL_traceback(L, co, message, 0);
-        }
-    }
+    script_trace(L, co);
     return lua_error(L);
 }
 
@@ -112,7 +107,7 @@ void task_resume(struct task *task) {
     }
     struct task *outer = script->current;
     struct error e;
-    task->waiting = task->parked = false;
+    task->waiting = task->parked = task->asleep = false;
     script->current = task;
     bool ok = script_protect(script, run_in_lua, task, &e);
     script->current = outer;
@@ -152,6 +147,7 @@ void op_release(struct op *op) {
 void op_finish(struct op *op) {
     op->done = true;
     if (op->task) {
+        op->task->asleep = false;
         loop_defer(op->script->loop, &op->task->step);
         op->task = NULL;
     }
@@ -196,7 +192,9 @@ static bool op_settled(void *arg) {
 
 static int wait_in_main_chunk(lua_State *L, int index, const char *what, lua_KFunction k) {
     struct op *op = op_at(L, index);
+    bool ran = script_clock_stop(op->script);
     loop_run_until(op->script->loop, op_settled, op);
+    script_clock_start(op->script, ran);
     if (!op->done) {
         return luaL_error(L, "%s was interrupted", what);
     }
@@ -223,5 +221,6 @@ int op_wait(lua_State *L, int index, const char *what, lua_KFunction k) {
     }
     op->task = task;
     task->waiting = true;
+    task->asleep = op->sleep;
     return lua_yieldk(L, 0, index, k);
 }

@@ -20,6 +20,7 @@ struct task {
     int ref;       /* keeps co alive, in the registry */
     int arguments; /* on co, for the next resume */
     bool waiting;  /* an op is under way */
+    bool asleep;   /* that op is a sleep: nothing but time is waited for */
     bool parked;   /* yielded by task_park: goes on with task_resume */
     struct loop_task step;
     /* The function returned (e NULL) or raised. The task may be started again from here. */
@@ -51,6 +52,7 @@ struct op {
     struct script *script;
     struct task *task; /* resumed at the end; NULL while nobody waits */
     bool done;
+    bool sleep; /* it waits for nothing but time */
     unsigned holds;
     struct error error;
     struct buf result;

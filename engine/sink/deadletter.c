@@ -59,7 +59,9 @@ static bool put_lossy(struct buf *line, const char *text) {
     line->len = start;
     char *copy = strdup(text);
     for (char *at = copy; copy && *at; at++) {
-        *at = (unsigned char)*at < 0x80 ? *at : '?';
+        if ((unsigned char)*at >= 0x80) {
+            *at = '?';
+        }
     }
     bool ok = copy && json_quote(line, slice_from(copy), &bad);
     free(copy);

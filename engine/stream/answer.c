@@ -72,7 +72,8 @@ static enum answer check_type(const struct http_response *response, bool sse, st
     struct slice type = http_field(response, "Content-Type");
     struct slice encoding = http_field(response, "Stream-SSE-Data-Encoding");
     if (sse && encoding.ptr) {
-        error_set(e, ERROR_HTTP, "the stream's content is binary (%.*s in SSE): expected a stream of application/json",
+        error_set(e, ERROR_HTTP,
+                  "the stream's content is binary (%.*s in SSE): expected a stream of application/json",
                   (int)encoding.len, encoding.ptr);
         return ANSWER_NO;
     }
@@ -80,7 +81,8 @@ static enum answer check_type(const struct http_response *response, bool sse, st
         return ANSWER_BODY;
     }
     if (is_type(type, "application/x-ndjson") || is_type(type, "application/ndjson")) {
-        error_set(e, ERROR_HTTP, "answered %.*s: streams of lines are not read yet, expected application/json",
+        error_set(e, ERROR_HTTP,
+                  "answered %.*s: streams of lines are not read yet, expected application/json",
                   (int)type.len, type.ptr);
         return ANSWER_NO;
     }

@@ -62,7 +62,8 @@ static bool parse_date(struct slice field, time_t *when) {
     /* NOLINTNEXTLINE(cert-err34-c): the widths bound the numbers, the ranges are checked below */
     int got = sscanf(text, "%*3[A-Za-z], %2d %3[A-Za-z] %4d %2d:%2d:%2d %3[A-Z]%n", &tm.tm_mday, month,
                      &tm.tm_year, &tm.tm_hour, &tm.tm_min, &tm.tm_sec, zone, &end);
-    if (got != 7 || (size_t)end != field.len || strcmp(zone, "GMT") != 0 || (tm.tm_mon = month_of(month)) < 0) {
+    if (got != 7 || (size_t)end != field.len || strcmp(zone, "GMT") != 0 ||
+        (tm.tm_mon = month_of(month)) < 0) {
         return false;
     }
     if (tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 60) {

@@ -14,9 +14,9 @@ enum { FEED_LINE_MAX = 64 * 1024 * 1024 }; /* of an unfinished line */
 struct feed {
     struct source_sink sink;
     enum source_format format;
-    bool by_line;      /* chunks end at line ends */
-    bool only_lines;   /* an array is refused: it cannot be followed as it grows */
-    bool sniffed;      /* the first byte that is not white space was seen, or is not asked for */
+    bool by_line;    /* chunks end at line ends */
+    bool only_lines; /* an array is refused: it cannot be followed as it grows */
+    bool sniffed;    /* the first byte that is not white space was seen, or is not asked for */
     bool in_chunk;
     bool told;         /* an end was reported, and no byte since */
     struct buf held;   /* the unfinished line */

@@ -258,8 +258,9 @@ static void file_resume(struct source *source) {
 static bool check_position(struct file *f, const char *offset, uint64_t *position, struct error *e) {
     struct stat st;
     if (!feed_position(offset, position)) {
-        return error_set(e, ERROR_ARGUMENT, "%s: offset \"%s\" is not a byte position: expected a whole number",
-                         f->name, offset);
+        return error_set(e, ERROR_ARGUMENT,
+                         "%s: offset \"%s\" is not a byte position: expected a whole number", f->name,
+                         offset);
     }
     if (*position == 0 && f->seekable) {
         return true;
@@ -269,8 +270,9 @@ static bool check_position(struct file *f, const char *offset, uint64_t *positio
                          offset ? offset : "-1");
     }
     if (fstat(f->fd, &st) != 0 || (uint64_t)st.st_size < *position) {
-        return error_set(e, ERROR_ARGUMENT, "%s: offset %" PRIu64 " is past the end of the file, which has %lld bytes",
-                         f->name, *position, (long long)st.st_size);
+        return error_set(e, ERROR_ARGUMENT,
+                         "%s: offset %" PRIu64 " is past the end of the file, which has %lld bytes", f->name,
+                         *position, (long long)st.st_size);
     }
     return true;
 }
@@ -335,15 +337,17 @@ static const struct source_kind file_kind = {
 
 /* ---- opening ---- */
 
-static bool file_prepare(struct file *f, const struct source_options *o, const struct stat *st, struct error *e) {
+static bool file_prepare(struct file *f, const struct source_options *o, const struct stat *st,
+                         struct error *e) {
     uint64_t position = 0;
     f->seekable = S_ISREG(st->st_mode);
     bool standard = strcmp(o->location, "-") == 0;
     f->follow = f->seekable && !standard && o->live != SOURCE_LIVE_NO;
     if (f->follow && o->format == SOURCE_ARRAY) {
-        return error_set(e, ERROR_ARGUMENT,
-                         "%s: a JSON array cannot be followed as it grows: use one event a line, or live = false",
-                         f->name);
+        return error_set(
+            e, ERROR_ARGUMENT,
+            "%s: a JSON array cannot be followed as it grows: use one event a line, or live = false",
+            f->name);
     }
     bool start = !o->offset || !*o->offset || strcmp(o->offset, "-1") == 0;
     if (!start && !check_position(f, o->offset, &position, e)) {
@@ -375,7 +379,8 @@ static void file_watch(struct file *f) {
 }
 
 /* Takes fd over. */
-static struct source *regular_open(const struct source_options *o, int fd, const struct stat *st, struct error *e) {
+static struct source *regular_open(const struct source_options *o, int fd, const struct stat *st,
+                                   struct error *e) {
     struct file *f = calloc(1, sizeof *f);
     if (!f) {
         close(fd);

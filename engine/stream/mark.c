@@ -23,7 +23,8 @@ static bool set(struct mark *mark, struct slice offset, struct slice cursor, str
     buf_clear(&mark->offset);
     buf_clear(&mark->cursor);
     if (!buf_append_slice(&mark->offset, offset) || !buf_append_slice(&mark->cursor, cursor)) {
-        return error_set(e, ERROR_LIMIT, "the answer's offset or cursor is longer than %d bytes", MARK_TEXT_MAX);
+        return error_set(e, ERROR_LIMIT, "the answer's offset or cursor is longer than %d bytes",
+                         MARK_TEXT_MAX);
     }
     return true;
 }

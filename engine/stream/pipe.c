@@ -175,7 +175,8 @@ static bool pipe_start(struct pipe *p, struct error *e) {
         if (rc != 0) {
             close(p->fd);
             pipe_release(p);
-            return error_set(e, ERROR_SYSTEM, "cannot read from the terminal: %s", uv_strerror(rc));
+            error_set(e, ERROR_SYSTEM, "cannot read from the terminal: %s", uv_strerror(rc));
+            return false;
         }
         p->uv.handle.data = p;
         return true;

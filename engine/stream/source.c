@@ -15,7 +15,8 @@ bool source_is_url(const char *location) {
 struct source *source_open(const struct source_options *options, struct error *e) {
     const char *location = options->location;
     if (!location || !*location) {
-        error_set(e, ERROR_ARGUMENT, "no source was named: expected the http(s) URL of a stream, a file, or -");
+        error_set(e, ERROR_ARGUMENT,
+                  "no source was named: expected the http(s) URL of a stream, a file, or -");
         return NULL;
     }
     if (source_is_url(location)) {
@@ -24,7 +25,8 @@ struct source *source_open(const struct source_options *options, struct error *e
     if (strstr(location, "://")) {
         char shown[256];
         url_redact(location, shown, sizeof shown);
-        error_set(e, ERROR_ARGUMENT, "%s: expected a URL that starts with http:// or https://, a file, or -", shown);
+        error_set(e, ERROR_ARGUMENT, "%s: expected a URL that starts with http:// or https://, a file, or -",
+                  shown);
         return NULL;
     }
     return file_open(options, e);

@@ -53,20 +53,20 @@ struct source_sink {
 };
 
 enum source_live {
-    SOURCE_LIVE_NO,        /* stop at the tail */
-    SOURCE_LIVE_AUTO,      /* what suits best: SSE today */
+    SOURCE_LIVE_NO,   /* stop at the tail */
+    SOURCE_LIVE_AUTO, /* what suits best: SSE today */
     SOURCE_LIVE_SSE,
     SOURCE_LIVE_LONG_POLL,
 };
 
 struct source_options {
     struct loop *loop;
-    struct http *http;       /* for URLs; borrowed */
-    const struct log *log;   /* retries are logged here; borrowed */
-    const char *location;    /* http(s) URL, a path, or "-" */
-    const char *offset;      /* where to start; NULL: the beginning. For a file: a byte position. */
-    enum source_live live;   /* for a file: anything but NO follows it as it grows */
-    enum source_format format; /* SOURCE_AUTO but where the caller knows better */
+    struct http *http;               /* for URLs; borrowed */
+    const struct log *log;           /* retries are logged here; borrowed */
+    const char *location;            /* http(s) URL, a path, or "-" */
+    const char *offset;              /* where to start; NULL: the beginning. For a file: a byte position. */
+    enum source_live live;           /* for a file: anything but NO follows it as it grows */
+    enum source_format format;       /* SOURCE_AUTO but where the caller knows better */
     const struct http_field *fields; /* extra request headers */
     size_t field_count;
     const char *ca_file;
@@ -82,7 +82,7 @@ struct source;
  * where the location is not one (no such file, an unknown scheme). */
 struct source *source_open(const struct source_options *options, struct error *e);
 
-/* Stop handing over bytes, go on. They do not nest. A piece of at most 256 KB, or one SSE connection's
+/* Stop handing over bytes, go on. They do not nest. A piece of at most 512 KB, or one SSE connection's
  * last 64 KB with the events that end in them, may still arrive after a pause; so may the end of a chunk
  * all of whose bytes have been handed over. */
 void source_pause(struct source *source);

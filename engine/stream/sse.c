@@ -32,7 +32,8 @@ static bool too_big(const struct sse *sse, struct error *e) {
     if (sse->data.len + 1 < sse->data.max / 2) {
         return error_set(e, ERROR_MEMORY, "out of memory for an event of more than %zu bytes", sse->data.len);
     }
-    return error_set(e, ERROR_LIMIT, "an SSE event is larger than its cap of %zu bytes: append smaller batches",
+    return error_set(e, ERROR_LIMIT,
+                     "an SSE event is larger than its cap of %zu bytes: append smaller batches",
                      sse->data.max - 1);
 }
 
@@ -114,7 +115,7 @@ static void skip_bom(struct sse *sse, const char **at, const char *end) {
         return;
     }
     sse->state = sse->bom ? SSE_NAME : SSE_LINE;
-    for (unsigned i = 0; i < sse->bom; i++) {
+    for (unsigned i = 0; i < sse->bom && i < sizeof bom; i++) {
         add_name(sse, bom[i]);
     }
 }

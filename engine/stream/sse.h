@@ -41,9 +41,9 @@ struct sse {
     size_t name_len;
     enum sse_state state;
     enum { SSE_SKIP, SSE_DATA, SSE_TYPE } field;
-    unsigned bom;   /* bytes of it that matched */
-    bool after_cr;  /* a LF that follows belongs to the same line end */
-    bool given;     /* `data` was handed out: it is emptied by the next call */
+    unsigned bom;  /* bytes of it that matched */
+    bool after_cr; /* a LF that follows belongs to the same line end */
+    bool given;    /* `data` was handed out: it is emptied by the next call */
 };
 
 /* max: bytes of data of one event; 0: SSE_EVENT_MAX. */

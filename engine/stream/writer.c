@@ -121,7 +121,8 @@ static void writer_retry(struct writer *w, struct error *e) {
         }
         size_t used = strlen(e->message);
         snprintf(e->message + used, sizeof e->message - used,
-                 "; gave up after %.1f s: whether the append is stored is not known", (double)w->limit_ms / 1000);
+                 "; gave up after %.1f s: whether the append is stored is not known",
+                 (double)w->limit_ms / 1000);
         writer_give_up(w, e);
         return;
     }
@@ -145,8 +146,8 @@ static void refused_error(struct writer *w, struct error *e) {
         e->code = ERROR_CLOSED;
         snprintf(e->message, sizeof e->message, "%d: the stream is closed: it takes no appends", w->status);
     } else if (w->fenced) {
-        snprintf(e->message, sizeof e->message, "%d: another writer took over this producer (epoch %" PRIu64 ")",
-                 w->status, w->epoch);
+        snprintf(e->message, sizeof e->message,
+                 "%d: another writer took over this producer (epoch %" PRIu64 ")", w->status, w->epoch);
     }
     error_context(e, "%s", w->shown);
 }
@@ -270,10 +271,11 @@ bool writer_append(struct writer *writer, struct slice body, writer_done *done, 
         return error_set(e, ERROR_ARGUMENT, "%s: an append needs a body", w->shown);
     }
     if (len > w->queue_max || w->bytes > w->queue_max - len) {
-        return error_set(e, ERROR_LIMIT,
-                         "%s: %zu bytes wait to be appended, %zu more would pass the cap of %zu: append slower, or "
-                         "raise queue_max",
-                         w->shown, w->bytes, len, w->queue_max);
+        return error_set(
+            e, ERROR_LIMIT,
+            "%s: %zu bytes wait to be appended, %zu more would pass the cap of %zu: append slower, or "
+            "raise queue_max",
+            w->shown, w->bytes, len, w->queue_max);
     }
     struct append *a = malloc(sizeof *a + len);
     if (!a) {
@@ -353,7 +355,8 @@ static bool writer_fill(struct writer *w, const struct writer_options *o, struct
         return error_set(e, ERROR_MEMORY, "out of memory for a writer");
     }
     size_t type = strcspn(w->content_type, "; \t");
-    w->json = type == strlen("application/json") && strncasecmp(w->content_type, "application/json", type) == 0;
+    w->json = type == strlen("application/json") &&
+              strncasecmp(w->content_type, "application/json", type) == 0;
     return make_id(w->id, e) && fields_copy(&w->fields, o->fields, o->field_count, OWN_FIELDS, e);
 }
 

@@ -26,13 +26,13 @@ struct writer_options {
     struct http *http;     /* borrowed */
     const struct log *log; /* borrowed */
     const char *url;
-    const char *content_type; /* NULL: application/json */
+    const char *content_type;        /* NULL: application/json */
     const struct http_field *fields; /* extra request headers */
     size_t field_count;
     const char *ca_file;
-    uint64_t limit_ms;   /* an append fails when neither it nor one before it was acknowledged for so
+    uint64_t limit_ms; /* an append fails when neither it nor one before it was acknowledged for so
                             long since it was queued; 0: 30 s */
-    size_t queue_max;    /* bytes waiting at most; 0: 64 MB. Past it writer_append fails at once. */
+    size_t queue_max;  /* bytes waiting at most; 0: 64 MB. Past it writer_append fails at once. */
 };
 
 /* e->code is ERROR_NONE on success; offset is then the stream's next offset, absent (ptr NULL) where the
@@ -44,8 +44,7 @@ struct writer *writer_new(const struct writer_options *options, struct error *e)
 /* Queues one append (body is copied; for JSON, one message: it is sent as it is, wrapped in an array,
  * so that a message that is an array stays one). done is called once, from inside a libuv callback,
  * unless the writer is closed first. False with e: not queued, done will not be called. */
-bool writer_append(struct writer *writer, struct slice body, writer_done *done, void *user,
-                   struct error *e);
+bool writer_append(struct writer *writer, struct slice body, writer_done *done, void *user, struct error *e);
 
 /* Appends that were queued and have not been answered. */
 size_t writer_pending(const struct writer *writer);

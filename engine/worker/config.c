@@ -14,7 +14,8 @@ enum { FILE_MAX = 16 << 20, HANDLER_LIMIT_MS = 60000 };
 
 struct config {
     cJSON *streams;  /* an object: name -> object */
-    cJSON *settings; /* an object: name -> string */
+    cJSON *settings; /* an object: name -> string, from the file */
+    cJSON *sets;     /* likewise, from --set */
     char *source;
     char *on_invalid;
     char *stream_text; /* what config_stream answered last */
@@ -30,9 +31,10 @@ struct config *config_new(void) {
     }
     config->streams = cJSON_CreateObject();
     config->settings = cJSON_CreateObject();
+    config->sets = cJSON_CreateObject();
     config->log_level = LOG_INFO;
     config->handler_limit_ms = HANDLER_LIMIT_MS;
-    if (!config->streams || !config->settings) {
+    if (!config->streams || !config->settings || !config->sets) {
         config_free(config);
         return NULL;
     }
@@ -45,6 +47,7 @@ void config_free(struct config *config) {
     }
     cJSON_Delete(config->streams);
     cJSON_Delete(config->settings);
+    cJSON_Delete(config->sets);
     free(config->source);
     free(config->on_invalid);
     cJSON_free(config->stream_text);
@@ -145,9 +148,9 @@ static bool take_streams(struct config *config, const char *path, cJSON *streams
     return true;
 }
 
-static bool put_setting(struct config *config, const char *name, const char *value, struct error *e) {
-    cJSON_DeleteItemFromObjectCaseSensitive(config->settings, name);
-    return cJSON_AddStringToObject(config->settings, name, value) ||
+static bool put_setting(cJSON *settings, const char *name, const char *value, struct error *e) {
+    cJSON_DeleteItemFromObjectCaseSensitive(settings, name);
+    return cJSON_AddStringToObject(settings, name, value) ||
            error_set(e, ERROR_MEMORY, "%s: out of memory", name);
 }
 
@@ -157,7 +160,7 @@ static bool take_settings(struct config *config, const char *path, const cJSON *
             return error_set(e, ERROR_ARGUMENT, "%s: settings.%s: expected a string, got %s", path, item->string,
                              kind(item));
         }
-        if (!put_setting(config, item->string, item->valuestring, e)) {
+        if (!put_setting(config->settings, item->string, item->valuestring, e)) {
             return false;
         }
     }
@@ -281,7 +284,7 @@ bool config_set(struct config *config, const char *assignment, struct error *e) 
         return error_set(e, ERROR_ARGUMENT, "--set: expected NAME=VALUE, got %s", assignment);
     }
     char *name = strndup(assignment, (size_t)(equals - assignment));
-    bool ok = name ? put_setting(config, name, equals + 1, e) : error_set(e, ERROR_MEMORY, "out of memory");
+    bool ok = name ? put_setting(config->sets, name, equals + 1, e) : error_set(e, ERROR_MEMORY, "out of memory");
     free(name);
     return ok;
 }
@@ -309,7 +312,9 @@ const char *config_source(const struct config *config) {
 }
 
 const char *config_setting(const struct config *config, const char *name) {
-    return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(config->settings, name));
+    const char *value = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(config->sets, name));
+    value = value ? value : getenv(name);
+    return value ? value : cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(config->settings, name));
 }
 
 static void put_option(cJSON *options, const char *name, const char *value) {

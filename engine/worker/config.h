@@ -42,7 +42,7 @@ const char *config_source(const struct config *config);
 /* onInvalid of every stream: "stop" or "skip". */
 bool config_set_on_invalid(struct config *config, const char *policy, struct error *e);
 
-/* The value of a setting, NULL where there is none. */
+/* The value of a setting: of --set, of the environment, or of the file. NULL where there is none. */
 const char *config_setting(const struct config *config, const char *name);
 
 /* The options of the stream of that name, a JSON object's text owned by config; NULL: none. */

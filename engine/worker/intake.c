@@ -8,6 +8,7 @@ enum {
     HIGH_WATER = 4 << 20, /* bytes waiting: the source is paused */
     MARKS_MAX = 4096,     /* marks waiting: likewise */
     KEEP_EMPTY = 1 << 20, /* bytes of an empty buffer that stay allocated */
+    REJECTS_MAX = 3,      /* times that a broken chunk is read */
 };
 
 enum mark_kind { MARK_BEGIN, MARK_END, MARK_ABORT, MARK_EOF, MARK_FAIL };
@@ -20,15 +21,6 @@ struct intake_mark {
     bool up_to_date, closed;   /* END */
     struct error *error;       /* FAIL */
 };
-
-bool intake_init(struct intake *intake, size_t message_max, void (*ready)(void *user), void *user) {
-    *intake = (struct intake){.ready = ready, .user = user};
-    /* One message, what arrives while the source is being paused, and one piece of the transfer. */
-    buf_init(&intake->bytes, message_max + 2 * (size_t)HIGH_WATER + (4 << 20));
-    event_decoder_init(&intake->decoder);
-    slicer_init(&intake->slicer, message_max, event_decode, &intake->decoder);
-    return true;
-}
 
 static void free_mark(struct intake_mark *mark) {
     free(mark->offset);
@@ -87,6 +79,15 @@ static bool reserve_mark(struct intake *intake) {
     intake->marks = marks;
     intake->mark_room = room;
     return true;
+}
+
+bool intake_init(struct intake *intake, size_t message_max, void (*ready)(void *user), void *user) {
+    *intake = (struct intake){.ready = ready, .user = user};
+    /* One message, what arrives while the source is being paused, and one piece of the transfer. */
+    buf_init(&intake->bytes, message_max + 2 * (size_t)HIGH_WATER + (4 << 20));
+    event_decoder_init(&intake->decoder);
+    slicer_init(&intake->slicer, message_max, event_decode, &intake->decoder);
+    return reserve_mark(intake); /* from here on there is room for a last one */
 }
 
 static void pause_if_full(struct intake *intake) {
@@ -148,10 +149,19 @@ static void on_bytes(void *user, const char *ptr, size_t len) {
     intake->ready(intake->user);
 }
 
+static char *copy_text(struct slice text) {
+    char *copy = malloc(text.len + 1);
+    if (copy) {
+        memcpy(copy, text.ptr, text.len);
+        copy[text.len] = '\0';
+    }
+    return copy;
+}
+
 static void on_end(void *user, const struct source_chunk *chunk) {
     struct intake *intake = user;
     struct error e;
-    char *offset = strndup(chunk->offset.ptr, chunk->offset.len);
+    char *offset = copy_text(chunk->offset);
     if (!offset) {
         error_set(&e, ERROR_MEMORY, "out of memory at the end of a chunk");
         fail_with(intake, &e);
@@ -175,6 +185,11 @@ static void on_fail(void *user, const struct error *e) {
     fail_with(user, e);
 }
 
+/* Of a file: the byte at which the present chunk starts. */
+static uint64_t byte_position(const struct intake *intake) {
+    return intake->offset && intake->offset[0] != '-' ? strtoull(intake->offset, NULL, 10) : 0;
+}
+
 bool intake_open(struct intake *intake, struct source_options *options, struct error *e) {
     options->sink = (struct source_sink){intake, on_begin, on_bytes, on_end, on_abort, on_eof, on_fail};
     intake->location = strdup(options->location);
@@ -182,9 +197,7 @@ bool intake_open(struct intake *intake, struct source_options *options, struct e
     if (!intake->location || (options->offset && !intake->offset)) {
         return error_set(e, ERROR_MEMORY, "%s: out of memory", options->location);
     }
-    if (options->offset && !source_is_url(options->location)) {
-        intake->file_start = strtoull(options->offset, NULL, 10);
-    }
+    intake->from_start = byte_position(intake) == 0;
     intake->source = source_open(options, e);
     return intake->source != NULL;
 }
@@ -207,21 +220,25 @@ bool intake_seek(struct intake *intake, const char *offset, struct error *e) {
     free(intake->offset);
     intake->offset = copy;
     intake->skip = intake->taken = 0;
+    intake->from_start = false;
     source_seek(intake->source, copy);
     return true;
 }
 
 bool intake_locate(const struct intake *intake, struct error *e) {
     const struct slicer *slicer = &intake->slicer;
-    uint64_t byte = intake->file_start + slicer->position + e->position + 1;
+    uint64_t byte = byte_position(intake) + slicer->position + e->position + 1;
     if (source_is_url(intake->location)) {
         return error_context(e, "%s: offset %s, message %llu", intake->location,
                              intake->offset ? intake->offset : "-1", (unsigned long long)intake->taken);
     }
     const char *name = strcmp(intake->location, "-") == 0 ? "standard input" : intake->location;
+    if (slicer->format == SLICER_LINES && intake->from_start) {
+        return error_context(e, "%s: line %llu (byte %llu)", name,
+                             (unsigned long long)(intake->lines + slicer->line), (unsigned long long)byte);
+    }
     if (slicer->format == SLICER_LINES) {
-        return error_context(e, "%s: line %llu (byte %llu)", name, (unsigned long long)slicer->line,
-                             (unsigned long long)byte);
+        return error_context(e, "%s: byte %llu", name, (unsigned long long)byte);
     }
     return error_context(e, "%s: byte %llu (message %llu)", name, (unsigned long long)byte,
                          (unsigned long long)intake->taken);
@@ -234,14 +251,40 @@ static void expect_again(struct intake *intake) {
     intake->taken = 0;
 }
 
+/* Whether the source has ended the present chunk and gone on: it then no longer knows where this began. */
+static bool source_is_ahead(const struct intake *intake) {
+    for (size_t i = 0; i + 1 < intake->mark_count; i++) {
+        if (intake->marks[intake->mark_first + i].kind == MARK_END) {
+            return source_is_url(intake->location);
+        }
+    }
+    return false;
+}
+
+/* As source_reject, for a chunk that the source has left. */
+static void read_again(struct intake *intake, const struct error *why) {
+    if (++intake->rejects < REJECTS_MAX) {
+        source_seek(intake->source, intake->offset);
+        return;
+    }
+    source_close(intake->source);
+    intake->source = NULL;
+    fail_with(intake, why);
+}
+
 /* The chunk's framing is broken. The source reads it again, or, when that is no use, fails. */
 static void reject(struct intake *intake, struct error *e) {
+    bool ahead = source_is_ahead(intake);
     intake->taken++; /* the message that could not be found counts for the report */
     intake_locate(intake, e);
     intake->taken--;
     forget(intake);
     expect_again(intake);
-    source_reject(intake->source, e);
+    if (ahead) {
+        read_again(intake, e);
+    } else {
+        source_reject(intake->source, e);
+    }
 }
 
 static enum intake_status end_chunk(struct intake *intake, struct intake_mark *mark) {
@@ -250,7 +293,14 @@ static enum intake_status end_chunk(struct intake *intake, struct intake_mark *m
     mark->offset = NULL;
     intake->up_to_date = mark->up_to_date;
     intake->closed = mark->closed;
-    intake->skip = intake->taken = 0;
+    /* Read again, a chunk may have become two. */
+    intake->skip = intake->skip > intake->taken ? intake->skip - intake->taken : 0;
+    intake->taken = 0;
+    intake->rejects = 0;
+    if (intake->slicer.format == SLICER_LINES) {
+        intake->lines += intake->slicer.line;
+        intake->slicer.line = 0; /* a chunk without a body may follow */
+    }
     return INTAKE_CHUNK;
 }
 
@@ -312,7 +362,7 @@ static enum intake_status slice(struct intake *intake, bool *body_over, struct e
             return found == SLICER_MESSAGE ? INTAKE_EVENT : INTAKE_REFUSED;
         case SLICER_MORE:
             *body_over = first_mark(intake) != NULL; /* an abort: the rest of the message will not come */
-            if (*body_over) {
+            if (*body_over && intake->bytes.ptr) {
                 intake->at = (size_t)(end - intake->bytes.ptr);
             }
             return INTAKE_EMPTY;

@@ -42,9 +42,11 @@ struct intake {
     bool paused;
     uint64_t skip;        /* messages to pass over: they were taken before */
     uint64_t taken;       /* messages taken since the last end of a chunk */
+    unsigned rejects;     /* how often the present chunk came to nothing, the source being ahead */
 
     char *offset;         /* where the present chunk starts; NULL: the stream's beginning */
-    uint64_t file_start;  /* for files: the byte where reading began */
+    uint64_t lines;       /* in the chunks before, where messages come a line each */
+    bool from_start;      /* reading began at the first byte, so that lines can be counted */
     bool up_to_date, closed; /* of the last INTAKE_CHUNK */
 
     void (*ready)(void *user); /* called from a libuv callback: something to ask for */
@@ -62,8 +64,8 @@ enum intake_status intake_next(struct intake *intake, struct error *e);
 /* Forgets what is buffered and reads on from offset. */
 bool intake_seek(struct intake *intake, const char *offset, struct error *e);
 
-/* "offset X, message N" or, in files, "line N, byte N": where the message found last is. Puts it, after
- * the location, in front of e's message. Always returns false. */
+/* Where the message found last is: "offset X, message N"; in files "line N (byte N)" or "byte N (message N)",
+ * counted from 1. Puts it, after the location, in front of e's message. Always returns false. */
 bool intake_locate(const struct intake *intake, struct error *e);
 
 /* Bytes that the source has handed over so far. */

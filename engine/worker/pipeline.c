@@ -3,13 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "json/text.h"
 #include "script/api_schema.h"
 #include "script/lane.h"
+#include "worker/reset.h"
 
 enum {
-    TURN_EVENTS = 2000,  /* events handed over before the loop gets its turn */
-    RESETS_MAX = 1000,   /* offsets of resets that are remembered */
+    TURN_EVENTS = 2000,  /* events handed over before the loop gets its turn, or */
+    TURN_MS = 20,        /* the time after which it does */
+    OFFSET_MAX = 4096,
     REASON_MAX = 1 << 16,
 };
 
@@ -22,12 +23,13 @@ struct pipeline {
     struct pipeline_host host;
     struct pipeline_counts counts;
     struct deadletter *deadletter; /* opened when the first letter is written */
-    struct strmap resets;          /* offsets that a reset has sent the reading to */
+    struct reset_history resets;
     struct schema_issues issues;
     struct buf merged; /* what a patch leaves */
     struct buf reason;
     char *checkpoint;
     unsigned turn;       /* events handed over since the loop had its turn */
+    uint64_t turn_until; /* on uv_hrtime's clock */
     bool handlers;
     bool news;           /* something was applied since up-to-date was told */
     enum pipeline_end end;
@@ -238,42 +240,28 @@ static enum driver_kind pipeline_resolve(void *user, const struct event *event, 
     return take_change(pipeline, event, api_stream_type(pipeline->stream, event->type), item);
 }
 
-/* The offset that a reset names, where it can be read from; freed by the caller. */
-static bool reset_offset(const struct pipeline *pipeline, struct slice raw, struct buf *offset) {
-    buf_init(offset, 4096);
-    bool usable = raw.ptr && source_is_url(pipeline->stream->url) && json_unquote(offset, raw) &&
-                  buf_append_byte(offset, '\0') && strlen(offset->ptr) == offset->len - 1;
-    if (!usable && raw.ptr) {
-        log_write(pipeline->log, LOG_INFO, "%s: a reset names an offset that cannot be read from: going on",
-                  pipeline->stream->name);
-    }
-    return usable;
-}
-
-/* Clears the state and, where the reset names an offset, reads on from there. Each offset is honoured
- * once: a reset that lies behind the offset it names is met again, and must not send the reading round
- * for ever. False: this one is met again. The event's text stays where it is until the next bytes come. */
+/* False: there is nothing to tell of it. The event's text stays where it is until the next bytes come. */
 static bool apply_reset(struct pipeline *pipeline, const struct event *event) {
-    static char seen;
     struct buf offset;
     struct error e;
-    bool again = false;
-    if (reset_offset(pipeline, event->offset, &offset)) {
-        struct slice name = slice_of(offset.ptr, offset.len - 1);
-        again = strmap_get(&pipeline->resets, name) != NULL;
-        if (!again && (pipeline->resets.count >= RESETS_MAX || !strmap_put(&pipeline->resets, name, &seen))) {
-            error_set(&e, ERROR_LIMIT, "%s: more than %d resets to different offsets", pipeline->stream->name,
-                      RESETS_MAX);
-            finish(pipeline, &e);
-        } else if (!again && !intake_seek(&pipeline->intake, offset.ptr, &e)) {
-            finish(pipeline, &e);
-        }
+    buf_init(&offset, OFFSET_MAX);
+    enum reset_course course = RESET_GO_ON;
+    if (source_is_url(pipeline->stream->url)) {
+        course = reset_decide(&pipeline->resets, event, pipeline->intake.offset, &offset, &e);
     }
-    if (!again) {
+    if (course == RESET_FAILED) {
+        error_context(&e, "%s", pipeline->stream->name);
+    }
+    if (course == RESET_FOLLOW && !intake_seek(&pipeline->intake, offset.ptr, &e)) {
+        course = RESET_FAILED;
+    }
+    if (course == RESET_FAILED) {
+        finish(pipeline, &e);
+    } else if (course != RESET_PASS) {
         store_clear(pipeline->stream->store);
     }
     buf_free(&offset);
-    return !again;
+    return course == RESET_GO_ON || course == RESET_FOLLOW;
 }
 
 /* True: item is for Lua. */
@@ -308,6 +296,7 @@ static enum driver_kind take_event(struct pipeline *pipeline, struct driver_item
         return take_control(pipeline, item) ? DRIVER_CONTROL : DRIVER_NOTHING;
     }
     const struct api_type *type = api_stream_type(pipeline->stream, event->type);
+    reset_note(&pipeline->resets, event);
     return event->key.ptr ? take_change(pipeline, event, type, item)
                           : take_keyless(pipeline, event, type, item);
 }
@@ -335,13 +324,21 @@ static enum driver_kind take(struct pipeline *pipeline, struct driver_item *item
     return DRIVER_NOTHING;
 }
 
+static enum driver_kind yield_turn(struct pipeline *pipeline) {
+    loop_defer(pipeline->loop, &pipeline->drain);
+    return DRIVER_NOTHING;
+}
+
 static enum driver_kind pipeline_next(void *user, struct driver_item *item) {
     struct pipeline *pipeline = user;
     bool empty = false;
+    /* Asked once for each handler: handlers may be slow, and the loop must have its turn all the same. */
+    if (pipeline->turn > 0 && uv_hrtime() > pipeline->turn_until) {
+        return yield_turn(pipeline);
+    }
     while (!empty && pipeline->end == PIPELINE_RUNNING) {
         if (pipeline->turn++ >= TURN_EVENTS) {
-            loop_defer(pipeline->loop, &pipeline->drain);
-            return DRIVER_NOTHING;
+            return yield_turn(pipeline);
         }
         *item = (struct driver_item){0};
         enum driver_kind kind = take(pipeline, item, &empty);
@@ -384,9 +381,16 @@ static bool pipeline_give_up(void *user, const struct driver_item *item, const c
     return true;
 }
 
+static void pipeline_locate(void *user, struct error *e) {
+    const struct pipeline *pipeline = user;
+    name_entity(&pipeline->intake.decoder.event, e);
+    intake_locate(&pipeline->intake, e);
+}
+
 static void drain(struct loop_task *task) {
     struct pipeline *pipeline = task->owner;
     pipeline->turn = 0;
+    pipeline->turn_until = uv_hrtime() + TURN_MS * UINT64_C(1000000);
     if (pipeline->end != PIPELINE_RUNNING) {
         return;
     }
@@ -422,7 +426,7 @@ struct pipeline *pipeline_new(const struct pipeline_options *options, struct err
         .news = true,
         .drain = {.run = drain, .owner = pipeline},
     };
-    strmap_init(&pipeline->resets);
+    reset_init(&pipeline->resets);
     schema_issues_init(&pipeline->issues);
     buf_init(&pipeline->merged, stream->message_max);
     buf_init(&pipeline->reason, REASON_MAX);
@@ -433,9 +437,14 @@ struct pipeline *pipeline_new(const struct pipeline_options *options, struct err
         .apply = pipeline_apply,
         .refuse = pipeline_refuse,
         .give_up = pipeline_give_up,
+        .locate = pipeline_locate,
     };
     struct source_options source = options->source;
-    intake_init(&pipeline->intake, stream->message_max, ready, pipeline);
+    if (!intake_init(&pipeline->intake, stream->message_max, ready, pipeline)) {
+        error_set(e, ERROR_MEMORY, "%s: out of memory", stream->name);
+        pipeline_free(pipeline);
+        return NULL;
+    }
     pipeline->intake.decoder.strict = stream->strict;
     pipeline->intake.decoder.key_optional = stream->get_keys;
     if (stream->default_type) {
@@ -466,7 +475,7 @@ void pipeline_free(struct pipeline *pipeline) {
     pipeline_stop(pipeline);
     intake_close(&pipeline->intake);
     deadletter_close(pipeline->deadletter);
-    strmap_free(&pipeline->resets, NULL);
+    reset_free(&pipeline->resets);
     schema_issues_free(&pipeline->issues);
     buf_free(&pipeline->merged);
     buf_free(&pipeline->reason);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "script/api_timer.h"
 #include "script/lane.h"
 
 struct entry {
@@ -39,9 +40,17 @@ static void fail(void *user, const struct error *e) {
     }
 }
 
+static void stop_pipelines(struct worker *worker) {
+    for (struct entry *entry = worker->entries; entry; entry = entry->next) {
+        pipeline_stop(entry->pipeline);
+    }
+}
+
+/* Right away, so that a handler that stops the worker is the last one. */
 static void stop(void *user) {
     struct worker *worker = user;
     worker->stopping = true;
+    stop_pipelines(worker);
 }
 
 static void pipeline_over(void *user, struct pipeline *pipeline, const struct error *e) {
@@ -256,6 +265,10 @@ int worker_open_module(lua_State *L, const struct worker_options *options) {
 
 /* ---- running ---- */
 
+static bool interrupted(const struct worker *worker) {
+    return worker->options.interrupt && *worker->options.interrupt;
+}
+
 struct script_file {
     const char *path;
 };
@@ -263,7 +276,9 @@ struct script_file {
 static int load_in_lua(lua_State *L) {
     const struct script_file *file = lua_touserdata(L, 1);
     if (luaL_loadfilex(L, file->path, "t") != LUA_OK) {
-        return lua_error(L);
+        struct error e;
+        error_set(&e, ERROR_SCRIPT, "%s", lua_tostring(L, -1));
+        return script_raise_bare(L, &e);
     }
     lua_call(L, 0, 0);
     return 0;
@@ -274,6 +289,11 @@ bool worker_load(struct worker *worker, const char *path, struct error *e) {
     script_arm(&worker->script, worker->L);
     bool ok = script_protect(&worker->script, load_in_lua, &file, e);
     worker->script.handler_deadline = 0;
+    if (!ok && interrupted(worker)) {
+        error_set(e, ERROR_INTERRUPTED, "interrupted");
+    } else if (!ok && !strstr(e->message, path)) {
+        error_context(e, "%s", path);
+    }
     return ok;
 }
 
@@ -295,17 +315,13 @@ bool worker_declare(struct worker *worker, const char *url, struct error *e) {
     return script_protect(&worker->script, declare_in_lua, (void *)url, e);
 }
 
-static bool interrupted(const struct worker *worker) {
-    return worker->options.interrupt && *worker->options.interrupt;
-}
-
-static bool some_lane_is_busy(const struct worker *worker) {
+static bool some_function_is_at_work(const struct worker *worker) {
     for (const struct api_stream *stream = worker->script.streams; stream; stream = stream->next) {
         if (lane_is_busy(stream)) {
             return true;
         }
     }
-    return false;
+    return api_timer_some_at_work(&worker->script);
 }
 
 static bool all_ended(const struct worker *worker) {
@@ -328,19 +344,15 @@ static bool over(void *arg) {
         return true;
     }
     if (worker->stopping) {
-        for (struct entry *entry = worker->entries; entry; entry = entry->next) {
-            pipeline_stop(entry->pipeline);
-        }
+        stop_pipelines(worker); /* those declared since */
     } else if (!all_ended(worker) || (!worker->entries && worker->script.timers)) {
         return false;
     }
-    return !some_lane_is_busy(worker);
+    return !some_function_is_at_work(worker);
 }
 
 static void stop_everything(struct worker *worker) {
-    for (struct entry *entry = worker->entries; entry; entry = entry->next) {
-        pipeline_stop(entry->pipeline);
-    }
+    stop_pipelines(worker);
     for (struct api_stream *stream = worker->script.streams; stream; stream = stream->next) {
         task_stop(&stream->lane);
     }
@@ -351,11 +363,13 @@ bool worker_run(struct worker *worker, struct error *e) {
         return error_set(e, ERROR_ARGUMENT, "weir.run: the worker runs already");
     }
     worker->running = true;
-    worker->stopping = worker->failed = false;
+    worker->failed = false;
     start_streams(worker);
+    bool ran = script_clock_stop(&worker->script);
     bool finished = loop_run_until(worker->loop, over, worker);
-    worker->running = false;
-    if (!worker->failed && interrupted(worker)) {
+    script_clock_start(&worker->script, ran);
+    worker->running = worker->stopping = false;
+    if (interrupted(worker)) { /* whatever else has come of it */
         error_set(&worker->failure, ERROR_INTERRUPTED, "interrupted");
         worker->failed = true;
     } else if (!worker->failed && !finished) {

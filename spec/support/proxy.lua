@@ -52,12 +52,12 @@ function Proxy:requests()
   return list
 end
 
---- Waits until a request whose line matches `pattern` has come in.
-function Proxy:wait_for_request(pattern, limit)
+--- Waits until a request has come in whose line holds `text`.
+function Proxy:wait_for_request(text, limit)
   return wait.till(function()
-    return table.concat(self:requests(), "\n"):match(pattern)
+    return table.concat(self:requests(), "\n"):find(text, 1, true)
   end, limit, function()
-    return ("a request like %s; so far: %s"):format(pattern, table.concat(self:requests(), "\n"))
+    return ("a request with %s; so far: %s"):format(text, table.concat(self:requests(), "\n"))
   end)
 end
 

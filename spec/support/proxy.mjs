@@ -9,6 +9,7 @@
 //                             body (0: the answer never arrives, though the server has done the work)
 //        {method?, path?, stall: true}  forwards nothing and never answers
 //        {method?, path?, stall: "after"}  forwards the request, but never answers
+//        {method?, path?, answer: {status?, headers?, body?}}  forwards nothing and answers this
 //        {method?, path?, piece: N} hands the body over in pieces of N bytes
 //   GET  /_proxy/requests  one line for each request so far: METHOD URL STATUS
 //   GET  /_proxy/open      how many requests are under way
@@ -82,6 +83,14 @@ async function answer(up, res, fault) {
 function forward(req, res, fault) {
   const at = requests.push(`${req.method} ${req.url} -`) - 1
   if (fault.stall === true) return
+  if (fault.answer) {
+    const { status = 200, headers = {}, body: text = "" } = fault.answer
+    requests[at] = `${req.method} ${req.url} ${status}`
+    req.resume()
+    res.writeHead(status, headers)
+    res.end(text)
+    return
+  }
   const up = http.request({
     host: upstream.hostname,
     port: upstream.port,

@@ -68,9 +68,15 @@ static void test_retry_after(void **state) {
     assert_true(parse("Sun, 06 Nov 1994 08:49:00 GMT", &ms));
     assert_int_equal(ms, 0);
     ms = 42;
-    static const char *const wrong[] = {"", "-1", "1.5", "soon", "Sun, 06 Nov 1994 08:50:07 CET",
-                                        "Sun, 06 Abc 1994 08:50:07 GMT", "Sun, 06 Nov 1994 08:50:07 GMT x",
-                                        "Sun, 06 Nov 1994 25:50:07 GMT", "06 Nov 1994"};
+    static const char *const wrong[] = {"",
+                                        "-1",
+                                        "1.5",
+                                        "soon",
+                                        "Sun, 06 Nov 1994 08:50:07 CET",
+                                        "Sun, 06 Abc 1994 08:50:07 GMT",
+                                        "Sun, 06 Nov 1994 08:50:07 GMT x",
+                                        "Sun, 06 Nov 1994 25:50:07 GMT",
+                                        "06 Nov 1994"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         assert_false(parse(wrong[i], &ms));
     }

@@ -293,8 +293,9 @@ static void test_head_caps(void **state) {
 
 static void test_head_lines(void **state) {
     (void)state;
-    static const char *const lines[] = {"HTTP/1.1 302 Found\r\n", "Location: x\r\n", "\r\n",  "HTTP/2 200\r\n",
-                                        "A:b\r\n",                "  folded \r\n",   "no colon\r\n", "C :\t d : e \n", "\r\n"};
+    static const char *const lines[] = {"HTTP/1.1 302 Found\r\n", "Location: x\r\n", "\r\n",
+                                        "HTTP/2 200\r\n",         "A:b\r\n",         "  folded \r\n",
+                                        "no colon\r\n",           "C :\t d : e \n",  "\r\n"};
     struct head head;
     struct error e;
     head_init(&head);

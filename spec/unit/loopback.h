@@ -18,15 +18,15 @@ enum loopback_frame {
 };
 
 struct reply {
-    int status;          /* 0: the connection is dropped without an answer */
-    const char *fields;  /* "Name: value\r\n..." or NULL */
-    const char *body;    /* or NULL */
-    size_t body_len;     /* 0: strlen(body) */
+    int status;         /* 0: the connection is dropped without an answer */
+    const char *fields; /* "Name: value\r\n..." or NULL */
+    const char *body;   /* or NULL */
+    size_t body_len;    /* 0: strlen(body) */
     enum loopback_frame frame;
-    size_t split;        /* bytes per write; 0: all at once */
-    bool cut;            /* the connection is closed with the body sent, but one byte or its end missing */
-    bool hold;           /* the response stays unfinished, the connection open */
-    unsigned delay_ms;   /* before the answer */
+    size_t split;      /* bytes per write; 0: all at once */
+    bool cut;          /* the connection is closed with the body sent, but one byte or its end missing */
+    bool hold;         /* the response stays unfinished, the connection open */
+    unsigned delay_ms; /* before the answer */
 };
 
 struct loopback {
@@ -111,8 +111,8 @@ static inline void loopback_build(struct loopback_peer *peer) {
     if (r->status == 204) {
         size[0] = '\0';
     }
-    int used = snprintf(head, sizeof head, "HTTP/1.1 %d Status\r\n%s%s\r\n", r->status, r->fields ? r->fields : "",
-                        size);
+    int used = snprintf(head, sizeof head, "HTTP/1.1 %d Status\r\n%s%s\r\n", r->status,
+                        r->fields ? r->fields : "", size);
     loopback_put(peer, head, (size_t)used);
     if (r->frame == LOOPBACK_SIZED) {
         loopback_put(peer, r->body ? r->body : "", len);
@@ -251,7 +251,8 @@ static inline void loopback_on_connection(uv_stream_t *server, int status) {
 }
 
 /* Listens on a free port of 127.0.0.1. */
-static inline void loopback_open(struct loopback *lb, struct loop *loop, const struct reply *replies, size_t count) {
+static inline void loopback_open(struct loopback *lb, struct loop *loop, const struct reply *replies,
+                                 size_t count) {
     struct sockaddr_in address;
     int len = sizeof address;
     *lb = (struct loopback){.loop = loop, .replies = replies, .reply_count = count};

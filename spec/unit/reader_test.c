@@ -137,7 +137,8 @@ static void test_long_poll(void **state) {
         {.status = 200, .fields = TAIL("1"), .body = "[1]"},
         {.status = 204, .fields = "Stream-Next-Offset: 1\r\nStream-Up-To-Date: true\r\nStream-Cursor: 7\r\n"},
         {.status = 200, .fields = TAIL("2") "Stream-Cursor: 8\r\n", .body = "[2]"},
-        {.status = 204, .fields = "Stream-Next-Offset: 2\r\nStream-Up-To-Date: true\r\nStream-Closed: true\r\n"},
+        {.status = 204,
+         .fields = "Stream-Next-Offset: 2\r\nStream-Up-To-Date: true\r\nStream-Closed: true\r\n"},
     };
     struct fixture f;
     open_fixture(&f, replies, COUNT(replies));
@@ -149,28 +150,35 @@ static void test_long_poll(void **state) {
     close_fixture(&f);
 }
 
-#define CONTROL(offset) "event: control\ndata: {\"streamNextOffset\":\"" offset "\",\"streamCursor\":\"k\"}\n\n"
-#define CONTROL_TAIL(offset) \
-    "event: control\ndata: {\"streamNextOffset\":\"" offset "\",\"streamCursor\":\"k\",\"upToDate\":true}\n\n"
-#define CONTROL_SHUT(offset) \
+#define CONTROL(offset)                                                                                      \
+    "event: control\ndata: {\"streamNextOffset\":\"" offset "\",\"streamCursor\":\"k\"}\n\n"
+#define CONTROL_TAIL(offset)                                                                                 \
+    "event: control\ndata: {\"streamNextOffset\":\"" offset "\",\"streamCursor\":\"k\",\"upToDate\":true}"   \
+                                                            "\n\n"
+#define CONTROL_SHUT(offset)                                                                                 \
     "event: control\ndata: {\"streamNextOffset\":\"" offset "\",\"streamClosed\":true}\n\n"
 #define DATA(text) "event: data\ndata:" text "\n\n"
 
 static void test_sse(void **state) {
     (void)state;
-    static const char body[] = CONTROL_TAIL("1") ": sign of life\n\n" DATA("[2]") DATA("[3]") CONTROL_TAIL("3")
-        CONTROL_TAIL("3") DATA("[\ndata: 4\ndata: ]") CONTROL("4") CONTROL_TAIL("4") DATA("[5]") CONTROL_SHUT("5");
+    static const char body[] = CONTROL_TAIL("1") ": sign of life\n\n" DATA("[2]") DATA("[3]")
+        CONTROL_TAIL("3") CONTROL_TAIL("3") DATA("[\ndata: 4\ndata: ]") CONTROL("4") CONTROL_TAIL("4")
+            DATA("[5]") CONTROL_SHUT("5");
     for (size_t split = 0; split < 9; split++) {
         const struct reply replies[] = {
             {.status = 200, .fields = TAIL("1"), .body = "[1]"},
-            {.status = 200, .fields = EVENTS, .body = body, .frame = LOOPBACK_CHUNKED, .split = split * 5, .hold = true},
+            {.status = 200,
+             .fields = EVENTS,
+             .body = body,
+             .frame = LOOPBACK_CHUNKED,
+             .split = split * 5,
+             .hold = true},
         };
         struct fixture f;
         open_fixture(&f, replies, COUNT(replies));
         f.options.live = SOURCE_LIVE_AUTO;
         run(&f);
-        assert_string_equal(recorder_text(&f.recorder),
-                            "<[1]>1^;<[2]<[3]>3^;<[\n4\n]>4;>4^;<[5]>5^$;EOF");
+        assert_string_equal(recorder_text(&f.recorder), "<[1]>1^;<[2]<[3]>3^;<[\n4\n]>4;>4^;<[5]>5^$;EOF");
         expect_request(&f, 1, "/s?live=sse&offset=1");
         assert_non_null(strstr(f.server.requests[1], "Accept: text/event-stream"));
         close_fixture(&f);
@@ -370,7 +378,8 @@ static void test_answers_that_end_it(void **state) {
         {{.status = 403}, ERROR_HTTP, "403"},
         {{.status = 418}, ERROR_HTTP, "418"},
         {{.status = 200, .fields = JSON, .body = "[]"}, ERROR_HTTP, "Stream-Next-Offset"},
-        {{.status = 200, .fields = "Content-Type: text/html\r\n", .body = "<p>"}, ERROR_HTTP,
+        {{.status = 200, .fields = "Content-Type: text/html\r\n", .body = "<p>"},
+         ERROR_HTTP,
          "answered text/html: expected application/json"},
         {{.status = 200, .body = "x"}, ERROR_HTTP, "no content type"},
         {{.status = 200, .fields = "Content-Type: application/x-ndjson\r\n"}, ERROR_HTTP, "x-ndjson"},
@@ -390,9 +399,29 @@ static void test_answers_that_end_it(void **state) {
     }
 }
 
+/* A body that is lost on its way must not move the offset. */
+static void test_offset_does_not_move_without_a_body(void **state) {
+    (void)state;
+    static const struct reply replies[] = {
+        {.status = 200, .fields = NEXT("0_1") "Content-Encoding: gzip\r\n", .body = "\x1f"}, /* cut */
+        {.status = 200, .fields = NEXT("0_1"), .body = "[1]"},
+        {.status = 200, .fields = TAIL("0_2")},
+        {.status = 200, .fields = TAIL("0_2"), .body = "[2]"},
+        {.status = 204,
+         .fields = "Stream-Next-Offset: 0_3\r\nStream-Up-To-Date: true\r\nStream-Closed: true\r\n"},
+        {.status = 200, .fields = SHUT("0_3"), .body = "[3]"},
+    };
+    struct fixture f;
+    open_fixture(&f, replies, COUNT(replies));
+    f.options.live = SOURCE_LIVE_LONG_POLL;
+    run(&f);
+    assert_string_equal(recorder_text(&f.recorder), "<[1]>0_1;<[2]>0_2^;>0_2;<[3]>0_3^$;EOF");
+    close_fixture(&f);
+}
+
 static void test_stuck_server(void **state) {
     (void)state;
-    static const struct reply replies[] = {{.status = 200, .fields = NEXT("1")}};
+    static const struct reply replies[] = {{.status = 200, .fields = NEXT("1"), .body = "[]"}};
     struct fixture f;
     RUN(f, replies);
     assert_int_equal(f.recorder.fails, 1);
@@ -524,7 +553,11 @@ static void test_close_anywhere(void **state) {
     (void)state;
     static const struct reply replies[] = {
         {.status = 200, .fields = TAIL("1"), .body = "[1]"},
-        {.status = 200, .fields = EVENTS, .body = DATA("[2]") DATA("[3]"), .frame = LOOPBACK_CHUNKED, .hold = true},
+        {.status = 200,
+         .fields = EVENTS,
+         .body = DATA("[2]") DATA("[3]"),
+         .frame = LOOPBACK_CHUNKED,
+         .hold = true},
     };
     struct fixture f;
     open_fixture(&f, replies, COUNT(replies)); /* before it began */
@@ -621,6 +654,7 @@ int main(void) {
         cmocka_unit_test(test_retry_after_is_a_floor),
         cmocka_unit_test(test_gives_up),
         cmocka_unit_test(test_answers_that_end_it),
+        cmocka_unit_test(test_offset_does_not_move_without_a_body),
         cmocka_unit_test(test_stuck_server),
         cmocka_unit_test(test_offset_never_goes_back),
         cmocka_unit_test(test_reject),

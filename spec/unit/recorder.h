@@ -49,8 +49,8 @@ static inline void recorder_bytes(void *user, const char *ptr, size_t len) {
 static inline void recorder_end(void *user, const struct source_chunk *chunk) {
     struct recorder *r = user;
     r->ends++;
-    buf_printf(&r->text, ">%.*s%s%s;", (int)chunk->offset.len, chunk->offset.ptr, chunk->up_to_date ? "^" : "",
-               chunk->closed ? "$" : "");
+    buf_printf(&r->text, ">%.*s%s%s;", (int)chunk->offset.len, chunk->offset.ptr,
+               chunk->up_to_date ? "^" : "", chunk->closed ? "$" : "");
     if (r->on_end) {
         r->on_end(r, chunk);
     }

@@ -104,8 +104,9 @@ static void test_byte_order_mark(void **state) {
 
 static void test_random_feeds_are_cut_anywhere(void **state) {
     (void)state;
-    static const char *const parts[] = {"data", "data:", "data: ", "event: ", "event:", ":", "\n", "\r", "\r\n",
-                                        "x",    "[1,2]", "control", " ",      "id: 1",  "\n\n", "\r\n\r\n"};
+    static const char *const parts[] = {"data", "data:", "data: ", "event: ", "event:", ":",
+                                        "\n",   "\r",    "\r\n",   "x",       "[1,2]",  "control",
+                                        " ",    "id: 1", "\n\n",   "\r\n\r\n"};
     unsigned seed = 1;
     for (int round = 0; round < 300; round++) {
         char text[256] = "";

@@ -96,7 +96,8 @@ static void expect_request(struct fixture *f, size_t n, const char *text) {
     const char *body = strstr(request, "\r\n\r\n");
     assert_true(epoch && seq && body);
     char got[256];
-    snprintf(got, sizeof got, "%lu/%lu %s", strtoul(epoch + 16, NULL, 10), strtoul(seq + 14, NULL, 10), body + 4);
+    snprintf(got, sizeof got, "%lu/%lu %s", strtoul(epoch + 16, NULL, 10), strtoul(seq + 14, NULL, 10),
+             body + 4);
     assert_string_equal(got, text);
 }
 

@@ -1,0 +1,162 @@
+#include "io/transfer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "io/head.h"
+#include "io/url.h"
+
+enum {
+    CONNECT_MS = 10 * 1000,
+    REDIRECTS_MAX = 5,
+    BUFFER_BYTES = 64 * 1024, /* also what a paused transfer may hold back, before decoding */
+};
+
+static bool has_line_end(struct slice s) {
+    return s.len && (memchr(s.ptr, '\r', s.len) || memchr(s.ptr, '\n', s.len) || memchr(s.ptr, '\0', s.len));
+}
+
+static bool add_line(struct transfer *t, const char *line) {
+    struct curl_slist *more = curl_slist_append(t->fields, line);
+    if (more) {
+        t->fields = more;
+    }
+    return more != NULL;
+}
+
+/* curl takes "Name: value", and "Name;" for an empty value ("Name:" removes the field). */
+static bool add_field(struct transfer *t, const struct http_field *field, struct error *e) {
+    if (field->name.len == 0 || has_line_end(field->name) || memchr(field->name.ptr, ':', field->name.len)) {
+        return error_set(e, ERROR_ARGUMENT, "\"%.*s\" is not a header name", (int)field->name.len,
+                         field->name.ptr ? field->name.ptr : "");
+    }
+    if (has_line_end(field->value)) {
+        return error_set(e, ERROR_ARGUMENT, "the value of header %.*s holds a line end or a NUL",
+                         (int)field->name.len, field->name.ptr);
+    }
+    struct buf line;
+    buf_init(&line, HEAD_BYTES_MAX);
+    bool ok = buf_append_slice(&line, field->name) && buf_append_text(&line, field->value.len ? ": " : ";") &&
+              buf_append_slice(&line, field->value) && buf_append_byte(&line, '\0');
+    if (!ok) {
+        buf_error(&line, e, "a request header", "nothing: shorten it");
+    } else if (!add_line(t, line.ptr)) {
+        ok = error_set(e, ERROR_MEMORY, "out of memory for a request");
+    }
+    buf_free(&line);
+    return ok;
+}
+
+static bool set_fields(struct transfer *t, const struct http_options *o, struct error *e) {
+    bool typed = false;
+    for (size_t i = 0; i < o->field_count; i++) {
+        if (!add_field(t, &o->fields[i], e)) {
+            return false;
+        }
+        struct http_response one = {.fields = &o->fields[i], .field_count = 1};
+        typed = typed || http_field(&one, "Content-Type").ptr;
+    }
+    /* No wait for "100 Continue", and no invented content type. */
+    if (!add_line(t, "Expect:") || (!typed && !add_line(t, "Content-Type:"))) {
+        return error_set(e, ERROR_MEMORY, "out of memory for a request");
+    }
+    curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->fields);
+    return true;
+}
+
+/* Redirects keep the method: a POST that turned into a GET would look like a success. */
+static bool set_method(struct transfer *t, const struct http_options *o, struct error *e) {
+    if (strcmp(o->method, "HEAD") == 0) {
+        curl_easy_setopt(t->easy, CURLOPT_NOBODY, 1L);
+        return true;
+    }
+    if (o->body.ptr) {
+        t->body = malloc(o->body.len ? o->body.len : 1);
+        if (!t->body) {
+            return error_set(e, ERROR_MEMORY, "out of memory for a request of %zu bytes", o->body.len);
+        }
+        memcpy(t->body, o->body.ptr, o->body.len);
+    }
+    bool sends = o->body.ptr || strcmp(o->method, "POST") == 0 || strcmp(o->method, "PUT") == 0;
+    if (sends) {
+        curl_easy_setopt(t->easy, CURLOPT_POST, 1L);
+        curl_easy_setopt(t->easy, CURLOPT_POSTFIELDS, t->body ? t->body : "");
+        curl_easy_setopt(t->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)o->body.len);
+        curl_easy_setopt(t->easy, CURLOPT_POSTREDIR, CURL_REDIR_POST_ALL);
+    }
+    if (strcmp(o->method, sends ? "POST" : "GET") != 0) {
+        curl_easy_setopt(t->easy, CURLOPT_CUSTOMREQUEST, o->method);
+    }
+    return true;
+}
+
+static void set_transport(struct transfer *t, const struct http_options *o) {
+    CURL *easy = t->easy;
+    curl_easy_setopt(easy, CURLOPT_URL, o->url);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
+    curl_easy_setopt(easy, CURLOPT_MAXREDIRS, (long)REDIRECTS_MAX);
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+    curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip, deflate");
+    curl_easy_setopt(easy, CURLOPT_USERAGENT, "weir");
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
+    curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)BUFFER_BYTES);
+    curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    uint64_t connect_ms = o->connect_timeout_ms ? o->connect_timeout_ms : CONNECT_MS;
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)o->total_timeout_ms);
+    if (t->ca_file) {
+        curl_easy_setopt(easy, CURLOPT_CAINFO, t->ca_file);
+    }
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, t->error);
+}
+
+bool transfer_init(struct transfer *t, const struct http_options *o, struct error *e) {
+    char url[TRANSFER_NAME];
+    *t = (struct transfer){0};
+    url_redact(o->url, url, sizeof url);
+    snprintf(t->name, sizeof t->name, "%.16s %.480s", o->method, url);
+    t->easy = curl_easy_init();
+    t->ca_file = o->ca_file ? strdup(o->ca_file) : NULL;
+    if (!t->easy || (o->ca_file && !t->ca_file)) {
+        return error_set(e, ERROR_MEMORY, "out of memory for a request");
+    }
+    set_transport(t, o);
+    return set_method(t, o, e) && set_fields(t, o, e);
+}
+
+void transfer_free(struct transfer *t) {
+    curl_easy_cleanup(t->easy);
+    curl_slist_free_all(t->fields);
+    free(t->body);
+    free(t->ca_file);
+    *t = (struct transfer){0};
+}
+
+static enum error_code code_of(CURLcode rc) {
+    switch (rc) {
+    case CURLE_OPERATION_TIMEDOUT:
+        return ERROR_TIMEOUT;
+    case CURLE_OUT_OF_MEMORY:
+        return ERROR_MEMORY;
+    case CURLE_URL_MALFORMAT:
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_BAD_FUNCTION_ARGUMENT:
+    case CURLE_SSL_CACERT_BADFILE:
+        return ERROR_ARGUMENT;
+    case CURLE_TOO_MANY_REDIRECTS:
+        return ERROR_HTTP;
+    default:
+        return ERROR_NETWORK;
+    }
+}
+
+void transfer_error(const struct transfer *t, CURLcode rc, struct error *e) {
+    const char *why = t->error[0] ? t->error : curl_easy_strerror(rc);
+    error_set(e, code_of(rc), "%s: %s", t->name, why);
+}

@@ -1,0 +1,34 @@
+/* One request as curl is told it: an easy handle with its options, and what those borrow. Knows curl,
+ * not the loop. Private to the room.
+ *
+ * What is set: TLS is verified; redirects are followed, five at most and to http and https only, and
+ * keep their method and body. curl drops Authorization and Cookie fields where a redirect leads to
+ * another host; other fields go along. The usual proxy variables are honoured. HTTP/2 is used where TLS
+ * offers it. */
+#ifndef IO_TRANSFER_H
+#define IO_TRANSFER_H
+
+#include <curl/curl.h>
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "io/http.h"
+
+enum { TRANSFER_NAME = 512 };
+
+struct transfer {
+    CURL *easy;
+    struct curl_slist *fields;
+    char *body, *ca_file;
+    char name[TRANSFER_NAME]; /* "GET http://host/path", fit for messages */
+    char error[CURL_ERROR_SIZE];
+};
+
+/* Copies what options give. Callbacks are the caller's to set. False with e: free it all the same. */
+bool transfer_init(struct transfer *transfer, const struct http_options *options, struct error *e);
+void transfer_free(struct transfer *transfer);
+
+/* The error that a result of curl's is, naming the request. */
+void transfer_error(const struct transfer *transfer, CURLcode rc, struct error *e);
+
+#endif

@@ -1,0 +1,35 @@
+/* Allocations that can be made to fail, for tests linked with --wrap=malloc,--wrap=calloc,--wrap=realloc.
+ * Included by one file of a program. */
+#ifndef UNIT_MEMORY_H
+#define UNIT_MEMORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* How many allocations succeed before one fails; negative: all succeed. */
+static long memory_left = -1;
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *ptr, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *ptr, size_t size);
+
+static bool memory_fails(void) {
+    return memory_left >= 0 && memory_left-- == 0;
+}
+
+void *__wrap_malloc(size_t size) {
+    return memory_fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size) {
+    return memory_fails() ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *ptr, size_t size) {
+    return memory_fails() ? NULL : __real_realloc(ptr, size);
+}
+
+#endif
