@@ -118,14 +118,12 @@ describe("faults of the server", function()
   teardown(function() s:stop() end)
 
   local faults = {
-    {name = "a burst of 503", fault = {status = 503, count = 4}},
-    {name = "500", fault = {status = 500, count = 1}},
-    {name = "a burst of dropped connections", fault = {dropConnection = true, count = 4}},
-    {name = "a cut body", fault = {truncateBodyBytes = 700, count = 2}},
-    {name = "a body cut to one byte", fault = {truncateBodyBytes = 1, count = 1}},
-    {name = "a garbled body", fault = {corruptBody = true, count = 2}},
-    {name = "a slow answer", fault = {delayMs = 300, count = 1}},
-    {name = "429", fault = {status = 429, count = 1}},
+    {name = "a burst of 503", fault = {status = 503, count = 3}},
+    {name = "a burst of dropped connections", fault = {dropConnection = true, count = 3}},
+    {name = "a cut body", fault = {truncateBodyBytes = 700, count = 2}, body = true},
+    {name = "a body cut to one byte", fault = {truncateBodyBytes = 1, count = 1}, body = true},
+    {name = "a garbled body", fault = {corruptBody = true, count = 2}, body = true},
+    {name = "a slow answer", fault = {delayMs = 200, count = 1}},
   }
 
   for _, case in ipairs(faults) do
@@ -139,14 +137,16 @@ describe("faults of the server", function()
       assert.equal(0, done.code)
     end)
 
-    it(case.name .. " of few bytes", function()
-      local url = s:stream() -- bodies under 1024 bytes are not compressed
-      s:append(url, events(1, 9))
-      s:inject(url, case.fault)
-      local done = worker.run{script = CHECKER, set = {URL = url}}
-      assert.equal("seen\t9\n", done.stdout, done.stderr)
-      assert.equal(0, done.code)
-    end)
+    if case.body then
+      it(case.name .. " that is not compressed", function()
+        local url = s:stream() -- bodies under 1024 bytes are not
+        s:append(url, events(1, 9))
+        s:inject(url, case.fault)
+        local done = worker.run{script = CHECKER, set = {URL = url}}
+        assert.equal("seen\t9\n", done.stdout, done.stderr)
+        assert.equal(0, done.code)
+      end)
+    end
 
     for _, way in ipairs(WAYS) do
       it(("%s with %s"):format(case.name, way), function()

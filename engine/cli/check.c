@@ -69,6 +69,12 @@ static int work(const struct command *command, int argc, char **argv, struct ses
         error_set(&e, ERROR_SCRIPT, "%s declares nothing: call weir.stream { url = ... } in it", argv[optind]);
         return command_fail(&e);
     }
+    const char *unused = config_unused_stream(session->config);
+    if (unused) {
+        error_set(&e, ERROR_ARGUMENT, "the configuration has options for the stream %s, which %s does not declare",
+                  unused, argv[optind]);
+        return command_fail(&e);
+    }
     for (; stream; stream = stream->next) {
         report(stream);
     }

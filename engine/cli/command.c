@@ -4,9 +4,10 @@
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <string.h>
 
-#include "cli/interrupt.h"
+#include "worker/interrupt.h"
 
 const struct command *const commands[] = {
     &command_run, &command_check, &command_state, &command_version, &command_help, NULL,
@@ -22,6 +23,10 @@ const struct command *command_find(const char *name) {
 }
 
 int command_fail(const struct error *e) {
+    if (e->code == ERROR_INTERRUPTED && interrupt_output_closed()) {
+        fputs("weir: standard output was closed\n", stderr);
+        return EXIT_FAILED;
+    }
     fprintf(stderr, "weir: %s\n", e->message);
     return e->code == ERROR_INTERRUPTED ? EXIT_INTERRUPTED : EXIT_FAILED;
 }
@@ -51,15 +56,20 @@ int command_bad_option(const struct command *command, int answer, char **argv) {
 }
 
 int command_flush(void) {
-    int why = errno; /* where a write before this one failed */
     bool failed = ferror(stdout) != 0;
-    bool flushed = fflush(stdout) == 0;
-    if (failed || !flushed) {
+    if (failed && *interrupt_flag()) {
         struct error e;
-        why = failed ? why : errno;
-        error_set(&e, *interrupt_flag() ? ERROR_INTERRUPTED : ERROR_SYSTEM, "cannot write to standard output: %s",
-                  strerror(why));
+        __fpurge(stdout); /* nobody reads it: the exit must not wait for that either */
+        error_set(&e, ERROR_INTERRUPTED, "interrupted");
         return command_fail(&e);
+    }
+    if (fflush(stdout) != 0) {
+        fprintf(stderr, "weir: cannot write to standard output: %s\n", strerror(errno));
+        return EXIT_FAILED;
+    }
+    if (failed) { /* before: why is not known any more */
+        fputs("weir: cannot write to standard output\n", stderr);
+        return EXIT_FAILED;
     }
     return EXIT_DONE;
 }

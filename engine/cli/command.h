@@ -38,7 +38,7 @@ int command_misuse(const struct command *command, const char *format, ...)
 int command_bad_option(const struct command *command, int answer, char **argv);
 
 /* Flushes stdout: EXIT_DONE; EXIT_FAILED with a message where that fails (a full disk, a closed pipe), or
- * EXIT_INTERRUPTED where a signal is why. */
+ * EXIT_INTERRUPTED where a signal has broken off a write. */
 int command_flush(void);
 
 #endif

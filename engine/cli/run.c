@@ -89,6 +89,12 @@ static bool declares_something(const struct session *session, const char *script
                          "--source: %s declares more than one stream: name each in the configuration instead",
                          script);
     }
+    const char *unused = config_unused_stream(session->config);
+    if (unused) {
+        log_write(worker_log(session->worker), LOG_WARN,
+                  "the configuration has options for the stream %s, which %s does not declare", unused, script);
+    }
+    config_forget_source(session->config);
     return true;
 }
 
@@ -100,6 +106,7 @@ static int work(const struct command *command, int argc, char **argv, struct ses
         return code;
     }
     struct worker_options options = {.once = arguments.once};
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ); /* what a handler writes is seen when it is written */
     bool ok = session_start(session, options, &e) && worker_load(session->worker, arguments.script, &e) &&
               declares_something(session, arguments.script, &e) && worker_run(session->worker, &e);
     if (!ok) {

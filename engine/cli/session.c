@@ -1,7 +1,7 @@
 #include "cli/session.h"
 
 #include "cli/command.h"
-#include "cli/interrupt.h"
+#include "worker/interrupt.h"
 
 bool session_open(struct session *session, struct error *e) {
     *session = (struct session){.config = config_new()};
@@ -16,14 +16,14 @@ bool session_start(struct session *session, struct worker_options options, struc
     options.interrupt = interrupt_flag();
     session->worker = worker_new(&options, e);
     if (session->worker) {
-        interrupt_watch(session->worker);
+        interrupt_watch(session->worker, NULL);
     }
     return session->worker != NULL;
 }
 
 int session_close(struct session *session, int code) {
     struct error e;
-    interrupt_watch(NULL);
+    interrupt_watch(NULL, NULL);
     bool clean = worker_free(session->worker, &e);
     config_free(session->config);
     if (!clean && code != EXIT_FAILED) {

@@ -90,7 +90,7 @@ static bool put_type(const struct store *store, struct slice type, struct buf *s
         return false;
     }
     putchar('{');
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count && !ferror(stdout); i++) {
         if (i > 0) {
             putchar(',');
         }
@@ -108,7 +108,7 @@ static bool put_all(const struct store *store, struct buf *scratch) {
     struct slice *types = store_types(store, &count);
     bool ok = types != NULL;
     putchar('{');
-    for (size_t i = 0; ok && i < count; i++) {
+    for (size_t i = 0; ok && i < count && !ferror(stdout); i++) {
         if (i > 0) {
             putchar(',');
         }

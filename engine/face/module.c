@@ -6,6 +6,6 @@
 __attribute__((visibility("default"))) int luaopen_weir(lua_State *L);
 
 int luaopen_weir(lua_State *L) {
-    struct worker_options options = {0};
+    struct worker_options options = {.signals = true};
     return worker_open_module(L, &options);
 }

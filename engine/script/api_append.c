@@ -75,6 +75,7 @@ static bool need_writer(struct api_stream *stream, struct error *e) {
         .fields = stream->fields,
         .field_count = stream->field_count,
         .ca_file = stream->ca_file,
+        .limit_ms = stream->append_limit_ms,
     };
     stream->writer = writer_new(&options, e);
     return stream->writer != NULL;
@@ -103,6 +104,9 @@ int api_append(lua_State *L) {
     struct api_stream *stream = api_stream_check(L, 1);
     struct error e;
     luaL_checkany(L, 2);
+    if (!stream->store) {
+        return luaL_error(L, "append: the worker has ended");
+    }
     lua_settop(L, 2);
     op_push(L);
     struct api_append *append = calloc(1, sizeof *append);

@@ -88,6 +88,7 @@ static void take_options(lua_State *L, int options, struct api_stream *stream) {
     stream->message_max = options_size(L, -1, "message", MESSAGE_MAX);
     stream->first_limit_ms = options_duration(L, -1, "connect", 0);
     stream->outage_limit_ms = options_duration(L, -1, "outage", 0);
+    stream->append_limit_ms = options_duration(L, -1, "append", 0);
     lua_pop(L, 2);
 }
 
@@ -98,6 +99,15 @@ static void enlist(struct api_stream *stream) {
         last = &(*last)->next;
     }
     *last = stream;
+}
+
+/* One that was never declared, because something raised before it was. */
+static int stream_collect(lua_State *L) {
+    struct api_stream *stream = api_stream_check(L, 1);
+    if (!stream->declared) {
+        free_parts(stream);
+    }
+    return 0;
 }
 
 /* new(options, fields): lua/weir/stream.lua has checked the options. fields is the table in which the
@@ -112,9 +122,6 @@ static int stream_new(lua_State *L) {
     luaL_setmetatable(L, stream_name);
     stream->script = script_of(L);
     lane_init(stream);
-    enlist(stream);
-    lua_pushvalue(L, 3);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, stream);
     take_options(L, 1, stream);
     stream->store = store_new(stream->message_max);
     if (!stream->store) {
@@ -130,8 +137,18 @@ static int stream_new(lua_State *L) {
     lua_setfield(L, 2, "url");
     lua_pushstring(L, stream->name);
     lua_setfield(L, 2, "name");
-    stream->script->host.stream_declared(stream->script->host.user, stream);
     return 1;
+}
+
+/* declare(stream): it is complete, and will be read. */
+static int stream_declare(lua_State *L) {
+    struct api_stream *stream = api_stream_check(L, 1);
+    lua_pushvalue(L, 1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, stream);
+    enlist(stream);
+    stream->declared = true;
+    stream->script->host.stream_declared(stream->script->host.user, stream);
+    return 0;
 }
 
 static struct api_type *make_type(lua_State *L, struct api_stream *stream, int index) {
@@ -196,11 +213,28 @@ static int stream_policy(lua_State *L) {
     return 0;
 }
 
-/* settings(name): what the configuration says about the stream of that name, as JSON text, or nil. */
+/* settings(name) -> JSON text, origin: what the configuration says about the stream of that name, or nil. */
 static int stream_settings(lua_State *L) {
     const struct script *script = script_of(L);
     const char *name = luaL_checkstring(L, 1);
-    lua_pushstring(L, script->host.stream_settings(script->host.user, name));
+    const char *origin = NULL;
+    lua_pushstring(L, script->host.stream_settings(script->host.user, name, &origin));
+    lua_pushstring(L, origin);
+    return 2;
+}
+
+/* isSize(value), isDuration(value): whether limits may have it. */
+static int is_size(lua_State *L) {
+    size_t bytes;
+    luaL_checkany(L, 1);
+    lua_pushboolean(L, options_take_size(L, 1, &bytes));
+    return 1;
+}
+
+static int is_duration(lua_State *L) {
+    uint64_t ms;
+    luaL_checkany(L, 1);
+    lua_pushboolean(L, options_take_duration(L, 1, &ms));
     return 1;
 }
 
@@ -225,11 +259,14 @@ static int stream_tostring(lua_State *L) {
 void api_stream_open(lua_State *L) {
     static const luaL_Reg metamethods[] = {
         {"__index", stream_index},       {"__newindex", stream_newindex},
-        {"__tostring", stream_tostring}, {NULL, NULL},
+        {"__tostring", stream_tostring}, {"__gc", stream_collect},
+        {NULL, NULL},
     };
     static const luaL_Reg functions[] = {
-        {"new", stream_new},       {"watch", stream_watch},    {"schema", stream_schema},
+        {"new", stream_new},       {"declare", stream_declare},
+        {"watch", stream_watch},   {"schema", stream_schema},
         {"policy", stream_policy}, {"append", api_append},    {"settings", stream_settings},
+        {"isSize", is_size},       {"isDuration", is_duration},
         {NULL, NULL},
     };
     luaL_newmetatable(L, stream_name);

@@ -44,9 +44,11 @@ struct api_stream {
     size_t message_max;        /* bytes */
     uint64_t first_limit_ms;   /* 0: the source's own */
     uint64_t outage_limit_ms;
+    uint64_t append_limit_ms;  /* 0: the writer's own */
     struct http_field *fields; /* request headers, owned */
     size_t field_count;
 
+    bool declared;       /* it is complete, and in the script's list */
     struct store *store; /* NULL once the script is closed */
     struct strmap types; /* name -> struct api_type */
     struct api_type all; /* handlers and rules for every type */

@@ -3,7 +3,7 @@
 #include <lauxlib.h>
 #include <stdlib.h>
 
-#include "base/units.h"
+#include "script/options.h"
 #include "script/task.h"
 
 static const char timer_name[] = "weir.timer";
@@ -21,10 +21,8 @@ struct api_timer {
 
 uint64_t api_timer_check_duration(lua_State *L, int index) {
     uint64_t ms = 0;
-    bool ok = lua_type(L, index) == LUA_TNUMBER   ? units_seconds(lua_tonumber(L, index), &ms)
-              : lua_type(L, index) == LUA_TSTRING ? units_duration(lua_tostring(L, index), &ms)
-                                                  : false;
-    luaL_argcheck(L, ok, index, "expected a duration: seconds, or text like \"500ms\", \"30s\", \"5m\"");
+    luaL_argcheck(L, options_take_duration(L, index, &ms), index,
+                  "expected a duration: seconds, or text like \"500ms\", \"30s\", \"5m\"");
     return ms;
 }
 

@@ -50,23 +50,26 @@ int options_choice(lua_State *L, int index, const char *name, const char *const 
     return luaL_error(L, "%s: '%s' is not one of its values", name, chosen ? chosen : luaL_typename(L, -1));
 }
 
+bool options_take_size(lua_State *L, int index, size_t *bytes) {
+    if (lua_type(L, index) == LUA_TNUMBER) {
+        lua_Number number = lua_tonumber(L, index);
+        bool ok = number >= 1 && number < 9e15;
+        *bytes = ok ? (size_t)number : 0;
+        return ok;
+    }
+    return lua_type(L, index) == LUA_TSTRING && units_size(lua_tostring(L, index), bytes) && *bytes > 0;
+}
+
+bool options_take_duration(lua_State *L, int index, uint64_t *ms) {
+    if (lua_type(L, index) == LUA_TNUMBER) {
+        return units_seconds(lua_tonumber(L, index), ms);
+    }
+    return lua_type(L, index) == LUA_TSTRING && units_duration(lua_tostring(L, index), ms);
+}
+
 size_t options_size(lua_State *L, int index, const char *name, size_t fallback) {
     size_t bytes = fallback;
-    bool ok = true;
-    switch (lua_getfield(L, index, name)) {
-    case LUA_TNIL:
-        break;
-    case LUA_TNUMBER:
-        ok = lua_tonumber(L, -1) >= 1 && lua_tonumber(L, -1) < 9e15;
-        bytes = ok ? (size_t)lua_tonumber(L, -1) : 0;
-        break;
-    case LUA_TSTRING:
-        ok = units_size(lua_tostring(L, -1), &bytes) && bytes > 0;
-        break;
-    default:
-        ok = false;
-    }
-    if (!ok) {
+    if (lua_getfield(L, index, name) != LUA_TNIL && !options_take_size(L, -1, &bytes)) {
         refuse(L, name, "a size (bytes, or text like \"64KB\", \"10MB\")");
     }
     lua_pop(L, 1);
@@ -75,20 +78,7 @@ size_t options_size(lua_State *L, int index, const char *name, size_t fallback) 
 
 uint64_t options_duration(lua_State *L, int index, const char *name, uint64_t fallback) {
     uint64_t ms = fallback;
-    bool ok = true;
-    switch (lua_getfield(L, index, name)) {
-    case LUA_TNIL:
-        break;
-    case LUA_TNUMBER:
-        ok = units_seconds(lua_tonumber(L, -1), &ms);
-        break;
-    case LUA_TSTRING:
-        ok = units_duration(lua_tostring(L, -1), &ms);
-        break;
-    default:
-        ok = false;
-    }
-    if (!ok) {
+    if (lua_getfield(L, index, name) != LUA_TNIL && !options_take_duration(L, -1, &ms)) {
         refuse(L, name, "a duration (seconds, or text like \"500ms\", \"30s\", \"5m\")");
     }
     lua_pop(L, 1);

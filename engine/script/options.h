@@ -17,6 +17,11 @@ bool options_boolean(lua_State *L, int index, const char *name);
 /* The position in names (ended by NULL) of the option's string, or of `fallback` where it is nil. */
 int options_choice(lua_State *L, int index, const char *name, const char *const names[], const char *fallback);
 
+/* The value at index as bytes (a number, or text like "64KB"; at least 1) or as milliseconds (a number of
+ * seconds, or text like "30s"). False where it is neither. */
+bool options_take_size(lua_State *L, int index, size_t *bytes);
+bool options_take_duration(lua_State *L, int index, uint64_t *ms);
+
 /* Bytes: a number, or text like "64KB". At least 1. */
 size_t options_size(lua_State *L, int index, const char *name, size_t fallback);
 

@@ -13,6 +13,7 @@
 #include "script/api_timer.h"
 #include "script/convert.h"
 #include "script/embed.h"
+#include "script/task.h"
 
 enum { HOOK_INSTRUCTIONS = 100000 };
 
@@ -25,6 +26,9 @@ struct script *script_of(lua_State *L) {
     lua_rawgetp(L, LUA_REGISTRYINDEX, &script_key);
     struct script *script = lua_touserdata(L, -1);
     lua_pop(L, 1);
+    if (!script) {
+        luaL_error(L, "the worker has ended");
+    }
     return script;
 }
 
@@ -69,7 +73,7 @@ static void load_embedded(lua_State *L, int core) {
 
 /* What the Lua half needed of the native half, and has by now. */
 static void hide_private(lua_State *L, int core) {
-    static const char *const names[] = {"_lane", "_schema", "_stream"};
+    static const char *const names[] = {"_lane", "_options", "_schema", "_stream"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         lua_pushnil(L);
         lua_setfield(L, core, names[i]);
@@ -103,6 +107,8 @@ void script_close(struct script *script) {
     script->stopping = true;
     api_timer_close_all(script);
     api_stream_close_all(script);
+    lua_pushboolean(script->L, false); /* what the state still runs at its end must not find it */
+    lua_rawsetp(script->L, LUA_REGISTRYINDEX, &script_key);
 }
 
 /* Replaces the error value on top by what it is with a traceback of `from`. */
@@ -227,16 +233,20 @@ static bool is_in_lane(lua_State *L, lua_Debug *activation) {
     return lua_getinfo(L, "S", activation) && strcmp(activation->source, "@weir.lane") == 0;
 }
 
-/* Raised again at the next instruction, so that the script's own pcall does not swallow it. */
-static void stop_here(lua_State *L, lua_Hook hook, const char *reason) {
+/* Raised again at the next instruction, so that the script's own pcall does not swallow it: neither here nor
+ * where the task itself goes on, if this is a coroutine of the script's own. */
+static void stop_here(lua_State *L, lua_Debug *activation, lua_Hook hook, const char *reason) {
+    const struct script *script = script_of(L);
     lua_sethook(L, hook, LUA_MASKCOUNT, 1);
-    luaL_error(L, "%s", reason);
+    lua_sethook(script->current ? script->current->co : script->L, hook, LUA_MASKCOUNT, 1);
+    lua_getinfo(L, "Sl", activation);
+    luaL_error(L, "%s:%d: %s", activation->short_src, activation->currentline, reason);
 }
 
 static void watch(lua_State *L, lua_Debug *activation) {
     struct script *script = script_of(L);
     if (script->interrupt && *script->interrupt) {
-        stop_here(L, watch, "interrupted");
+        stop_here(L, activation, watch, "interrupted");
     }
     if (!script->handler_deadline || uv_hrtime() <= script->handler_deadline) {
         return;
@@ -244,7 +254,7 @@ static void watch(lua_State *L, lua_Debug *activation) {
     if (is_in_lane(L, activation)) {
         script_arm(script, L);
     } else {
-        stop_here(L, watch, "ran too long without waiting: raise limits.handler, or call weir.sleep in between");
+        stop_here(L, activation, watch, "ran too long without waiting: raise limits.handler, or call weir.sleep in between");
     }
 }
 

@@ -34,8 +34,9 @@ struct script_host {
     /* The value given with --set or in the configuration, NULL where there is none. */
     const char *(*setting)(void *user, const char *name);
     /* What the configuration and the command line say about the stream of that name: a JSON object of
-       options that win over the script's, owned by the host. NULL: nothing. */
-    const char *(*stream_settings)(void *user, const char *name);
+       options that win over the script's, and where they come from, for messages; owned by the host.
+       NULL: nothing. */
+    const char *(*stream_settings)(void *user, const char *name, const char **origin);
 };
 
 struct script {
@@ -58,7 +59,7 @@ struct script {
  * log and host set) and must outlive the Lua state. Raises on memory. */
 void script_open(lua_State *L, struct script *script);
 
-/* The script of this Lua state. */
+/* The script of this Lua state. Raises where it has been closed. */
 struct script *script_of(lua_State *L);
 
 /* Closes timers and the streams' writers, and frees the streams: nothing may drive them any longer. What

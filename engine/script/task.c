@@ -59,7 +59,7 @@ bool task_start(struct task *task, int (*prepare)(lua_State *L, void *arg), void
         return false;
     }
     task->script->tasks++;
-    loop_defer(task->script->loop, &task->step);
+    task_resume(task);
     return true;
 }
 
@@ -83,8 +83,10 @@ static int resume_in_lua(lua_State *L) {
         lua_pushboolean(L, false);
         return 1;
     }
+    lua_pushvalue(co, -1);
     lua_xmove(co, L, 1);
     script_trace(L, co);
+    lua_resetthread(co); /* its variables marked <close> */
     return lua_error(L);
 }
 

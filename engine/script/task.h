@@ -32,7 +32,7 @@ void task_init(struct task *task, struct script *script, void (*over)(struct tas
                void *owner);
 
 /* Starts it: prepare(L, arg) runs protected on the main state and leaves the function and its arguments on
- * the stack, returning how many arguments. It runs at the drain point. */
+ * the stack, returning how many arguments. It runs now: at the drain point only. */
 bool task_start(struct task *task, int (*prepare)(lua_State *L, void *arg), void *arg, struct error *e);
 
 /* Runs a parked task on, now; at the drain point only. */

@@ -18,7 +18,10 @@ struct config {
     cJSON *sets;     /* likewise, from --set */
     char *source;
     char *on_invalid;
-    char *stream_text; /* what config_stream answered last */
+    char *stream_text; /* what config_stream answered last, and */
+    char *origin;      /* where that came from */
+    char *path;        /* of the file that was read last */
+    cJSON *asked;      /* an object: the names that config_stream was asked for */
     enum log_level log_level;
     bool log_json;
     uint64_t handler_limit_ms;
@@ -31,10 +34,11 @@ struct config *config_new(void) {
     }
     config->streams = cJSON_CreateObject();
     config->settings = cJSON_CreateObject();
+    config->asked = cJSON_CreateObject();
     config->sets = cJSON_CreateObject();
     config->log_level = LOG_INFO;
     config->handler_limit_ms = HANDLER_LIMIT_MS;
-    if (!config->streams || !config->settings || !config->sets) {
+    if (!config->streams || !config->settings || !config->asked || !config->sets) {
         config_free(config);
         return NULL;
     }
@@ -47,11 +51,24 @@ void config_free(struct config *config) {
     }
     cJSON_Delete(config->streams);
     cJSON_Delete(config->settings);
+    cJSON_Delete(config->asked);
+    free(config->origin);
+    free(config->path);
     cJSON_Delete(config->sets);
     free(config->source);
     free(config->on_invalid);
     cJSON_free(config->stream_text);
     free(config);
+}
+
+static bool replace_text(char **text, const char *value, struct error *e) {
+    char *copy = strdup(value);
+    if (!copy) {
+        return error_set(e, ERROR_MEMORY, "out of memory");
+    }
+    free(*text);
+    *text = copy;
+    return true;
 }
 
 static bool read_file(const char *path, struct buf *text, struct error *e) {
@@ -257,7 +274,8 @@ static bool take_file(struct config *config, const char *path, struct slice text
 bool config_read_file(struct config *config, const char *path, struct error *e) {
     struct buf text;
     buf_init(&text, FILE_MAX);
-    bool ok = read_file(path, &text, e) && take_file(config, path, buf_slice(&text), e);
+    bool ok = read_file(path, &text, e) && take_file(config, path, buf_slice(&text), e) &&
+              replace_text(&config->path, path, e);
     buf_free(&text);
     return ok;
 }
@@ -287,16 +305,6 @@ bool config_set(struct config *config, const char *assignment, struct error *e) 
     bool ok = name ? put_setting(config->sets, name, equals + 1, e) : error_set(e, ERROR_MEMORY, "out of memory");
     free(name);
     return ok;
-}
-
-static bool replace_text(char **text, const char *value, struct error *e) {
-    char *copy = strdup(value);
-    if (!copy) {
-        return error_set(e, ERROR_MEMORY, "out of memory");
-    }
-    free(*text);
-    *text = copy;
-    return true;
 }
 
 bool config_set_source(struct config *config, const char *source, struct error *e) {
@@ -340,12 +348,49 @@ static cJSON *merge_options(const struct config *config, const char *name) {
     return merged;
 }
 
-const char *config_stream(struct config *config, const char *name) {
+/* "conf.json: streams.NAME", or the command line, where no file speaks of the stream. */
+static bool note_origin(struct config *config, const char *name) {
+    bool in_file = config->path && (cJSON_HasObjectItem(config->streams, name) ||
+                                    cJSON_HasObjectItem(config->streams, "*"));
+    struct buf text;
+    buf_init(&text, 1 << 16);
+    bool ok = (in_file ? buf_printf(&text, "%s: streams.%s", config->path, name)
+                       : buf_append_text(&text, "the command line")) &&
+              buf_append_byte(&text, '\0');
+    free(config->origin);
+    config->origin = ok ? strdup(text.ptr) : NULL;
+    buf_free(&text);
+    return config->origin != NULL;
+}
+
+const char *config_stream(struct config *config, const char *name, const char **origin) {
     cJSON *merged = merge_options(config, name);
     cJSON_free(config->stream_text);
-    config->stream_text = merged && merged->child ? cJSON_PrintUnformatted(merged) : NULL;
+    config->stream_text = NULL;
+    if (merged && merged->child && note_origin(config, name)) {
+        config->stream_text = cJSON_PrintUnformatted(merged);
+    }
     cJSON_Delete(merged);
+    if (!cJSON_HasObjectItem(config->asked, name)) {
+        cJSON_AddTrueToObject(config->asked, name);
+    }
+    *origin = config->origin;
     return config->stream_text;
+}
+
+const char *config_unused_stream(const struct config *config) {
+    for (const cJSON *stream = config->streams->child; stream; stream = stream->next) {
+        if (strcmp(stream->string, "*") != 0 &&
+            !cJSON_GetObjectItemCaseSensitive(config->asked, stream->string)) {
+            return stream->string;
+        }
+    }
+    return NULL;
+}
+
+void config_forget_source(struct config *config) {
+    free(config->source);
+    config->source = NULL;
 }
 
 enum log_level config_log_level(const struct config *config) {

@@ -45,8 +45,16 @@ bool config_set_on_invalid(struct config *config, const char *policy, struct err
 /* The value of a setting: of --set, of the environment, or of the file. NULL where there is none. */
 const char *config_setting(const struct config *config, const char *name);
 
-/* The options of the stream of that name, a JSON object's text owned by config; NULL: none. */
-const char *config_stream(struct config *config, const char *name);
+/* The options of the stream of that name, a JSON object's text, and where they come from ("conf.json:
+ * streams.NAME"); both owned by config, good until the next call. NULL: none. */
+const char *config_stream(struct config *config, const char *name, const char **origin);
+
+/* The name of a stream that the configuration has options for and config_stream was never asked for: a
+ * slip of the pen, once the script has been loaded. NULL: there is none. */
+const char *config_unused_stream(const struct config *config);
+
+/* --source is for the streams that were declared by now, not for later ones. */
+void config_forget_source(struct config *config);
 
 enum log_level config_log_level(const struct config *config);
 bool config_log_json(const struct config *config);

@@ -6,6 +6,7 @@
 
 #include "script/api_timer.h"
 #include "script/lane.h"
+#include "worker/interrupt.h"
 
 struct entry {
     struct pipeline *pipeline;
@@ -22,9 +23,11 @@ struct worker {
     struct config *own_config; /* where options had none */
     struct entry *entries;     /* the first declared first */
     struct api_stream *unstarted; /* the first stream without a pipeline */
+    struct loop_task starter;     /* starts streams that are declared while it runs */
     bool running;
     bool stopping; /* no more reading: handlers under way may end */
     bool failed;
+    bool was_interrupted; /* the last run */
     struct error failure;
 };
 
@@ -114,10 +117,17 @@ static void start_streams(struct worker *worker) {
     }
 }
 
+static void run_starter(struct loop_task *task) {
+    start_streams(task->owner);
+}
+
 static void stream_declared(void *user, struct api_stream *stream) {
     struct worker *worker = user;
     if (!worker->unstarted) {
         worker->unstarted = stream;
+    }
+    if (worker->running) {
+        loop_defer(worker->loop, &worker->starter);
     }
 }
 
@@ -130,15 +140,18 @@ static const char *setting(void *user, const char *name) {
     return config_setting(worker->options.config, name);
 }
 
-static const char *stream_settings(void *user, const char *name) {
+static const char *stream_settings(void *user, const char *name, const char **origin) {
     const struct worker *worker = user;
-    return config_stream(worker->options.config, name);
+    return config_stream(worker->options.config, name, origin);
 }
 
 /* ---- life ---- */
 
 static bool open_parts(struct worker *worker, const struct worker_options *options, struct error *e) {
     worker->options = *options;
+    if (options->signals) {
+        worker->options.interrupt = interrupt_flag();
+    }
     if (!options->config) {
         worker->own_config = config_new();
         if (!worker->own_config) {
@@ -152,13 +165,14 @@ static bool open_parts(struct worker *worker, const struct worker_options *optio
     const struct config *config = worker->options.config;
     log_init(&worker->log, stderr, config_log_level(config));
     worker->log.json = config_log_json(config);
+    worker->starter = (struct loop_task){.run = run_starter, .owner = worker};
     worker->loop = loop_new(e);
     worker->http = worker->loop ? http_new(worker->loop, e) : NULL;
     worker->script = (struct script){
         .loop = worker->loop,
         .http = worker->http,
         .log = &worker->log,
-        .interrupt = options->interrupt,
+        .interrupt = worker->options.interrupt,
         .handler_limit_ms = config_handler_limit(config),
         .host =
             {
@@ -339,10 +353,6 @@ static bool over(void *arg) {
     if (worker->failed || interrupted(worker)) {
         return true;
     }
-    start_streams(worker);
-    if (worker->failed) {
-        return true;
-    }
     if (worker->stopping) {
         stop_pipelines(worker); /* those declared since */
     } else if (!all_ended(worker) || (!worker->entries && worker->script.timers)) {
@@ -358,18 +368,30 @@ static void stop_everything(struct worker *worker) {
     }
 }
 
+static bool run_loop(struct worker *worker) {
+    struct interrupt_saved saved;
+    if (worker->options.signals) {
+        interrupt_watch(worker, &saved);
+    }
+    bool finished = loop_run_until(worker->loop, over, worker);
+    worker->was_interrupted = interrupted(worker);
+    if (worker->options.signals) {
+        interrupt_restore(&saved);
+    }
+    return finished;
+}
+
 bool worker_run(struct worker *worker, struct error *e) {
     if (worker->running) {
         return error_set(e, ERROR_ARGUMENT, "weir.run: the worker runs already");
     }
     worker->running = true;
-    worker->failed = false;
     start_streams(worker);
     bool ran = script_clock_stop(&worker->script);
-    bool finished = loop_run_until(worker->loop, over, worker);
+    bool finished = run_loop(worker);
     script_clock_start(&worker->script, ran);
     worker->running = worker->stopping = false;
-    if (interrupted(worker)) { /* whatever else has come of it */
+    if (worker->was_interrupted) { /* whatever else has come of it */
         error_set(&worker->failure, ERROR_INTERRUPTED, "interrupted");
         worker->failed = true;
     } else if (!worker->failed && !finished) {
@@ -379,6 +401,7 @@ bool worker_run(struct worker *worker, struct error *e) {
     if (worker->failed) {
         stop_everything(worker);
         *e = worker->failure;
+        worker->failed = false;
         return false;
     }
     return true;

@@ -19,6 +19,7 @@ struct worker_options {
     bool once;             /* streams end when they are up to date */
     bool no_handlers;      /* materialize only: schemas are checked, nothing else of the script runs */
     const volatile sig_atomic_t *interrupt; /* becomes true on Ctrl-C: call worker_wake then; NULL: never */
+    bool signals; /* worker_run watches signals by itself (worker/interrupt.h); interrupt is NULL then */
 };
 
 /* A worker with a Lua state of its own, the standard libraries and `weir` opened. NULL with e. */

@@ -2,140 +2,15 @@
 
 local _, weir = ...
 local native = weir._stream
+local options_of = weir._options
+local show, ON_ERROR, ON_INVALID = options_of.show, options_of.ON_ERROR, options_of.ON_INVALID
 local schema_metatable = weir._schema.metatable
-local null = weir.null
-
--- A value as it is shown in a message.
-local function show(value)
-  if type(value) == "string" then
-    return ("%q"):format(value)
-  elseif value == nil or value == null or type(value) == "number" or type(value) == "boolean" then
-    return tostring(value)
-  end
-  return "a " .. type(value)
-end
 
 ---@class weir.StateStream
 ---@field state weir.State the materialized state
 ---@field url string
 ---@field name string
 local StateStream = {}
-
-local ON_ERROR = { stop = true, skip = true, retry = true, deadletter = true }
-local ON_INVALID = { stop = true, skip = true, deadletter = true }
-local LIVE = { [true] = "auto", [false] = "no", sse = "sse", ["long-poll"] = "long-poll" }
-
--- Options of weir.stream, with the check of each: true, or what was expected.
-local function is(kind)
-  local article = kind:find("^[aeiou]") and "an " or "a "
-  return function(value)
-    return type(value) == kind or article .. kind
-  end
-end
-
-local function policy(set, names)
-  return function(value)
-    return type(value) == "function" or set[value] or names .. " or a function"
-  end
-end
-
-local function strings(value)
-  if type(value) ~= "table" then
-    return "a table of strings"
-  end
-  for name, text in pairs(value) do
-    if type(name) ~= "string" or type(text) ~= "string" then
-      return ("a table of strings (%s is %s)"):format(tostring(name), type(text))
-    end
-    if name:find("[^%w!#$%%&'*+.^_`|~-]") or text:find("[%c]") then
-      return ("names and values that fit into an HTTP header (%s does not)"):format(name)
-    end
-  end
-  return true
-end
-
-local LIMITS = { message = true, connect = true, outage = true }
-
-local function limits(value)
-  if type(value) ~= "table" then
-    return "a table"
-  end
-  for name in pairs(value) do
-    if not LIMITS[name] then
-      return ("message, connect or outage, not '%s',"):format(tostring(name))
-    end
-  end
-  return true
-end
-
-local OPTIONS = {
-  url = is "string",
-  name = is "string",
-  offset = is "string",
-  defaultType = is "string",
-  deadletter = is "string",
-  caFile = is "string",
-  strict = is "boolean",
-  schema = is "table",
-  headers = strings,
-  limits = limits,
-  live = function(value)
-    return LIVE[value] ~= nil or 'true, false, "sse" or "long-poll"'
-  end,
-  onInvalid = policy(ON_INVALID, '"stop", "skip", "deadletter"'),
-  onError = policy(ON_ERROR, '"stop", "skip", "retry", "deadletter"'),
-}
-
-local function sorted_names(set)
-  local names = {}
-  for name in pairs(set) do
-    names[#names + 1] = name
-  end
-  table.sort(names)
-  return table.concat(names, ", ")
-end
-
-local function check_options(options, level)
-  if type(options) ~= "table" then
-    error("weir.stream: expected a table of options, got " .. type(options), level + 1)
-  end
-  for name, value in pairs(options) do
-    local check = OPTIONS[name]
-    if not check then
-      error(("weir.stream: unknown option '%s': expected one of %s"):format(tostring(name), sorted_names(OPTIONS)),
-        level + 1)
-    end
-    local expected = check(value)
-    if expected ~= true then
-      error(("weir.stream: %s: expected %s, got %s"):format(name, expected, show(value)), level + 1)
-    end
-  end
-  if not options.url or options.url == "" then
-    error("weir.stream: url is missing: expected the URL of a stream, a file, or \"-\"", level + 1)
-  end
-  for _, name in ipairs { "onInvalid", "onError" } do
-    if options[name] == "deadletter" and not options.deadletter then
-      error(("weir.stream: %s = \"deadletter\" needs the option deadletter, the file to write to"):format(name),
-        level + 1)
-    end
-  end
-end
-
--- What the configuration and the command line say wins over the script.
-local function with_settings(options)
-  local settings = native.settings(options.name or options.url)
-  if not settings then
-    return options
-  end
-  local merged = {}
-  for name, value in pairs(options) do
-    merged[name] = value
-  end
-  for name, value in pairs(weir.json.decode(settings)) do
-    merged[name] = value
-  end
-  return merged
-end
 
 local function check_function(fn, where)
   if type(fn) ~= "function" then
@@ -242,16 +117,17 @@ function StateStream:append(event)
   return native.append(self, event)
 end
 
--- insert, update, upsert, patch, delete: an event of that operation, appended.
+-- insert, update, upsert, patch, delete: an event of that operation, appended. They end with a call of this,
+-- which takes their place on the stack: level 2 is the script.
 local function change_event(self, operation, kind, key, value, options)
   if type(kind) ~= "string" or kind == "" then
-    error(("%s: type: expected a non-empty string, got %s"):format(operation, show(kind)), 3)
+    error(("%s: type: expected a non-empty string, got %s"):format(operation, show(kind)), 2)
   end
   if type(key) ~= "string" or key == "" then
-    error(("%s: key: expected a non-empty string, got %s"):format(operation, show(key)), 3)
+    error(("%s: key: expected a non-empty string, got %s"):format(operation, show(key)), 2)
   end
   if value == nil and operation ~= "delete" then
-    error(operation .. ": value is missing (weir.null is a value)", 3)
+    error(operation .. ": value is missing (weir.null is a value)", 2)
   end
   local headers = { operation = operation }
   for name, header in pairs(options or {}) do
@@ -320,10 +196,38 @@ end
 
 local StateStream_meta = { __index = StateStream }
 
-local function declare_schema(stream, handlers, schema)
-  if type(schema.types) ~= "table" then
-    error("weir.stream: schema: expected weir.defineStreamSchema { types = { ... } }", 3)
+-- What is wrong with a stream schema, or nothing.
+local function schema_mistake(config)
+  if type(config) ~= "table" or type(config.types) ~= "table" then
+    return "expected { types = { name = schema, ... } }"
   end
+  for kind, schema in pairs(config.types) do
+    if type(kind) ~= "string" or kind == "" then
+      return ("types: expected names, got %s"):format(show(kind))
+    end
+    if type(schema) ~= "table" or schema["~standard"] == nil then
+      return ("types.%s: expected a schema (weir.schema...), got %s"):format(kind, show(schema))
+    end
+  end
+  if config.getKey ~= nil and type(config.getKey) ~= "table" then
+    return ("getKey: expected { name = function, ... }, got %s"):format(show(config.getKey))
+  end
+  for kind, fn in pairs(config.getKey or {}) do
+    if not config.types[kind] then
+      return ("getKey.%s: there is no such type"):format(tostring(kind))
+    end
+    if type(fn) ~= "function" then
+      return ("getKey.%s: expected a function, got %s"):format(kind, show(fn))
+    end
+  end
+  for name in pairs(config) do
+    if name ~= "types" and name ~= "getKey" then
+      return ("unknown member '%s': expected types or getKey"):format(tostring(name))
+    end
+  end
+end
+
+local function declare_schema(stream, handlers, schema)
   for kind, type_schema in pairs(schema.types) do
     native.schema(stream, kind, type_schema)
     if getmetatable(type_schema) ~= schema_metatable then
@@ -347,22 +251,20 @@ end
 ---    deadletter  the file that dead letters are appended to, one JSON object a line
 ---    headers     a table of request headers
 ---    caFile      a file of certificates to trust
----    limits      { message = "64MB", connect = "5s", outage = "10m" }
+---    limits      { message = "64MB", connect = "5s", outage = "10m", append = "30s" }
 ---@param options table
 ---@return weir.StateStream
 function weir.stream(options)
-  check_options(options, 2)
-  options = with_settings(options)
-  check_options(options, 2)
+  options = options_of.read(options, 2)
+  local mistake = options.schema and schema_mistake(options.schema)
+  if mistake then
+    error("weir.stream: schema: " .. mistake, 2)
+  end
   local handlers = {
     change = {}, allChange = {}, rules = {}, allRules = {}, control = {}, upToDate = {}, foreign = {}, getKey = {},
     onInvalid = options.onInvalid or "stop",
     onError = options.onError or "stop",
   }
-  local live = options.live
-  if live == nil then
-    live = true
-  end
   local fields = setmetatable({ _handlers = handlers }, StateStream_meta)
   local stream = native.new({
     url = options.url,
@@ -372,7 +274,7 @@ function weir.stream(options)
     deadletter = options.deadletter,
     caFile = options.caFile,
     strict = options.strict,
-    live = LIVE[live],
+    live = options_of.live(options.live),
     headers = options.headers or {},
     limits = options.limits or {},
     onInvalid = type(handlers.onInvalid) == "function" and "function" or handlers.onInvalid,
@@ -381,6 +283,7 @@ function weir.stream(options)
     declare_schema(stream, handlers, options.schema)
     declare_keys(stream, handlers, options.schema.getKey)
   end
+  native.declare(stream)
   return stream
 end
 
@@ -389,30 +292,9 @@ end
 ---@param config { types: table<string, weir.Schema>, getKey: table<string, fun(value: any): string>? }
 ---@return { types: table<string, weir.Schema>, getKey: table<string, fun(value: any): string>? }
 function weir.defineStreamSchema(config)
-  if type(config) ~= "table" or type(config.types) ~= "table" then
-    error("defineStreamSchema: expected { types = { name = schema, ... } }", 2)
-  end
-  for kind, schema in pairs(config.types) do
-    if type(kind) ~= "string" or kind == "" then
-      error(("defineStreamSchema: types: expected names, got %s"):format(show(kind)), 2)
-    end
-    if type(schema) ~= "table" or schema["~standard"] == nil then
-      error(("defineStreamSchema: types.%s: expected a schema (weir.schema...), got %s"):format(kind,
-        show(schema)), 2)
-    end
-  end
-  for kind, fn in pairs(config.getKey or {}) do
-    if not config.types[kind] then
-      error(("defineStreamSchema: getKey.%s: there is no such type"):format(tostring(kind)), 2)
-    end
-    if type(fn) ~= "function" then
-      error(("defineStreamSchema: getKey.%s: expected a function, got %s"):format(kind, show(fn)), 2)
-    end
-  end
-  for name in pairs(config) do
-    if name ~= "types" and name ~= "getKey" then
-      error(("defineStreamSchema: unknown member '%s': expected types or getKey"):format(tostring(name)), 2)
-    end
+  local mistake = schema_mistake(config)
+  if mistake then
+    error("defineStreamSchema: " .. mistake, 2)
   end
   return config
 end
