@@ -65,6 +65,14 @@ static void read_text(struct fixture *f, const char *text) {
     }
 }
 
+/* What config_stream answers, and that it says where from. */
+static const char *options_of(struct fixture *f, const char *name) {
+    const char *origin = NULL;
+    const char *options = config_stream(f->config, name, &origin);
+    assert_true(!options || origin);
+    return options;
+}
+
 static void has_defaults(void **state) {
     struct fixture *f = *state;
     struct error e;
@@ -72,7 +80,7 @@ static void has_defaults(void **state) {
     read_text(f, " {} ");
     assert_null(config_source(f->config));
     assert_null(config_setting(f->config, "WEIR_TEST_NAME_A"));
-    assert_null(config_stream(f->config, "s"));
+    assert_null(options_of(f, "s"));
     assert_int_equal(config_log_level(f->config), LOG_INFO);
     assert_false(config_log_json(f->config));
     assert_int_equal(config_handler_limit(f->config), 60000);
@@ -116,17 +124,37 @@ static void merges_the_options_of_a_stream(void **state) {
     struct error e;
     read_text(f, "{\"streams\":{\"*\":{\"onInvalid\":\"skip\",\"live\":false},\"chat\":{\"live\":\"sse\","
                  "\"url\":\"u\"}}}");
-    assert_string_equal(config_stream(f->config, "other"), "{\"onInvalid\":\"skip\",\"live\":false}");
-    assert_string_equal(config_stream(f->config, "chat"),
+    assert_string_equal(options_of(f, "other"), "{\"onInvalid\":\"skip\",\"live\":false}");
+    assert_string_equal(options_of(f, "chat"),
                         "{\"onInvalid\":\"skip\",\"live\":\"sse\",\"url\":\"u\"}");
     /* a second file lies on top of the first, stream by stream */
     read_text(f, "{\"streams\":{\"chat\":{\"url\":\"v\"}}}");
-    assert_string_equal(config_stream(f->config, "chat"),
+    assert_string_equal(options_of(f, "chat"),
                         "{\"onInvalid\":\"skip\",\"live\":false,\"url\":\"v\"}");
     assert_true(config_set_source(f->config, "w", &e));
     assert_true(config_set_on_invalid(f->config, "stop", &e));
-    assert_string_equal(config_stream(f->config, "chat"),
+    assert_string_equal(options_of(f, "chat"),
                         "{\"live\":false,\"url\":\"w\",\"onInvalid\":\"stop\"}");
+}
+
+static void says_where_options_come_from(void **state) {
+    struct fixture *f = *state;
+    struct error e;
+    const char *origin = NULL;
+    char expected[300];
+    read_text(f, "{\"streams\":{\"chat\":{\"url\":\"u\"},\"typo\":{\"live\":false}}}");
+    assert_non_null(config_stream(f->config, "chat", &origin));
+    snprintf(expected, sizeof expected, "%s: streams.chat", f->path);
+    assert_string_equal(origin, expected);
+    assert_string_equal(config_unused_stream(f->config), "typo");
+    assert_true(config_set_source(f->config, "w", &e));
+    assert_string_equal(options_of(f, "other"), "{\"url\":\"w\"}");
+    assert_non_null(config_stream(f->config, "other", &origin));
+    assert_string_equal(origin, "the command line");
+    config_forget_source(f->config);
+    assert_null(options_of(f, "other"));
+    assert_non_null(options_of(f, "typo"));
+    assert_null(config_unused_stream(f->config));
 }
 
 static void takes_secrets_from_files(void **state) {
@@ -137,7 +165,7 @@ static void takes_secrets_from_files(void **state) {
              "{\"streams\":{\"s\":{\"headers\":{\"A\":\"plain\",\"Authorization\":{\"file\":\"%s\"}}}}}",
              f->secret);
     read_text(f, text);
-    assert_string_equal(config_stream(f->config, "s"),
+    assert_string_equal(options_of(f, "s"),
                         "{\"headers\":{\"A\":\"plain\",\"Authorization\":\"Bearer x\\ny\"}}");
 }
 
@@ -199,6 +227,7 @@ int main(void) {
         TEST(has_defaults),
         TEST(later_places_win),
         TEST(merges_the_options_of_a_stream),
+        TEST(says_where_options_come_from),
         TEST(takes_secrets_from_files),
         TEST(names_what_is_wrong),
     };
