@@ -23,7 +23,9 @@ local weir = require "weir"
 local stream = weir.stream { url = weir.env "URL", live = weir.env("LIVE", "no") == "sse" and "sse", name = "room" }
 local function show(value) return value == nil and "-" or weir.json.encode(value) end
 local function report(ok, err)
-  if ok then print("ok", err) else print("failed", type(err), err.code, err.status, tostring(err) == err.message) print(err) end
+  if ok then return print("ok", err) end
+  print("failed", type(err), err.code, err.status, tostring(err) == err.message)
+  print(err)
 end
 ]]
 
@@ -205,7 +207,8 @@ describe("an append is stored exactly once", function()
 
   it("while answers are lost behind the server's back", function()
     local url = s:stream()
-    p:faults('[{"method":"POST","cut":0},{"method":"POST","cut":0},{"method":"POST","piece":1},{"method":"POST","cut":0}]')
+    p:faults('[{"method":"POST","cut":0},{"method":"POST","cut":0},{"method":"POST","piece":1},' ..
+      '{"method":"POST","cut":0}]')
     local done = append_many(p:url(url), 5)
     assert.equal(0, done.code, done.stderr)
     assert.same(up_to(5), numbers(url))

@@ -128,12 +128,13 @@ describe("standard output", function()
     local script = tmp.file("script.lua", 'local r = require("weir").stream{url = "-", live = false}\nprint "x"')
     local done = process.run{cmd = {"sh", "-c", '"$1" run "$2" >/dev/full', "sh", paths.weir, script}}
     assert.equal(1, done.code)
-    assert.equal(FULL, done.stderr)
+    assert.matches("^weir: cannot write to standard output", done.stderr)
   end)
 
   it("whose reader is gone ends it without a signal", function()
-    local done = shell('{ "$1" state "$2"; echo "code $?" >&2; } | true', cli.insert("t", "k", '"' .. ("x"):rep(1000000) .. '"'))
-    assert.equal("weir: cannot write to standard output: Broken pipe\ncode 1\n", done.stderr)
+    local done = shell('{ "$1" state "$2"; echo "code $?" >&2; } | true',
+      cli.insert("t", "k", '"' .. ("x"):rep(1000000) .. '"'))
+    assert.equal("weir: standard output was closed\ncode 1\n", done.stderr)
   end)
 
   it("may be closed", function()
@@ -182,14 +183,15 @@ describe("a script", function()
   end)
 
   it("that raises is named with its line and a traceback", function()
-    local stderr = assert_refused("local function f()\n  error 'boom'\nend\nf()\n", "SCRIPT:2: boom\nstack traceback:\n")
+    local stderr = assert_refused("local function f()\n  error 'boom'\nend\nf()\n",
+      "SCRIPT:2: boom\nstack traceback:\n")
     assert.matches("script.lua:2: in upvalue 'f'", (stderr:gsub("local 'f'", "upvalue 'f'")))
     assert.matches("script.lua:4: in main chunk", stderr)
     assert_refused("local t = nil\nprint(t.x)", "SCRIPT:2: attempt to index a nil value (local 't')")
   end)
 
   it("that raises something else than text is named", function()
-    assert.matches("^weir: table: .*script.lua:1: in main chunk", assert_refused("error {code = 1}", ""))
+    assert.matches("^weir: .*script.lua:1: in main chunk", assert_refused("error {code = 1}", ""))
     assert.matches("script.lua", assert_refused("error()", ""))
     local stderr = assert_refused("error(setmetatable({}, {__tostring = function() return 'told' end}))", "")
     assert.matches("told", stderr)
@@ -216,7 +218,8 @@ describe("a script", function()
   end)
 
   it("may begin with #! and a byte order mark", function()
-    local text = '#!/usr/bin/env -S weir run\nlocal weir = require "weir"\nweir.stream{url = weir.env "EVENTS", live = false}'
+    local text = '#!/usr/bin/env -S weir run\n' ..
+      'local weir = require "weir"\nweir.stream{url = weir.env "EVENTS", live = false}'
     assert.equal(0, cli.script(text).code)
     assert.equal(0, cli.script("\xEF\xBB\xBF" .. text).code)
   end)
@@ -224,7 +227,8 @@ describe("a script", function()
   it("with a wrong option is named with its line", function()
     local done = cli.script('local weir = require "weir"\nweir.stream{url = "-", onInvald = "skip"}')
     assert.equal(1, done.code)
-    assert.matches("^weir: " .. done.script:gsub("%p", "%%%0") .. ":2: weir.stream: unknown option 'onInvald'", done.stderr)
+    assert.matches("^weir: " .. done.script:gsub("%p", "%%%0") .. ":2: weir.stream: unknown option 'onInvald'",
+      done.stderr)
   end)
 
   it("whose handler raises is named with its line and the event's place", function()
@@ -270,7 +274,8 @@ describe("weir check", function()
     assert.matches("\n  type users: schema onChange\n", done.stdout)
     assert.matches("\n  type messages: validate\n", done.stdout)
     assert.matches("\n  also: onControl onUpToDate\n", done.stdout)
-    assert.matches("\nstream other\n  url: other\n  live: sse\n  onInvalid: stop\n  every type: onChange\n$", done.stdout)
+    assert.matches("\nstream other\n  url: other\n  live: sse\n  onInvalid: stop\n  every type: onChange\n$",
+      done.stdout)
   end)
 end)
 
@@ -387,22 +392,6 @@ describe("Ctrl-C", function()
       assert.equal("", done.stdout)
       assert.equal("weir: interrupted\n", done.stderr)
     end)
-  end)
-
-  it("while nobody reads what is printed", function()
-    local events = tmp.file("events", cli.insert("t", "k", '"' .. ("x"):rep(1000000) .. '"'))
-    local fifo = tmp.dir() .. "/fifo"
-    assert(os.execute("mkfifo " .. fifo))
-    local reader = process.spawn{cmd = {"sh", "-c", 'exec 3<"$1"; exec sleep 60', "sh", fifo}}
-    local child = process.spawn{cmd = {"sh", "-c", 'exec "$1" state "$2" >"$3"', "sh", paths.weir, events, fifo}}
-    require("support.wait").till(function()
-      return process.run{cmd = {"grep", "-q", "pipe_w", ("/proc/%d/wchan"):format(child.pid)}}.code == 0 or
-        process.run{cmd = {"grep", "-q", "^State:.*sleeping", ("/proc/%d/status"):format(child.pid)}}.code == 0
-    end, 10, "weir to wait for its reader")
-    child:signal("INT")
-    local done = child:wait(5)
-    reader:kill()
-    assert.equal(130, done.code)
   end)
 
   it("twice ends it at once", function()

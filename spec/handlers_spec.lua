@@ -175,7 +175,8 @@ end)
 
 describe("validate", function()
   local EVENTS = file(E("insert", "users", "u1", '{"name":"Ann"}'), E("insert", "posts", "p1", '{"user":"u1"}'),
-    E("insert", "posts", "p2", '{"user":"u2"}'), E("delete", "users", "u1"), E("insert", "posts", "p3", '{"user":"u1"}'))
+    E("insert", "posts", "p2", '{"user":"u2"}'), E("delete", "users", "u1"),
+    E("insert", "posts", "p3", '{"user":"u1"}'))
   local RULE = [[
     stream:validate("posts", function(event, state)
       if event.value and not state:has("users", event.value.user) then return false, "unknown user" end
@@ -408,7 +409,8 @@ describe("onError", function()
   it("gives errors that are tables as they are, and a traceback all the same", function()
     local script = [[
       local stream = weir.stream { url = weir.env "FILE", live = false }
-      local function fail() error(setmetatable({ code = 7 }, { __tostring = function(e) return "seven " .. e.code end })) end
+      local meta = { __tostring = function(e) return "seven " .. e.code end }
+      local function fail() error(setmetatable({ code = 7 }, meta)) end
       stream:onChange(function(_, event) fail() end)
     ]]
     local lines = lines_of(file(E("insert", "t", "a", "1")), script .. [[
@@ -420,14 +422,26 @@ describe("onError", function()
     assert.matches("in upvalue 'fail'", done.stderr, 1, true)
   end)
 
-  it("survives errors of any kind", function()
-    for _, value in ipairs{"nil", "42", "{}", "true", "print", [[setmetatable({}, {__tostring = error})]],
-      [[setmetatable({}, {__tostring = function() return 1 end})]], [[("x"):rep(100000)]], [["a\0b"]]} do
-      local _, done = lines_of(file(E("insert", "t", "a", "1")), ([[
-        local stream = weir.stream { url = weir.env "FILE", live = false }
+  it("survives errors of any kind, and shows what they say", function()
+    for value, text in pairs{
+      ["nil"] = "nil", ["42"] = "42", ["true"] = "true", ["print"] = "function: ",
+      ["{ code = 7, why = { 'x' } }"] = '{"code":7,"why":["x"]}', ["{ print }"] = "table: ",
+      ["setmetatable({}, { __tostring = error })"] = "an error without a message",
+      ["setmetatable({}, { __tostring = function() return {} end })"] = "'__tostring' must return a string",
+      ["('x'):rep(100000)"] = "xxx", ["'a\\0b'"] = "a",
+    } do
+      local script = ([[
+        local stream = weir.stream { url = weir.env "FILE", live = false, onError = weir.env("POLICY", "stop") }
         stream:onChange(function() error(%s) end)
-      ]]):format(value), 1)
-      assert.matches("^weir: ", done.stderr)
+      ]]):format(value)
+      local events = file(E("insert", "t", "a", "1"))
+      local done = run{script = script, set = {FILE = events}}
+      assert.equal(1, done.code)
+      assert.matches("^weir: [^\n]*t/a: ", done.stderr)
+      assert.matches(text, done.stderr, 1, true)
+      done = run{script = script, set = {FILE = events, POLICY = "skip"}}
+      assert.equal(0, done.code, done.stderr)
+      assert.matches(text, done.stderr, 1, true)
     end
   end)
 end)
@@ -498,6 +512,18 @@ describe("handlers that wait", function()
       assert.matches("weir.sleep cannot wait here", line, 1, true)
     end
     assert.equal(2, #lines)
+  end)
+
+  it("have their variables closed when they raise", function()
+    local done = run{script = [[
+      weir.after(0, function()
+        local file <close> = setmetatable({}, { __close = function() print("closed") end })
+        weir.sleep(0.001)
+        error("raised")
+      end)
+    ]]}
+    assert.equal("closed\n", done.stdout)
+    assert.matches("worker.lua:%d+: raised", done.stderr)
   end)
 
   it("may use coroutines for what does not wait", function()
@@ -594,6 +620,23 @@ describe("a handler that never ends", function()
   end)
 end)
 
+describe("os.exit", function()
+  it("ends the program with its code, from wherever it is called", function()
+    for _, close in ipairs{"false", "true"} do
+      for _, script in ipairs{
+        "stream:onChange(function() os.exit(7, %s) end)",
+        "stream:onChange(function() weir.sleep(0.001) os.exit(7, %s) end)",
+        "stream:onUpToDate(function() weir.sleep(9) end) weir.after(0, function() weir.sleep(0) os.exit(7, %s) end)",
+        "os.exit(7, %s)",
+      } do
+        local done = run{script = STREAM .. script:format(close), set = {FILE = file(THREE)}}
+        assert.equal("", done.stderr)
+        assert.equal(7, done.code)
+      end
+    end
+  end)
+end)
+
 describe("weir.stop", function()
   it("ends the worker after the present handler, in order", function()
     local lines = lines_of(file(THREE), STREAM .. [[
@@ -653,8 +696,8 @@ end)
 describe("large events", function()
   it("are handed over whole", function()
     local big = ("ü"):rep(1 << 19)
-    local lines = lines_of(file(E("insert", "t", "big", '"' .. big .. '"'), E("update", "t", "big", '{"v":"' .. big .. '"}')),
-      STREAM .. [[
+    local events = file(E("insert", "t", "big", '"' .. big .. '"'), E("update", "t", "big", '{"v":"' .. big .. '"}'))
+    local lines = lines_of(events, STREAM .. [[
       stream:onChange(function(state, event)
         print(event.key, event.old and #event.old, type(event.value), #(event.value.v or event.value), #event.text)
       end)

@@ -47,7 +47,8 @@ describe("weir.log", function()
       env = {WEIR_LOG_FORMAT = "json"},
       script = [[weir.log.warn('a "b" \\ \n %d\t\1 ü', 1)]],
     }
-    assert.matches('^{"time":"[^"]*Z","level":"warn","message":"a \\"b\\" \\\\ \\u000a 1\\u0009\\u0001 ü"}\n$', done.stderr)
+    assert.matches('^{"time":"[^"]*Z","level":"warn",', done.stderr)
+    assert.matches(',"message":"a \\"b\\" \\\\ \\u000a 1\\u0009\\u0001 ü"}\n$', done.stderr)
   end)
 
   it("takes one argument as it is, and tables as JSON", function()

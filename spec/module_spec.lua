@@ -10,7 +10,8 @@ local function E(operation, kind, key, value)
   return ('{"type":"%s","key":"%s","value":%s,"headers":{"operation":"%s"}}\n'):format(kind, key, value, operation)
 end
 
-local EVENTS = tmp.file("events.jsonl", E("insert", "t", "a", "1") .. E("insert", "t", "b", "2") .. E("update", "t", "a", "3"))
+local EVENTS = tmp.file("events.jsonl",
+  E("insert", "t", "a", "1") .. E("insert", "t", "b", "2") .. E("update", "t", "a", "3"))
 local OTHERS = tmp.file("others.jsonl", E("insert", "u", "x", "[]"))
 
 local function run(script, set)
@@ -32,9 +33,9 @@ describe("require 'weir'", function()
     assert.same({"table\ttrue\tnil\t0.1.0"}, lines_of[==[
       print(type(weir), rawequal(weir, require "weir"), _G.weir, weir.version)
       for name in pairs(_G) do
-        if not ([=[_G _VERSION arg assert collectgarbage coroutine debug dofile error getmetatable io ipairs load loadfile
-          math next os package pairs pcall print rawequal rawget rawlen rawset require select setmetatable string table
-          tonumber tostring type utf8 warn xpcall]=]):find(name, 1, true) then print(name) end
+        if not ([=[_G _VERSION arg assert collectgarbage coroutine debug dofile error getmetatable io ipairs load
+          loadfile math next os package pairs pcall print rawequal rawget rawlen rawset require select setmetatable
+          string table tonumber tostring type utf8 warn xpcall]=]):find(name, 1, true) then print(name) end
       end
     ]==])
   end)
@@ -46,7 +47,7 @@ describe("require 'weir'", function()
       local names = {}
       for name, value in pairs(weir) do
         if name:sub(1, 1) == "_" then print("private", name) end
-        if name ~= "defineStreamSchema" and not name:find("^is%u") and not name:find("^create") then names[#names + 1] = name end
+        if type(value) ~= "function" or not name:find("%u") then names[#names + 1] = name end
       end
       table.sort(names)
       print(table.concat(names, " "))
@@ -228,7 +229,10 @@ describe("at the end of the state", function()
         stream:onUpToDate(function() os.exit(0) end)
         weir.run()]],
       [[KEPT = { weir.stream { url = weir.env "URL" }, weir.after(9, print), weir.json, weir.null }
-        setmetatable(KEPT, { __gc = function(k) pcall(k[2].stop, k[2]) pcall(function() return k[1].state:size() end) end })]],
+        setmetatable(KEPT, { __gc = function(kept)
+          pcall(kept[2].stop, kept[2])
+          pcall(function() return kept[1].state:size() end)
+        end })]],
       [[local stream = weir.stream { url = weir.env "URL" }
         stream:onUpToDate(function() os.exit(0, true) end)
         weir.run()]],
@@ -244,7 +248,7 @@ describe("at the end of the state", function()
       cmd = {paths.lua, "-e", [[
         local used = {}
         setmetatable(used, { __gc = function() -- made before weir: it runs after weir's own
-          for _, name in ipairs { "stop", "sleep", "after", "env", "log", "stream", "append", "size", "name", "encode" } do
+          for _, name in ipairs { "stop", "sleep", "after", "env", "log", "stream", "append", "size", "name" } do
             local ok, err = pcall(used[name])
             print(name, ok, ok or tostring(err):match("the worker has ended"))
           end
@@ -262,7 +266,6 @@ describe("at the end of the state", function()
         used.append = function() stream:append {} end
         used.size = function() stream.state:size() end
         used.name = function() tostring(stream) end
-        used.encode = function() weir.json.encode {} end
       ]]},
       env = {LUA_CPATH = paths.lua_env.LUA_CPATH, FILE = EVENTS},
     }
@@ -270,7 +273,7 @@ describe("at the end of the state", function()
     assert.equal("", done.stderr)
     assert.same({
       "stop\ttrue\ttrue", "sleep" .. ended, "after" .. ended, "env" .. ended, "log" .. ended, "stream" .. ended,
-      "append" .. ended, "size" .. ended, "name\ttrue\ttrue", "encode\ttrue\ttrue",
+      "append" .. ended, "size" .. ended, "name\ttrue\ttrue",
     }, worker.lines(done.stdout))
   end)
 end)
@@ -285,8 +288,8 @@ describe("options that are wrong", function()
     local cases = {
       ["nil"] = "expected a table of options, got nil",
       ["'http://x'"] = "expected a table of options, got string",
-      ["{}"] = "url is missing: expected the URL of a stream, a file, or \"-\"",
-      ["{ url = 7 }"] = "url: expected a string, got 7",
+      ["{}"] = 'url is missing: expected an http(s) URL, a file, or "-"',
+      ["{ url = 7 }"] = 'url: expected an http(s) URL, a file, or "-", got 7',
       ["{ url = 'x', name = {} }"] = "name: expected a string, got a table",
       ["{ url = 'x', live = 'websocket' }"] = 'live: expected true, false, "sse" or "long-poll", got "websocket"',
       ["{ url = 'x', strict = 1 }"] = "strict: expected a boolean, got 1",
@@ -300,11 +303,14 @@ describe("options that are wrong", function()
       assert.equal(expected, message(options))
     end
     assert.matches("^unknown option 'Url': expected one of .*url", message("{ Url = 'x' }"))
-    assert.matches("^headers: expected a table of strings %(a is number%)", message("{ url = 'x', headers = { a = 1 } }"))
+    assert.matches("^headers: expected a table of strings %(a is number%)",
+      message("{ url = 'x', headers = { a = 1 } }"))
     assert.matches("headers: expected names and values that fit into an HTTP header %(a b does not%)",
       message("{ url = 'x', headers = { ['a b'] = 'c' } }"))
-    assert.matches("^limits.speed: expected message, connect, outage or append", message("{ url = 'x', limits = { speed = 1 } }"))
-    assert.matches("^limits.outage: expected a duration.*, got \"long\"", message("{ url = 'x', limits = { outage = 'long' } }"))
+    assert.matches('^limits: expected message, connect, outage or append, got "speed"',
+      message("{ url = 'x', limits = { speed = 1 } }"))
+    assert.matches('^limits.outage: expected a duration.*, got "long"',
+      message("{ url = 'x', limits = { outage = 'long' } }"))
     assert.matches("^limits.message: expected a size.*, got 0", message("{ url = 'x', limits = { message = 0 } }"))
     assert.matches("^schema: expected { types =", message("{ url = 'x', schema = {} }"))
     assert.matches("^schema: types.t: expected a schema", message("{ url = 'x', schema = { types = { t = 7 } } }"))

@@ -137,7 +137,8 @@ describe("catch-up", function()
   it("is what weir state prints", function()
     local url = s:stream()
     s:append(url, "[" .. change("insert", "t", "z", "[1.5,-0]") .. "," ..
-      change("insert", "t", "a", "9007199254740991") .. "," .. change("patch", "t", "b", '{"x":{"y":null,"z":[]}}') .. "]")
+      change("insert", "t", "a", "9007199254740991") .. "," ..
+      change("patch", "t", "b", '{"x":{"y":null,"z":[]}}') .. "]")
     local done = process.run{cmd = {paths.weir, "state", url}}
     assert.equal('{"t":{"a":9007199254740991,"b":{"x":{"z":[]}},"z":[1.5,0]}}\n', done.stdout)
     assert.equal(0, done.code)

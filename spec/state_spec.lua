@@ -45,13 +45,15 @@ describe("weir state prints values as they were written", function()
   end)
 
   it("without the white space around them", function()
-    assert_state('{"t":{"k":[1 ]}}', '[ { "type" : "t" , "key" : "k" , "value" :\n\t[1 ]\r\n, "headers" : { "operation" : "insert" } } ]')
+    assert_state('{"t":{"k":[1 ]}}',
+      '[ { "type" : "t" , "key" : "k" , "value" :\n\t[1 ]\r\n, "headers" : { "operation" : "insert" } } ]')
   end)
 end)
 
 describe("weir state sorts", function()
   it("types and keys by their bytes", function()
-    local names = {"a", "B", "10", "9", "é", "z", "~", "\u{1F600}", "\u{FFFD}", "aa", "a b", "\\u0000", "\\n", "Z", "\\\""}
+    local names = {"a", "B", "10", "9", "é", "z", "~", "\u{1F600}", "\u{FFFD}", "aa", "a b", "\\u0000", "\\n",
+      "Z", "\\\""}
     local sorted = {'"\\u0000"', '"\\n"', '"\\""', '"10"', '"9"', '"B"', '"Z"', '"a"', '"a b"', '"aa"', '"z"', '"~"',
       '"é"', '"\u{FFFD}"', '"\u{1F600}"'}
     local events, keys, types = {}, {}, {}
@@ -67,10 +69,12 @@ describe("weir state sorts", function()
 
   it("what escapes stand for, and takes different escapes for the same key", function()
     assert_state('{"t":{"a/é":3}}',
-      insert("t", "a/é") .. "\n" .. insert("\\u0074", "\\u0061\\/\\u00E9", "2") .. "\n" .. insert("t", "a\\/\u{e9}", "3"))
+      insert("t", "a/é") .. "\n" .. insert("\\u0074", "\\u0061\\/\\u00E9", "2") .. "\n" ..
+        insert("t", "a\\/\u{e9}", "3"))
     -- a pair of surrogates, and halves of one
     assert_state('{"t":{"\\udc00":3,"\\ud83d":2,"\u{1F600}":4}}' and '{"t":{"\\ud83d":2,"\\udc00":3,"\u{1F600}":4}}',
-      insert("t", "\\ud83d\\ude00") .. "\n" .. insert("t", "\\uD83D", "2") .. "\n" .. insert("t", "\\uDC00", "3") .. "\n" ..
+      insert("t", "\\ud83d\\ude00") .. "\n" .. insert("t", "\\uD83D", "2") .. "\n" ..
+        insert("t", "\\uDC00", "3") .. "\n" ..
       insert("t", "\u{1F600}", "4"))
   end)
 
@@ -92,9 +96,11 @@ describe("weir state applies", function()
     assert_state("{}", change("t", "k", "delete"))
     assert_state("{}", insert("t", "k") .. "\n" .. change("t", "k", "delete"))
     assert_state("{}", insert("t", "k") .. "\n" .. change("t", "k", "delete", "null"))
-    assert_state('{"t":{"l":1}}', "[" .. insert("t", "k") .. "," .. insert("t", "l") .. "," .. change("t", "k", "delete") ..
+    assert_state('{"t":{"l":1}}', "[" .. insert("t", "k") .. "," .. insert("t", "l") .. "," ..
+      change("t", "k", "delete") ..
       "," .. change("s", "l", "delete") .. "]")
-    assert_state('{"t":{"k":3}}', insert("t", "k") .. "\n" .. change("t", "k", "delete") .. "\n" .. insert("t", "k", "3"))
+    assert_state('{"t":{"k":3}}', insert("t", "k") .. "\n" .. change("t", "k", "delete") .. "\n" ..
+      insert("t", "k", "3"))
   end)
 
   it("reset, and the other controls, which change nothing", function()
@@ -123,14 +129,17 @@ describe("weir state applies", function()
 
   it("each form of an event", function()
     assert_state('{"default":{"k":1}}', '{"key":"k","value":1,"headers":{"operation":"insert","txId":"x"}}')
-    assert_state('{"t":{"k":1}}', '{"type":"t","key":"k","value":1,"old_value":0,"more":{},"headers":{"operation":"insert",' ..
+    assert_state('{"t":{"k":1}}',
+      '{"type":"t","key":"k","value":1,"old_value":0,"more":{},"headers":{"operation":"insert",' ..
       '"txid":"x","timestamp":"2025-01-01T00:00:00Z","from":"me","offset":"0_1","more":[1]}}')
     assert_state('{"reset":{"k":1}}', '{"type":"reset","key":"k","value":1,"headers":{"operation":"insert"}}')
   end)
 
   it("members in any order, and the last of two", function()
     assert_state('{"t":{"k":[1]}}', '{"headers":{"operation":"insert"},"value":[1],"key":"k","type":"t"}')
-    assert_state('{"t":{"k":[1]}}', '{"value":[1],"old_value":{"type":"x","key":"y"},"key":"k","headers":{"x":1,"operation":"upsert"},"type":"t"}')
+    assert_state('{"t":{"k":[1]}}',
+      '{"value":[1],"old_value":{"type":"x","key":"y"},"key":"k",' ..
+      '"headers":{"x":1,"operation":"upsert"},"type":"t"}')
     assert_state('{"t":{"k":2}}', '{"type":"s","type":"t","key":"j","key":"k","value":1,"value":2,' ..
       '"headers":{"operation":"delete"},"headers":{"operation":"delete","operation":"insert"}}')
   end)
@@ -189,7 +198,8 @@ describe("weir state reads", function()
 end)
 
 describe("weir state --type and --key", function()
-  local EVENTS = "[" .. insert("users", "é", '{"a": 1}') .. "," .. insert("users", "u1", "1.0") .. "," .. insert("x", "k", "3") .. "]"
+  local EVENTS = "[" .. insert("users", "é", '{"a": 1}') .. "," .. insert("users", "u1", "1.0") .. "," ..
+    insert("x", "k", "3") .. "]"
 
   it("print one type", function()
     assert_state('{"u1":1.0,"é":{"a": 1}}', EVENTS, "--type", "users")
@@ -240,7 +250,9 @@ describe("weir state --schema", function()
     local s = weir.schema
     local room = weir.stream{
       url = "/no/such/file", onInvalid = "skip",
-      schema = weir.defineStreamSchema{types = {users = s.object{name = s.string():min(2), age = s.integer():optional()}}},
+      schema = weir.defineStreamSchema{types = {
+        users = s.object{name = s.string():min(2), age = s.integer():optional()},
+      }},
     }
     room:onChange(function() error "no handler is called" end)
     room:validate(function() error "no rule is asked" end)
@@ -249,22 +261,26 @@ describe("weir state --schema", function()
     change("users", "2", "patch", '{"name":"Bob"}') .. "\n" .. change("users", "3", "delete") .. "\n"
 
   it("lets pass what fits", function()
-    assert_state('{"other":{"x":{"name":1}},"users":{"1":{"name":"Ada","age":36},"2":{"name":"Bob"}}}', GOOD, "--schema",
+    assert_state('{"other":{"x":{"name":1}},"users":{"1":{"name":"Ada","age":36},"2":{"name":"Bob"}}}', GOOD,
+      "--schema",
       tmp.file("script.lua", SCRIPT))
   end)
 
   it("stops at what does not, with place and field", function()
-    local done = cli.state(GOOD .. insert("users", "4", '{"name":"C","age":"x"}') .. "\n", "--schema", tmp.file("s.lua", SCRIPT))
+    local done = cli.state(GOOD .. insert("users", "4", '{"name":"C","age":"x"}') .. "\n", "--schema",
+      tmp.file("s.lua", SCRIPT))
     assert.equal(1, done.code)
     assert.equal("", done.stdout)
-    assert.matches(("^weir: %s: line 5 %%(byte %d%%): users/4: value: "):format(done.path:gsub("%p", "%%%0"), #GOOD + 1),
+    assert.matches(("^weir: %s: line 5 %%(byte %d%%): users/4: value: "):format(done.path:gsub("%p", "%%%0"),
+      #GOOD + 1),
       done.stderr)
     assert.matches("name", done.stderr)
     assert.matches("age", done.stderr)
   end)
 
   it("looks at what a patch leaves", function()
-    local done = cli.state(GOOD .. change("users", "1", "patch", '{"name":null}'), "--schema", tmp.file("s.lua", SCRIPT))
+    local done = cli.state(GOOD .. change("users", "1", "patch", '{"name":null}'), "--schema",
+      tmp.file("s.lua", SCRIPT))
     assert.equal(1, done.code)
     assert.matches("users/1: value: .*name", done.stderr)
   end)
@@ -276,6 +292,19 @@ describe("weir state --schema", function()
     assert.equal('{"1":{"name":"Ada","age":36},"2":{"name":"Bob"},"5":{"name":"Eve"}}\n', done.stdout)
     assert.matches("warn +skipped: .*line 5 .*users/4: value: name", done.stderr)
     assert.matches("\nevents=5 controls=0 rejected=1 entities=4 ", done.stderr)
+  end)
+
+  it("refuses a schema that it cannot check", function()
+    local script = tmp.file("s.lua", [[
+      require("weir").stream{url = "-", schema = {types = {
+        users = {["~standard"] = {version = 1, vendor = "me", validate = function(value) return {value = value} end}},
+      }}}
+    ]])
+    local done = cli.state(GOOD, "--schema", script)
+    assert.equal(1, done.code)
+    assert.equal("", done.stdout)
+    local reason = "the schema of users is not one of weir.schema: only weir run can check it"
+    assert.equal(("weir: %s: %s\n"):format(script, reason), done.stderr)
   end)
 
   it("needs a script with one stream", function()
@@ -312,8 +341,8 @@ describe("weir state with large input", function()
     local done = process.run{cmd = {"sh", "-c", command, "sh", paths.weir, '{"type":"'}, timeout = 60}
     assert.equal(1, done.code)
     assert.equal("", done.stdout)
-    assert.equal("weir: standard input: byte 2 (message 1): a message is longer than 67108864 bytes: raise limits.message\n",
-      done.stderr)
+    local reason = "a message is longer than 67108864 bytes: raise limits.message"
+    assert.equal("weir: standard input: byte 2 (message 1): " .. reason .. "\n", done.stderr)
   end)
 
   -- Every event once, in order: each sets its key, and counts up another.
@@ -361,15 +390,15 @@ describe("weir state with large input", function()
     ]]
     local script = tmp.file("generate.lua", generator)
     -- The sanitizers map terabytes of addresses: under them the largest resident size is looked at instead.
-    local command = [[lua5.4 "$2" "$3" | { [ "$4" ] || ulimit -v 200000; "$1" state - --stats >/dev/null; }]]
+    local limited = [[lua5.4 "$2" "$3" | { ulimit -v 200000; "$1" state - --stats >/dev/null; }]]
     local watched = [[
-      lua5.4 "$2" "$3" | { "$1" state - --stats >/dev/null & pid=$!
-        while kill -0 $pid 2>/dev/null; do peak=$(sed -n 's/^VmHWM:[^0-9]*\([0-9]*\).*/\1/p' /proc/$pid/status 2>/dev/null || true)
+      lua5.4 "$2" "$3" | { exec 3<&0; "$1" state - --stats <&3 >/dev/null & pid=$!
+        while kill -0 $pid 2>/dev/null; do
+          peak=$(sed -n 's/^VmHWM:[^0-9]*\([0-9]*\).*/\1/p' /proc/$pid/status 2>/dev/null || true)
           [ -z "$peak" ] || last=$peak; sleep 0.05; done; wait $pid; code=$?; echo "peak=$last" >&2; exit $code; }
     ]]
     local done = process.run{
-      cmd = {"sh", "-c", paths.sanitized and watched or command, "sh", paths.weir, script, tostring(megabytes),
-        paths.sanitized and "1" or ""},
+      cmd = {"sh", "-c", paths.sanitized and watched or limited, "sh", paths.weir, script, tostring(megabytes)},
       timeout = 120 + megabytes,
     }
     assert.equal(0, done.code, done.stderr)

@@ -66,7 +66,7 @@ bool units_seconds(double seconds, uint64_t *ms) {
 }
 
 bool units_size(const char *text, size_t *bytes) {
-    static const struct unit units[] = {{"", 1},          {"B", 1},           {"KB", 1024},
+    static const struct unit units[] = {{"", 1},         {"B", 1},        {"KB", 1024},
                                         {"MB", 1 << 20}, {"GB", 1 << 30}, {NULL, 0}};
     double value;
     if (!take(text, units, &value) || !(value <= 9e15)) {

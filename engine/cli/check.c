@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 #include "cli/session.h"
+#include "io/url.h"
 
 static const char help[] =
     "Loads SCRIPT without reading any stream, and reports what it declares. Exits with 1 on a mistake.\n"
@@ -23,8 +24,10 @@ static void report_types(const struct api_stream *stream) {
 static void report(const struct api_stream *stream) {
     static const char *const lives[] = {"no", "auto", "sse", "long-poll"};
     static const char *const policies[] = {"stop", "skip", "deadletter", "a function"};
+    char url[1024];
+    url_redact(stream->url, url, sizeof url);
     printf("stream %s\n", stream->name);
-    printf("  url: %s\n  live: %s\n  onInvalid: %s\n", stream->url, lives[stream->live],
+    printf("  url: %s\n  live: %s\n  onInvalid: %s\n", url, lives[stream->live],
            policies[stream->on_invalid]);
     report_types(stream);
     if (stream->all.handlers || stream->all.rules) {
@@ -32,7 +35,8 @@ static void report(const struct api_stream *stream) {
                stream->all.handlers ? " onChange" : "");
     }
     if (stream->controls || stream->up_to_dates) {
-        printf("  also:%s%s\n", stream->controls ? " onControl" : "", stream->up_to_dates ? " onUpToDate" : "");
+        printf("  also:%s%s\n", stream->controls ? " onControl" : "",
+               stream->up_to_dates ? " onUpToDate" : "");
     }
 }
 
@@ -66,13 +70,15 @@ static int work(const struct command *command, int argc, char **argv, struct ses
     }
     const struct api_stream *stream = worker_streams(session->worker);
     if (!stream && !worker_has_timers(session->worker)) {
-        error_set(&e, ERROR_SCRIPT, "%s declares nothing: call weir.stream { url = ... } in it", argv[optind]);
+        error_set(&e, ERROR_SCRIPT, "%s declares nothing: call weir.stream { url = ... } in it",
+                  argv[optind]);
         return command_fail(&e);
     }
     const char *unused = config_unused_stream(session->config);
     if (unused) {
-        error_set(&e, ERROR_ARGUMENT, "the configuration has options for the stream %s, which %s does not declare",
-                  unused, argv[optind]);
+        error_set(&e, ERROR_ARGUMENT,
+                  "the configuration has options for the stream %s, which %s does not declare", unused,
+                  argv[optind]);
         return command_fail(&e);
     }
     for (; stream; stream = stream->next) {

@@ -19,6 +19,12 @@ struct command {
 extern const struct command command_run;
 extern const struct command command_check;
 extern const struct command command_state;
+extern const struct command command_read;
+extern const struct command command_append;
+extern const struct command command_create;
+extern const struct command command_head;
+extern const struct command command_close;
+extern const struct command command_delete;
 extern const struct command command_version;
 extern const struct command command_help;
 

@@ -9,7 +9,8 @@ static const char help[] =
     "each applied event, until the streams end (or Ctrl-C).\n"
     "\n"
     "  --source SOURCE   read this in the place of the url in the script (which declares one stream):\n"
-    "                    an http(s) URL, a file (a JSON array, or one event a line), or - for standard input\n"
+    "                    an http(s) URL, a file (a JSON array, or one event a line), or - for standard "
+    "input\n"
     "  --once            end when every stream is up to date\n"
     "  --set NAME=VALUE  what weir.env(NAME) sees, before the environment; may be repeated\n"
     "  --config FILE     a JSON file with options of streams, settings, log, limits (docs/operations.md)\n"
@@ -25,8 +26,10 @@ struct arguments {
 static int parse(const struct command *command, int argc, char **argv, struct config *config,
                  struct arguments *arguments, struct error *e) {
     static const struct option options[] = {
-        {"source", required_argument, NULL, 's'}, {"once", no_argument, NULL, 'o'},
-        {"set", required_argument, NULL, 'S'},    {"config", required_argument, NULL, 'c'},
+        {"source", required_argument, NULL, 's'},
+        {"once", no_argument, NULL, 'o'},
+        {"set", required_argument, NULL, 'S'},
+        {"config", required_argument, NULL, 'c'},
         {NULL, 0, NULL, 0},
     };
     const char *source = NULL;
@@ -92,7 +95,8 @@ static bool declares_something(const struct session *session, const char *script
     const char *unused = config_unused_stream(session->config);
     if (unused) {
         log_write(worker_log(session->worker), LOG_WARN,
-                  "the configuration has options for the stream %s, which %s does not declare", unused, script);
+                  "the configuration has options for the stream %s, which %s does not declare", unused,
+                  script);
     }
     config_forget_source(session->config);
     return true;

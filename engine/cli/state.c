@@ -11,7 +11,8 @@ static const char help[] =
     "Materializes SOURCE up to its tail and prints the state as one JSON object,\n"
     "{\"TYPE\":{\"KEY\":VALUE,...},...}: types and keys in byte order, values exactly as they were written.\n"
     "\n"
-    "SOURCE is an http(s) URL of a stream, a file (a JSON array, or one event a line), or - for standard input.\n"
+    "SOURCE is an http(s) URL of a stream, a file (a JSON array, or one event a line), or - for standard "
+    "input.\n"
     "\n"
     "  --type T              only this type: {\"KEY\":VALUE,...}\n"
     "  --key K               only this entity of --type: its value; exit code 1 where there is none\n"
@@ -163,6 +164,20 @@ static bool configure(struct config *config, const struct arguments *arguments, 
            config_set_on_invalid(config, arguments->on_invalid, e);
 }
 
+/* A schema that is a Lua table of somebody else's is asked in a lane, and here none runs. */
+static bool check_schemas(const struct api_stream *stream, const char *script, struct error *e) {
+    size_t at = 0;
+    for (const struct strmap_entry *entry; (entry = strmap_next(&stream->types, &at));) {
+        const struct api_type *type = entry->value;
+        if (type->foreign_schema) {
+            return error_set(e, ERROR_ARGUMENT,
+                             "%s: the schema of %.*s is not one of weir.schema: only weir run can check it",
+                             script, (int)entry->key.len, entry->key.ptr);
+        }
+    }
+    return true;
+}
+
 /* The script's stream with the source in the place of its url, or, without a script, one made for it. */
 static bool declare(struct session *session, const struct arguments *arguments, struct error *e) {
     if (!arguments->schema) {
@@ -176,7 +191,7 @@ static bool declare(struct session *session, const struct arguments *arguments, 
         return error_set(e, ERROR_SCRIPT, "%s declares %s: --schema needs a script that declares one",
                          arguments->schema, first ? "more than one stream" : "no stream");
     }
-    return true;
+    return check_schemas(first, arguments->schema, e);
 }
 
 static int work(const struct command *command, int argc, char **argv, struct session *session) {

@@ -29,7 +29,8 @@ int main(int argc, char **argv) {
     }
     const struct command *command = command_find(name);
     if (!command) {
-        fprintf(stderr, "weir: there is no command '%s'\nusage: weir COMMAND [ARGUMENTS]\nTry 'weir help'.\n", name);
+        fprintf(stderr, "weir: there is no command '%s'\nusage: weir COMMAND [ARGUMENTS]\nTry 'weir help'.\n",
+                name);
         return EXIT_USAGE;
     }
     for (int i = 2; i < argc && strcmp(argv[i], "--") != 0; i++) {

@@ -9,6 +9,7 @@
 enum {
     IDLE_MS = 120 * 1000,
     CONNECTIONS_KEPT = 64,
+    LARGE_MAX = 16, /* requests that read much at once, at one time */
 };
 
 struct http {
@@ -17,6 +18,7 @@ struct http {
     uv_timer_t timer;      /* curl's one timeout */
     struct loop_task kick; /* a timeout of zero: the next turn */
     struct http_request *requests;
+    unsigned large;   /* requests under way that are HTTP_LARGE */
     unsigned handles; /* open uv handles: the memory goes with the last */
     unsigned busy;    /* inside curl: no handle may be added or removed */
     bool settling;
@@ -58,6 +60,7 @@ static void request_free(struct loop_timer *timer) {
 /* Frees what it holds; its own memory goes when libuv has closed the timer. */
 static void request_release(struct http_request *r) {
     loop_cancel(r->http->loop, &r->resume);
+    r->http->large -= r->o.size == HTTP_LARGE;
     transfer_free(&r->transfer);
     head_free(&r->head);
     loop_timer_close(&r->idle, request_free);
@@ -404,11 +407,13 @@ struct http_request *http_start(struct http *http, const struct http_options *op
     r->http = http;
     r->o = *options;
     r->o.idle_timeout_ms = options->idle_timeout_ms ? options->idle_timeout_ms : IDLE_MS;
+    r->o.size = http->large < LARGE_MAX ? options->size : HTTP_SMALL;
+    http->large += r->o.size == HTTP_LARGE;
     head_init(&r->head);
     r->resume = (struct loop_task){.run = on_resume, .owner = r};
     r->active_at = loop_now(http->loop);
     loop_timer_init(http->loop, &r->idle, on_idle, r);
-    if (!request_set(r, options, e) || (!http->busy && !request_add(r))) {
+    if (!request_set(r, &r->o, e) || (!http->busy && !request_add(r))) {
         if (r->refused.code != ERROR_NONE && e) {
             *e = r->refused;
         }

@@ -36,6 +36,12 @@ struct http_response {
 /* The value of the first field of that name, without regard to case; ptr NULL where there is none. */
 struct slice http_field(const struct http_response *response, const char *name);
 
+/* How much is read from the network at once: memory of the request, or the speed of a large answer. */
+enum http_size {
+    HTTP_LARGE, /* 64 KB, but for those started while 16 such are under way */
+    HTTP_SMALL, /* 2 KB: many requests wait at once, and each answer is small */
+};
+
 struct http_options {
     const char *method; /* "GET", "POST", "PUT", "DELETE", "HEAD" */
     const char *url;    /* http:// or https:// */
@@ -47,6 +53,8 @@ struct http_options {
                                      spent paused does not count. */
     uint64_t total_timeout_ms;   /* time paused counts; 0: none */
     const char *ca_file;         /* NULL: the system's */
+    enum http_size size;
+    bool plain; /* asks for an answer that is not compressed; one that is all the same is decoded */
     /* The response's head is there: called once, before any body. */
     void (*on_head)(void *user, const struct http_response *response);
     /* Bytes of the body, decoded (gzip, deflate). Good until it returns. */

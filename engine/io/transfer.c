@@ -11,7 +11,8 @@
 enum {
     CONNECT_MS = 10 * 1000,
     REDIRECTS_MAX = 5,
-    BUFFER_BYTES = 64 * 1024, /* also what a paused transfer may hold back, before decoding */
+    LARGE_BYTES = 64 * 1024, /* also what a paused transfer may hold back, before decoding */
+    SMALL_BYTES = 2 * 1024,
 };
 
 static bool has_line_end(struct slice s) {
@@ -94,18 +95,19 @@ static bool set_method(struct transfer *t, const struct http_options *o, struct 
 
 static void set_transport(struct transfer *t, const struct http_options *o) {
     CURL *easy = t->easy;
+    bool plain = o->plain || url_is_loopback(o->url);
     curl_easy_setopt(easy, CURLOPT_URL, o->url);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
     curl_easy_setopt(easy, CURLOPT_MAXREDIRS, (long)REDIRECTS_MAX);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-    curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip, deflate");
+    curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, plain ? "identity" : "gzip, deflate");
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "weir");
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)BUFFER_BYTES);
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)(o->size == HTTP_SMALL ? SMALL_BYTES : LARGE_BYTES));
     curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     uint64_t connect_ms = o->connect_timeout_ms ? o->connect_timeout_ms : CONNECT_MS;
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);

@@ -4,7 +4,8 @@
  * What is set: TLS is verified; redirects are followed, five at most and to http and https only, and
  * keep their method and body. curl drops Authorization and Cookie fields where a redirect leads to
  * another host; other fields go along. The usual proxy variables are honoured. HTTP/2 is used where TLS
- * offers it. */
+ * offers it. gzip and deflate are asked for, but from this machine itself, where they cost more than they
+ * save; they are decoded in any case. */
 #ifndef IO_TRANSFER_H
 #define IO_TRANSFER_H
 

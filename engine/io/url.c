@@ -73,6 +73,20 @@ void url_redact(const char *url, char *out, size_t size) {
     out[w.used] = '\0';
 }
 
+bool url_is_loopback(const char *url) {
+    const char *host = strstr(url, "://");
+    host = host ? host + 3 : url;
+    size_t authority = strcspn(host, "/?#");
+    const char *at = memrchr(host, '@', authority);
+    const char *end = host + authority;
+    host = at ? at + 1 : host;
+    size_t len = *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/?#");
+    len = host + len > end ? (size_t)(end - host) : len;
+    return (len == 9 && strncasecmp(host, "localhost", 9) == 0) ||
+           (len == 5 && memcmp(host, "[::1]", 5) == 0) ||
+           (len > 4 && memcmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") >= len);
+}
+
 /* ---- the query ---- */
 
 /* One parameter of the query to be written: as it stood in the URL, or a new one. */
@@ -122,8 +136,7 @@ static bool put_part(struct buf *out, const struct part *part) {
     if (!part->param) {
         return buf_append_slice(out, part->raw);
     }
-    return buf_append_slice(out, part->name) && buf_append_byte(out, '=') &&
-           put_encoded(out, part->param->value);
+    return put_encoded(out, part->name) && buf_append_byte(out, '=') && put_encoded(out, part->param->value);
 }
 
 bool url_query(struct buf *out, const char *url, const struct url_param *params, size_t count) {

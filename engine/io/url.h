@@ -13,9 +13,12 @@
  * auth, sig). Cut to size, always terminated. */
 void url_redact(const char *url, char *out, size_t size);
 
+/* True where the URL's host is this machine by name or address: localhost, 127.*, [::1]. */
+bool url_is_loopback(const char *url);
+
 struct url_param {
-    const char *name;
-    struct slice value; /* plain: it is percent-encoded here; absent (ptr NULL): the parameter is taken out */
+    const char *name;   /* plain, as the value is */
+    struct slice value; /* percent-encoded here; absent (ptr NULL): the parameter is taken out */
 };
 
 /* Appends to out (and terminates with a NUL that len does not count) the url with the parameters put

@@ -53,18 +53,23 @@ struct field {
     size_t at; /* the offset of its slice in struct parts */
 };
 
-#define FIELD(name, member) {name, offsetof(struct parts, member)}
+#define FIELD(name, member)                                                                                  \
+    { name, offsetof(struct parts, member) }
 
 static const struct field message_fields[] = {
-    FIELD("type", type),           FIELD("key", key),         FIELD("value", value),
-    FIELD("old_value", old_value), FIELD("headers", headers), FIELD("offset", offset),
-    FIELD(NULL, other),
+    FIELD("type", type),       FIELD("key", key),       FIELD("value", value), FIELD("old_value", old_value),
+    FIELD("headers", headers), FIELD("offset", offset), FIELD(NULL, other),
 };
 
 static const struct field header_fields[] = {
-    FIELD("operation", operation), FIELD("control", control), FIELD("txid", txid),
-    FIELD("txId", tx_id),          FIELD("timestamp", timestamp), FIELD("from", from),
-    FIELD("offset", headers_offset), FIELD(NULL, headers_other),
+    FIELD("operation", operation),
+    FIELD("control", control),
+    FIELD("txid", txid),
+    FIELD("txId", tx_id),
+    FIELD("timestamp", timestamp),
+    FIELD("from", from),
+    FIELD("offset", headers_offset),
+    FIELD(NULL, headers_other),
 };
 
 static struct slice *part_for(struct parts *parts, const struct field *fields, struct slice name,
@@ -166,11 +171,11 @@ static int shorten(struct slice value) {
     return value.len > 40 ? 40 : (int)value.len;
 }
 
-static enum message_status refuse(struct error *e, struct slice text, struct slice where,
-                                  const char *format, ...) __attribute__((format(printf, 4, 5)));
+static enum message_status refuse(struct error *e, struct slice text, struct slice where, const char *format,
+                                  ...) __attribute__((format(printf, 4, 5)));
 
-static enum message_status refuse(struct error *e, struct slice text, struct slice where,
-                                  const char *format, ...) {
+static enum message_status refuse(struct error *e, struct slice text, struct slice where, const char *format,
+                                  ...) {
     char message[512];
     va_list args;
     va_start(args, format);
@@ -232,13 +237,15 @@ struct strict_member {
 };
 
 /* The published schema allows no other members. */
-static enum message_status refuse_member(const struct event_decoder *decoder, const struct strict_member *member,
-                                         const char *where, struct error *e) {
+static enum message_status refuse_member(const struct event_decoder *decoder,
+                                         const struct strict_member *member, const char *where,
+                                         struct error *e) {
     struct slice raw = member->raw;
     if (member->name) {
         return refuse(e, decoder->event.text, raw, "%sunknown member \"%s\" (strict)", where, member->name);
     }
-    return refuse(e, decoder->event.text, raw, "%sunknown member %.*s (strict)", where, shorten(raw), raw.ptr);
+    return refuse(e, decoder->event.text, raw, "%sunknown member %.*s (strict)", where, shorten(raw),
+                  raw.ptr);
 }
 
 static enum message_status check_strict_text(struct slice raw, const char *field, struct slice text,
@@ -246,8 +253,8 @@ static enum message_status check_strict_text(struct slice raw, const char *field
     if (!raw.ptr || (raw.ptr[0] == '"' && raw.len > 2)) {
         return MESSAGE_OK;
     }
-    return refuse(e, text, raw, "headers.%s: expected a non-empty string, got %.*s (strict)", field, shorten(raw),
-                  raw.ptr);
+    return refuse(e, text, raw, "headers.%s: expected a non-empty string, got %.*s (strict)", field,
+                  shorten(raw), raw.ptr);
 }
 
 static enum message_status check_strict_members(const struct event_decoder *decoder,
@@ -264,15 +271,18 @@ static enum message_status check_strict_members(const struct event_decoder *deco
 static enum message_status check_strict_change(const struct event_decoder *decoder, const struct parts *parts,
                                                struct error *e) {
     const struct strict_member members[] = {{parts->other, NULL}, {parts->offset, "offset"}};
-    const struct strict_member headers[] = {{parts->headers_other, NULL}, {parts->control, "control"},
-                                            {parts->tx_id, "txId"},       {parts->from, "from"},
+    const struct strict_member headers[] = {{parts->headers_other, NULL},
+                                            {parts->control, "control"},
+                                            {parts->tx_id, "txId"},
+                                            {parts->from, "from"},
                                             {parts->headers_offset, "offset"}};
     const struct event *event = &decoder->event;
     if (!parts->type.ptr) {
         return refuse(e, event->text, event->text, "type is missing (strict)");
     }
     if (event->operation == EVENT_PATCH || event->operation == EVENT_UPSERT) {
-        return refuse(e, event->text, parts->operation, "headers.operation: %s is not in the State Protocol (strict)",
+        return refuse(e, event->text, parts->operation,
+                      "headers.operation: %s is not in the State Protocol (strict)",
                       operation_names[event->operation]);
     }
     enum message_status status = check_strict_members(decoder, members, 2, "", e);
@@ -281,13 +291,15 @@ static enum message_status check_strict_change(const struct event_decoder *decod
     return status == MESSAGE_OK ? check_strict_text(parts->timestamp, "timestamp", event->text, e) : status;
 }
 
-static enum message_status check_strict_control(const struct event_decoder *decoder, const struct parts *parts,
-                                                struct error *e) {
-    const struct strict_member members[] = {{parts->other, NULL},          {parts->offset, "offset"},
-                                            {parts->type, "type"},         {parts->key, "key"},
-                                            {parts->value, "value"},       {parts->old_value, "old_value"}};
-    const struct strict_member headers[] = {{parts->headers_other, NULL}, {parts->txid, "txid"},
-                                            {parts->tx_id, "txId"},       {parts->timestamp, "timestamp"},
+static enum message_status check_strict_control(const struct event_decoder *decoder,
+                                                const struct parts *parts, struct error *e) {
+    const struct strict_member members[] = {{parts->other, NULL},    {parts->offset, "offset"},
+                                            {parts->type, "type"},   {parts->key, "key"},
+                                            {parts->value, "value"}, {parts->old_value, "old_value"}};
+    const struct strict_member headers[] = {{parts->headers_other, NULL},
+                                            {parts->txid, "txid"},
+                                            {parts->tx_id, "txId"},
+                                            {parts->timestamp, "timestamp"},
                                             {parts->from, "from"}};
     if (decoder->event.control == EVENT_UP_TO_DATE) {
         return refuse(e, decoder->event.text, parts->control,
@@ -337,8 +349,8 @@ static enum message_status take_change(struct event_decoder *decoder, const stru
     return decoder->strict ? check_strict_change(decoder, parts, e) : MESSAGE_OK;
 }
 
-static enum message_status take_control(struct event_decoder *decoder, struct slice name,
-                                        const char *field, struct slice offset, struct error *e) {
+static enum message_status take_control(struct event_decoder *decoder, struct slice name, const char *field,
+                                        struct slice offset, struct error *e) {
     struct event *event = &decoder->event;
     int control;
     if (!find_name(name, control_names, 4, &control)) {
@@ -368,8 +380,8 @@ static enum message_status take_parts(struct event_decoder *decoder, const struc
         return take_change(decoder, parts, e);
     }
     if (parts->control.ptr) {
-        enum message_status status =
-            take_control(decoder, parts->control, "headers.control", parts->headers_offset, e);
+        enum message_status status = take_control(decoder, parts->control, "headers.control",
+                                                  parts->headers_offset, e);
         return status == MESSAGE_OK && decoder->strict ? check_strict_control(decoder, parts, e) : status;
     }
     if (!parts->key.ptr && !parts->headers.ptr && !decoder->strict &&

@@ -15,7 +15,6 @@ enum message_status {
 
 /* Decodes the message at *at (its first byte). On OK and REFUSED *at moves behind it. On all but OK, e
  * is filled, with the position counted from the message's first byte. */
-typedef enum message_status message_decode(void *decoder, const char **at, const char *end,
-                                           struct error *e);
+typedef enum message_status message_decode(void *decoder, const char **at, const char *end, struct error *e);
 
 #endif

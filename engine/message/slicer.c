@@ -63,15 +63,20 @@ static enum slicer_status judge(struct slicer *slicer, const char **at, const ch
     return status == MESSAGE_OK ? SLICER_MESSAGE : SLICER_REFUSED;
 }
 
+/* What was found to end is not the text. */
+static void cut_short(const char *what, struct error *e) {
+    size_t position = e->position;
+    error_set(e, ERROR_CUT, "the %s ends in the middle of a value", what);
+    e->position = position;
+}
+
 /* The line [start, end) must be one message with nothing but white space behind it. */
 static enum message_status decode_line(struct slicer *slicer, const char *start, const char *end,
                                        struct error *e) {
     const char *at = start;
     enum message_status status = slicer->decode(slicer->decoder, &at, end, e);
     if (status == MESSAGE_CUT) {
-        size_t position = e->position;
-        error_set(e, ERROR_CUT, "the line ends in the middle of a value");
-        e->position = position;
+        cut_short("line", e);
     }
     if (status != MESSAGE_OK && status != MESSAGE_REFUSED) {
         return status;
@@ -103,6 +108,9 @@ static enum slicer_status next_framed(struct slicer *slicer, const char **at, co
     const char *stop = found ? *at + len : end;
     const char *behind = *at;
     enum message_status status = slicer->decode(slicer->decoder, &behind, stop, e);
+    if (found && status == MESSAGE_CUT) {
+        cut_short("message", e);
+    }
     if (status == MESSAGE_OK || status == MESSAGE_REFUSED) {
         stop = behind; /* what follows has to be a comma or the end */
     } else if (!found && status != MESSAGE_FAILED) {
@@ -247,7 +255,7 @@ static bool between(struct slicer *slicer, const char **at, const char *end, boo
         slicer->state = AT_MESSAGE;
         return true;
     }
-    if (**at == ']' || **at == ',') {
+    if (**at == ']' || **at == ',' || **at == '}') {
         *answer = broken(slicer, *at, end, false, "expected a message", e);
         return false;
     }

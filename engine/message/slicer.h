@@ -12,8 +12,8 @@
 
 #include "base/error.h"
 #include "base/slice.h"
-#include "json/frame.h"
 #include "message/message.h"
+#include "json/frame.h"
 
 enum slicer_format {
     SLICER_ARRAY, /* one JSON array; its elements are the messages */

@@ -96,7 +96,10 @@ static bool send_value(lua_State *L, struct api_append *append, struct error *e)
     struct api_stream *stream = append->stream;
     struct buf *body = &append->op.result;
     body->max = stream->message_max;
-    return convert_append(L, 2, body, e) && need_writer(stream, e) &&
+    if (!convert_append(L, 2, body, e)) {
+        return e->code == ERROR_LIMIT ? error_context(e, "longer than limits.message") : false;
+    }
+    return need_writer(stream, e) &&
            writer_append(stream->writer, buf_slice(body), answered, append, e);
 }
 

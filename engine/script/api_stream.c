@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/url.h"
 #include "script/api_append.h"
 #include "script/api_schema.h"
 #include "script/api_state.h"
@@ -70,11 +71,25 @@ static void take_headers(lua_State *L, struct api_stream *stream) {
     }
 }
 
+/* A stream without a name has its URL's, which messages show: without the secrets that are in it. */
+static void hide_secrets(lua_State *L, struct api_stream *stream) {
+    char shown[1024];
+    if (source_is_url(stream->url) && strcmp(stream->name, stream->url) == 0) {
+        url_redact(stream->url, shown, sizeof shown);
+        free(stream->name);
+        stream->name = strdup(shown);
+        if (!stream->name) {
+            luaL_error(L, "out of memory");
+        }
+    }
+}
+
 static void take_options(lua_State *L, int options, struct api_stream *stream) {
     static const char *const lives[] = {"no", "auto", "sse", "long-poll", NULL};
     static const char *const policies[] = {"stop", "skip", "deadletter", "function", NULL};
     stream->url = options_text(L, options, "url");
     stream->name = options_text(L, options, "name");
+    hide_secrets(L, stream);
     stream->offset = options_text(L, options, "offset");
     stream->default_type = options_text(L, options, "defaultType");
     stream->deadletter = options_text(L, options, "deadletter");

@@ -60,6 +60,9 @@ static const char *path_of(const struct encoder *enc, size_t depth, char path[PA
         const struct level *level = &enc->levels[i];
         char *at = path + used;
         size_t room = (size_t)(PATH_MAX_BYTES - used);
+        if (level->next == 0) { /* it has only been opened: the place is the container itself */
+            break;
+        }
         if (room < PATH_NAME_BYTES + sizeof "[\"...\"]...") {
             snprintf(at, room, "...");
             break;

@@ -164,9 +164,14 @@ static int lane_give_up(lua_State *L) {
 
 void lane_open(lua_State *L) {
     static const luaL_Reg functions[] = {
+        {"body", set_body},
+        {"next", lane_next},
         {"resolve", lane_resolve},
-        {"body", set_body},      {"next", lane_next},       {"apply", lane_apply},
-        {"refuse", lane_refuse}, {"giveUp", lane_give_up},  {"traceback", script_traceback},
+        {"apply", lane_apply},
+        {"refuse", lane_refuse},
+        {"giveUp", lane_give_up},
+        {"traceback", script_traceback},
+        {"describe", script_describe},
         {NULL, NULL},
     };
     luaL_newlib(L, functions);

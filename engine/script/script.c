@@ -15,7 +15,7 @@
 #include "script/embed.h"
 #include "script/task.h"
 
-enum { HOOK_INSTRUCTIONS = 100000 };
+enum { HOOK_INSTRUCTIONS = 100000, DESCRIPTION_MAX = 500 };
 
 static const char script_key; /* its address is the registry key, as is that of */
 static const char traces_key; /* the tracebacks of errors that are tables: a table with weak keys */
@@ -80,12 +80,32 @@ static void hide_private(lua_State *L, int core) {
     }
 }
 
+/* A script that ends by os.exit(code, true) closes its state before anybody closes the script. */
+static int collect_script(lua_State *L) {
+    struct script **held = lua_touserdata(L, 1);
+    if (!(*held)->stopping) {
+        script_close(*held);
+    }
+    return 0;
+}
+
+static void watch_close(lua_State *L, struct script *script) {
+    struct script **held = lua_newuserdatauv(L, sizeof *held, 0);
+    *held = script;
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, collect_script);
+    lua_setfield(L, -2, "__gc");
+    lua_setmetatable(L, -2);
+    luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
 void script_open(lua_State *L, struct script *script) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
     script->L = lua_tothread(L, -1);
     lua_pop(L, 1);
     lua_pushlightuserdata(L, script);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &script_key);
+    watch_close(L, script);
     open_errors(L);
     convert_open(L);
     lua_newtable(L);
@@ -169,9 +189,40 @@ static enum error_code code_of(lua_State *L, int index) {
     return code;
 }
 
+/* A table that does not say how it is to be shown is shown as JSON, where that can be done. */
+static bool push_as_json(lua_State *L) {
+    char text[DESCRIPTION_MAX];
+    struct buf json;
+    struct error e;
+    if (!lua_istable(L, 1) || luaL_getmetafield(L, 1, "__tostring") != LUA_TNIL) {
+        return false;
+    }
+    buf_init(&json, sizeof text);
+    bool ok = convert_append(L, 1, &json, &e);
+    size_t len = json.len;
+    if (ok) {
+        memcpy(text, json.ptr, len);
+    }
+    buf_free(&json);
+    if (ok) {
+        lua_pushlstring(L, text, len);
+    }
+    return ok;
+}
+
+int script_describe(lua_State *L) {
+    lua_settop(L, 1);
+    if (!push_as_json(L)) {
+        luaL_tolstring(L, 1, NULL);
+    }
+    return 1;
+}
+
 /* Runs protected: tostring may be the script's own. */
 static int describe(lua_State *L) {
-    luaL_tolstring(L, 1, NULL);
+    script_describe(L);
+    lua_insert(L, 2);
+    lua_settop(L, 2);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &traces_key);
     lua_pushvalue(L, 1);
     if (lua_rawget(L, -2) != LUA_TSTRING) {

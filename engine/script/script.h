@@ -78,6 +78,9 @@ int script_traceback(lua_State *L);
 /* The same for the error value on top of L's stack, which came out of the coroutine `from`. */
 void script_trace(lua_State *L, lua_State *from);
 
+/* A Lua function: the text of the error value that is its argument. Raises what __tostring raises. */
+int script_describe(lua_State *L);
+
 /* Fills e from the error value on top of L's stack, and pops it. Code ERROR_SCRIPT, or that of an error
  * object raised by script_raise. */
 void script_take_error(lua_State *L, struct error *e);

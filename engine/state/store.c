@@ -4,8 +4,8 @@
 #include <sys/random.h>
 
 #include "base/strmap.h"
-#include "json/merge.h"
 #include "state/table.h"
+#include "json/merge.h"
 
 struct store_type {
     struct table table;
@@ -14,7 +14,7 @@ struct store_type {
 };
 
 struct store {
-    struct strmap types; /* name -> struct store_type */
+    struct strmap types;     /* name -> struct store_type */
     struct store_type *last; /* the type of the last look-up: streams come in runs of one type */
     struct buf merged;
     uint64_t seed;

@@ -21,7 +21,7 @@ struct table {
     struct table_entity **places; /* NULL: free */
     size_t place_count;           /* a power of two, or 0 */
     size_t count;
-    size_t bytes; /* of live keys and values */
+    size_t bytes;  /* of live keys and values */
     uint64_t seed; /* so that nobody can choose keys that collide */
 };
 

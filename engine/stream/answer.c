@@ -68,16 +68,41 @@ static bool is_type(struct slice field, const char *type) {
            (field.len == len || strchr("; \t", field.ptr[len]));
 }
 
-static enum answer check_type(const struct http_response *response, bool sse, struct error *e) {
-    struct slice type = http_field(response, "Content-Type");
+/* How the data events of SSE are to be read; they do not tell the stream's own content type. */
+static enum answer check_encoding(const struct http_response *response, struct answer_form *form,
+                                  struct error *e) {
     struct slice encoding = http_field(response, "Stream-SSE-Data-Encoding");
-    if (sse && encoding.ptr) {
+    form->base64 = encoding.ptr != NULL;
+    if (!encoding.ptr) {
+        form->format = form->format != SOURCE_AUTO ? form->format
+                       : form->any_type            ? SOURCE_BYTES
+                                                   : SOURCE_ARRAY;
+        return ANSWER_BODY;
+    }
+    if (!form->any_type) {
         error_set(e, ERROR_HTTP,
                   "the stream's content is binary (%.*s in SSE): expected a stream of application/json",
                   (int)encoding.len, encoding.ptr);
         return ANSWER_NO;
     }
-    if (is_type(type, sse ? "text/event-stream" : "application/json")) {
+    if (encoding.len != strlen("base64") || strncasecmp(encoding.ptr, "base64", encoding.len) != 0) {
+        error_set(e, ERROR_HTTP, "its SSE data is encoded as %.*s: expected base64", (int)encoding.len,
+                  encoding.ptr);
+        return ANSWER_NO;
+    }
+    form->format = SOURCE_BYTES;
+    return ANSWER_BODY;
+}
+
+static enum answer check_type(const struct http_response *response, struct answer_form *form,
+                              struct error *e) {
+    struct slice type = http_field(response, "Content-Type");
+    if (form->sse && is_type(type, "text/event-stream")) {
+        return check_encoding(response, form, e);
+    }
+    bool json = is_type(type, "application/json");
+    if (!form->sse && (json || form->any_type)) {
+        form->format = json && form->format != SOURCE_BYTES ? SOURCE_ARRAY : SOURCE_BYTES;
         return ANSWER_BODY;
     }
     if (is_type(type, "application/x-ndjson") || is_type(type, "application/ndjson")) {
@@ -88,22 +113,25 @@ static enum answer check_type(const struct http_response *response, bool sse, st
     }
     error_set(e, ERROR_HTTP, "answered %.*s: expected %s; is this the URL of a stream?",
               type.ptr ? (int)type.len : 15, type.ptr ? type.ptr : "no content type",
-              sse ? "text/event-stream" : "application/json");
-    return sse ? ANSWER_NO_SSE : ANSWER_NO;
+              form->sse ? "text/event-stream" : "application/json");
+    return form->sse ? ANSWER_NO_SSE : ANSWER_NO;
 }
 
-enum answer answer_of_read(const struct http_response *response, bool sse, struct error *e) {
+enum answer answer_of_read(const struct http_response *response, struct answer_form *form, struct error *e) {
     int status = response->status;
     if (status == 200) {
-        return check_type(response, sse, e);
+        return check_type(response, form, e);
     }
     if (status == 204) {
         return ANSWER_NOTHING;
+    }
+    if (status == 304) {
+        return ANSWER_SAME;
     }
     answer_error(status, (struct slice){0}, e);
     if (answer_may_change(status)) {
         return ANSWER_RETRY;
     }
     bool unsupported = status == 400 || status == 405 || status == 406 || status == 415 || status == 501;
-    return sse && unsupported ? ANSWER_NO_SSE : ANSWER_NO;
+    return form->sse && unsupported ? ANSWER_NO_SSE : ANSWER_NO;
 }

@@ -1,4 +1,5 @@
-/* A copy of request headers, in one allocation, with room for more. Private to the room. */
+/* The header fields and query parameters of one request, or those that every request of a stream
+ * carries. It owns copies of all text. */
 #ifndef STREAM_FIELDS_H
 #define STREAM_FIELDS_H
 
@@ -6,23 +7,34 @@
 #include <stddef.h>
 
 #include "base/error.h"
+#include "base/slice.h"
 #include "io/http.h"
+#include "io/url.h"
 
 struct fields {
-    struct http_field *list; /* owned, with the text of those that were copied */
-    size_t count;            /* those in use; the ones put behind own[] are borrowed */
-    size_t own;              /* those copied */
+    struct http_field *headers; /* one allocation each: the name, and behind it the value */
+    size_t header_count;
+    struct url_param *params; /* a value that is absent takes the parameter out of the URL */
+    size_t param_count;
 };
 
-/* Copies `count` fields and leaves `extra` empty places behind them. */
-bool fields_copy(struct fields *fields, const struct http_field *list, size_t count, size_t extra,
-                 struct error *e);
+/* Allocates nothing yet. */
+void fields_init(struct fields *fields);
 void fields_free(struct fields *fields);
 
-/* Back to those that were copied. */
-void fields_trim(struct fields *fields);
+/* Puts a header, in place of one of that name (without regard to case). False with e: out of memory. */
+bool fields_header(struct fields *fields, struct slice name, struct slice value, struct error *e);
 
-/* Puts one more into an empty place, unless the caller gave one of that name. Borrows its text. */
-void fields_put(struct fields *fields, const char *name, struct slice value);
+/* The same, unless there is one of that name. */
+bool fields_default(struct fields *fields, const char *name, struct slice value, struct error *e);
+
+/* Puts a query parameter, in place of one of that name. */
+bool fields_param(struct fields *fields, struct slice name, struct slice value, struct error *e);
+
+/* Puts copies of headers, of params. */
+bool fields_headers(struct fields *fields, const struct http_field *list, size_t count, struct error *e);
+
+/* Puts everything that `from` holds. */
+bool fields_add(struct fields *fields, const struct fields *from, struct error *e);
 
 #endif

@@ -1,8 +1,5 @@
 #include "stream/reader_parts.h"
 
-#include <stdio.h>
-#include <string.h>
-
 enum {
     STUCK_MAX = 100,  /* answers in a row that neither move the offset nor reach the tail */
     BEHIND_FREE = 10, /* answers in a row from before our offset, until that is a failure */
@@ -11,6 +8,7 @@ enum {
     BARREN_STEP_MS = 50,
     BARREN_MAX_MS = 1000,
     POLL_QUICK_MS = 20, /* what "at once" means for a long-poll */
+    POLL_GROWS = 16,    /* the longest time between two tries of SSE, in times of the first */
 };
 
 void reader_next(struct reader *r, uint64_t delay_ms) {
@@ -28,6 +26,7 @@ void reader_stop(struct reader *r) {
     r->due = false;
     r->in_chunk = false;
     r->doomed = false;
+    r->asking = false;
 }
 
 void reader_eof(struct reader *r) {
@@ -67,38 +66,45 @@ uint64_t reader_time_left(const struct reader *r) {
 }
 
 static bool may_change(const struct error *e) {
-    return e->code == ERROR_NETWORK || e->code == ERROR_TIMEOUT || answer_may_change(e->status);
+    /* What SSE garbles on its way is worth another try, too. */
+    return e->code == ERROR_NETWORK || e->code == ERROR_TIMEOUT || e->code == ERROR_SYNTAX ||
+           answer_may_change(e->status);
+}
+
+/* What follows from r->last. */
+static void retry_or_fail(struct reader *r, bool retryable) {
+    uint64_t now = loop_now(r->loop);
+    r->failing_at = r->failing_at ? r->failing_at : now;
+    uint64_t limit = r->answered ? r->outage_limit_ms : r->first_limit_ms;
+    uint64_t since = now - (r->answered ? r->failing_at : r->opened_at);
+    uint64_t wait = 0;
+    if (!retryable || !tries_again(&r->tries, since, limit, r->retry_ms, &wait, &r->last)) {
+        reader_fail(r);
+        return;
+    }
+    log_write(r->log, LOG_WARN, "%s; trying again in %.1f s", r->last.message, (double)wait / 1000);
+    reader_next(r, wait);
 }
 
 /* The present request failed with r->last. */
 void reader_broke(struct reader *r) {
-    uint64_t now = loop_now(r->loop);
     if (!reader_abort(r)) {
         return;
     }
-    r->mode = CATCH_UP;
-    if (!may_change(&r->last)) {
-        reader_fail(r);
+    r->mode = reader_first_mode(r);
+    if (r->hooks.on_error) { /* it may run Lua: from a task */
+        r->asking = true;
+        reader_next(r, 0);
         return;
     }
-    r->failing_at = r->failing_at ? r->failing_at : now;
-    uint64_t left = reader_time_left(r);
-    uint64_t wait = backoff_next(&r->backoff, r->retry_ms);
-    uint64_t since = r->answered ? r->failing_at : r->opened_at;
-    if (left == 0 || r->retry_ms > left) {
-        if (left) {
-            error_context(&r->last, "the server asks to wait %.1f s, which is longer than the %.1f s left",
-                          (double)r->retry_ms / 1000, (double)left / 1000);
-        }
-        size_t used = strlen(r->last.message);
-        snprintf(r->last.message + used, sizeof r->last.message - used, "; gave up after %.1f s",
-                 (double)(now - since) / 1000);
-        reader_fail(r);
-        return;
-    }
-    wait = wait < left ? wait : left;
-    log_write(r->log, LOG_WARN, "%s; trying again in %.1f s", r->last.message, (double)wait / 1000);
-    reader_next(r, wait);
+    retry_or_fail(r, may_change(&r->last));
+}
+
+void reader_ask(struct reader *r) {
+    bool retryable = may_change(&r->last);
+    r->asking = false;
+    enum hooks_verdict verdict = r->hooks.on_error(r->hooks.user, &r->last, retryable);
+    retry_or_fail(r, verdict == HOOKS_RETRY || (verdict == HOOKS_DEFAULT && retryable));
 }
 
 /* ---- answers from the past ---- */
@@ -156,7 +162,10 @@ bool reader_end(struct reader *r) {
     }
     r->failing_at = 0;
     r->behinds = 0;
-    backoff_reset(&r->backoff);
+    tries_reset(&r->tries);
+    if (moved) {
+        buf_clear(&r->etag);
+    }
     r->moved = r->moved || moved || r->in_chunk;
     r->in_chunk = false;
     r->told_tail = r->mark.up_to_date;
@@ -168,6 +177,7 @@ bool reader_end(struct reader *r) {
         .cursor = r->mark.cursor.len ? buf_slice(&r->mark.cursor) : (struct slice){0},
         .up_to_date = r->mark.up_to_date,
         .closed = r->mark.closed,
+        .status = r->status,
     };
     unsigned turn = r->turn;
     r->sink.end(r->sink.user, &chunk);
@@ -177,12 +187,25 @@ bool reader_end(struct reader *r) {
 bool reader_begin(struct reader *r) {
     unsigned turn = r->turn;
     r->in_chunk = true;
-    r->sink.begin(r->sink.user, SOURCE_ARRAY);
+    r->sink.begin(r->sink.user, r->form.format);
     return turn == r->turn;
 }
 
 enum reader_mode reader_live_mode(const struct reader *r) {
-    return r->live == SOURCE_LIVE_LONG_POLL ? LONG_POLL : SSE;
+    bool polls = r->live == SOURCE_LIVE_AUTO && loop_now(r->loop) < r->poll_until;
+    return r->live == SOURCE_LIVE_LONG_POLL || polls ? LONG_POLL : SSE;
+}
+
+enum reader_mode reader_first_mode(const struct reader *r) {
+    return r->direct && r->live != SOURCE_LIVE_NO ? reader_live_mode(r) : CATCH_UP;
+}
+
+void reader_fall_back(struct reader *r, const char *why) {
+    log_write(r->log, LOG_WARN, "%s: SSE does not get through (%s): using long-poll for %.0f s", r->shown,
+              why, (double)r->poll_ms / 1000);
+    r->poll_until = loop_now(r->loop) + r->poll_ms;
+    r->poll_ms = r->poll_ms * 2 < r->sse_again_ms * POLL_GROWS ? r->poll_ms * 2
+                                                               : r->sse_again_ms * POLL_GROWS;
 }
 
 /* A live answer that came at once and brought nothing must not turn into a tight loop. */
@@ -218,5 +241,7 @@ void reader_whole(struct reader *r) {
         reader_next(r, 0);
         return;
     }
-    reader_next(r, r->mode == LONG_POLL ? reader_pace(r, POLL_QUICK_MS) : 0);
+    uint64_t wait = r->mode == LONG_POLL ? reader_pace(r, POLL_QUICK_MS) : 0;
+    r->mode = r->mode == CATCH_UP ? CATCH_UP : reader_live_mode(r); /* SSE may be due again */
+    reader_next(r, wait);
 }

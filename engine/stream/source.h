@@ -5,7 +5,8 @@
  *     begin, bytes..., end      the chunk is whole, and the source stands at end's offset
  *     begin, bytes..., abort    the connection broke inside it: the same offset will be read again,
  *                               from its first byte, so the consumer drops the part of a message it
- *                               holds and skips as many messages as it took since the last end
+ *                               holds and skips as many messages (of BYTES: bytes) as it took since the
+ *                               last end
  *
  * A chunk may come as several bodies (SSE data events before one control event): begin is then
  * repeated inside it, without an end, each time for a fresh body of the same format. The offset moves
@@ -27,11 +28,15 @@
 #include "base/slice.h"
 #include "io/http.h"
 #include "io/loop.h"
+#include "stream/hooks.h"
+#include "stream/retry.h"
 
 enum source_format {
     SOURCE_ARRAY, /* a JSON array of messages */
     SOURCE_LINES, /* one message a line */
-    SOURCE_AUTO,  /* decided by the first byte that is not white space: '[' is an array */
+    SOURCE_AUTO,  /* decided by the first byte that is not white space: '[' is an array. Of a URL: by
+                     the stream's content type */
+    SOURCE_BYTES, /* a stream that is not JSON: its bytes, cut anywhere. Only with any_type. */
 };
 
 /* What is known at the end of a chunk. Slices are good until the callback returns. */
@@ -40,6 +45,7 @@ struct source_chunk {
     struct slice cursor; /* may be absent */
     bool up_to_date;     /* everything that exists has been read */
     bool closed;         /* nothing more will ever come */
+    int status;          /* of the answer it came with: 200, 204 or 304; 0 for files */
 };
 
 struct source_sink {
@@ -54,7 +60,7 @@ struct source_sink {
 
 enum source_live {
     SOURCE_LIVE_NO,   /* stop at the tail */
-    SOURCE_LIVE_AUTO, /* what suits best: SSE today */
+    SOURCE_LIVE_AUTO, /* SSE; long-poll where SSE does not come through, and SSE again a minute later */
     SOURCE_LIVE_SSE,
     SOURCE_LIVE_LONG_POLL,
 };
@@ -70,9 +76,18 @@ struct source_options {
     const struct http_field *fields; /* extra request headers */
     size_t field_count;
     const char *ca_file;
+    bool any_type; /* streams that are not JSON are read as bytes, not refused */
+    bool direct;   /* live from the first request on: no catch-up before. With format SOURCE_AUTO and
+                      SSE, which does not tell a stream's content type, text counts as bytes. */
+    const struct retry *retry; /* NULL: retry_default */
+    struct hooks hooks;
     /* Both bound URLs only. Statuses that say no (4xx but 429) end the source without a retry. */
-    uint64_t first_limit_ms;  /* give up when the first answer has not come by then; 0: 5 s */
+    uint64_t first_limit_ms;  /* give up when the first answer has not come by then; 0: 5 s to reach the
+                                 server, and half a minute for its answer */
     uint64_t outage_limit_ms; /* later, give up after so long without an answer; 0: 10 min */
+    /* Of SOURCE_LIVE_AUTO: an SSE connection that tells nothing for sse_first_ms (0: 10 s) does not get
+     * through; SSE is tried again after sse_again_ms (0: 1 min; twice as long each time, up to 16). */
+    uint64_t sse_first_ms, sse_again_ms;
     struct source_sink sink;
 };
 

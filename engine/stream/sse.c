@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { KEEP_BYTES = 1024 * 1024, WINDOW = 1024 };
+enum { KEEP_BYTES = 16 * 1024, WINDOW = 1024 };
 
 static const char bom[3] = {(char)0xef, (char)0xbb, (char)0xbf};
 

@@ -1,7 +1,8 @@
 /* The writer: appends to one stream, in order, each exactly once.
  *
  * Every append carries Producer-Id, Producer-Epoch and Producer-Seq (PROTOCOL.md section 5.2.1), so a
- * retry after a broken connection cannot store it twice. Appends queue up and leave one at a time.
+ * retry after a broken connection cannot store it twice. Appends queue up and leave one at a time: a
+ * producer (producer.h) with batches of one message, one in flight.
  *
  * Network errors, 429 and 5xx are tried again within limit_ms. Whether an append that failed is in the
  * stream is not known where the connection broke: those that follow go out under a new epoch, so that

@@ -128,8 +128,8 @@ static bool resolve_headers(const char *path, const char *stream, cJSON *headers
         const cJSON *file = cJSON_GetObjectItemCaseSensitive(header, "file");
         if (!cJSON_IsString(file)) {
             return error_set(e, ERROR_ARGUMENT,
-                             "%s: streams.%s.headers.%s: expected a string or {\"file\": \"PATH\"}", path, stream,
-                             header->string);
+                             "%s: streams.%s.headers.%s: expected a string or {\"file\": \"PATH\"}", path,
+                             stream, header->string);
         }
         cJSON *value = read_secret(file->valuestring, e);
         if (!value) {
@@ -149,7 +149,8 @@ static bool resolve_headers(const char *path, const char *stream, cJSON *headers
 static bool take_streams(struct config *config, const char *path, cJSON *streams, struct error *e) {
     for (cJSON *stream = streams->child; stream; stream = stream->next) {
         if (!cJSON_IsObject(stream)) {
-            return error_set(e, ERROR_ARGUMENT, "%s: streams.%s: expected an object of stream options, got %s", path,
+            return error_set(e, ERROR_ARGUMENT,
+                             "%s: streams.%s: expected an object of stream options, got %s", path,
                              stream->string, kind(stream));
         }
         if (!resolve_headers(path, stream->string, cJSON_GetObjectItemCaseSensitive(stream, "headers"), e)) {
@@ -174,8 +175,8 @@ static bool put_setting(cJSON *settings, const char *name, const char *value, st
 static bool take_settings(struct config *config, const char *path, const cJSON *settings, struct error *e) {
     for (const cJSON *item = settings->child; item; item = item->next) {
         if (!cJSON_IsString(item)) {
-            return error_set(e, ERROR_ARGUMENT, "%s: settings.%s: expected a string, got %s", path, item->string,
-                             kind(item));
+            return error_set(e, ERROR_ARGUMENT, "%s: settings.%s: expected a string, got %s", path,
+                             item->string, kind(item));
         }
         if (!put_setting(config->settings, item->string, item->valuestring, e)) {
             return false;
@@ -302,7 +303,8 @@ bool config_set(struct config *config, const char *assignment, struct error *e) 
         return error_set(e, ERROR_ARGUMENT, "--set: expected NAME=VALUE, got %s", assignment);
     }
     char *name = strndup(assignment, (size_t)(equals - assignment));
-    bool ok = name ? put_setting(config->sets, name, equals + 1, e) : error_set(e, ERROR_MEMORY, "out of memory");
+    bool ok = name ? put_setting(config->sets, name, equals + 1, e)
+                   : error_set(e, ERROR_MEMORY, "out of memory");
     free(name);
     return ok;
 }
@@ -350,8 +352,8 @@ static cJSON *merge_options(const struct config *config, const char *name) {
 
 /* "conf.json: streams.NAME", or the command line, where no file speaks of the stream. */
 static bool note_origin(struct config *config, const char *name) {
-    bool in_file = config->path && (cJSON_HasObjectItem(config->streams, name) ||
-                                    cJSON_HasObjectItem(config->streams, "*"));
+    bool in_file = config->path &&
+                   (cJSON_HasObjectItem(config->streams, name) || cJSON_HasObjectItem(config->streams, "*"));
     struct buf text;
     buf_init(&text, 1 << 16);
     bool ok = (in_file ? buf_printf(&text, "%s: streams.%s", config->path, name)

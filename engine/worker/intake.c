@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/url.h"
+
 enum {
     HIGH_WATER = 4 << 20, /* bytes waiting: the source is paused */
     MARKS_MAX = 4096,     /* marks waiting: likewise */
@@ -46,8 +48,9 @@ void intake_close(struct intake *intake) {
     buf_free(&intake->bytes);
     event_decoder_free(&intake->decoder);
     free(intake->location);
+    free(intake->name);
     free(intake->offset);
-    intake->location = intake->offset = NULL;
+    intake->location = intake->name = intake->offset = NULL;
 }
 
 static struct intake_mark *first_mark(const struct intake *intake) {
@@ -190,12 +193,22 @@ static uint64_t byte_position(const struct intake *intake) {
     return intake->offset && intake->offset[0] != '-' ? strtoull(intake->offset, NULL, 10) : 0;
 }
 
+static char *name_of(const char *location) {
+    char shown[1024];
+    if (source_is_url(location)) {
+        url_redact(location, shown, sizeof shown);
+        return strdup(shown);
+    }
+    return strdup(strcmp(location, "-") == 0 ? "standard input" : location);
+}
+
 bool intake_open(struct intake *intake, struct source_options *options, struct error *e) {
     options->sink = (struct source_sink){intake, on_begin, on_bytes, on_end, on_abort, on_eof, on_fail};
     intake->location = strdup(options->location);
+    intake->name = name_of(options->location);
     intake->offset = options->offset ? strdup(options->offset) : NULL;
-    if (!intake->location || (options->offset && !intake->offset)) {
-        return error_set(e, ERROR_MEMORY, "%s: out of memory", options->location);
+    if (!intake->location || !intake->name || (options->offset && !intake->offset)) {
+        return error_set(e, ERROR_MEMORY, "out of memory for a stream");
     }
     intake->from_start = byte_position(intake) == 0;
     intake->source = source_open(options, e);
@@ -214,7 +227,7 @@ static void forget(struct intake *intake) {
 bool intake_seek(struct intake *intake, const char *offset, struct error *e) {
     char *copy = strdup(offset);
     if (!copy) {
-        return error_set(e, ERROR_MEMORY, "%s: out of memory", intake->location);
+        return error_set(e, ERROR_MEMORY, "%s: out of memory", intake->name);
     }
     forget(intake);
     free(intake->offset);
@@ -228,14 +241,15 @@ bool intake_seek(struct intake *intake, const char *offset, struct error *e) {
 bool intake_locate(const struct intake *intake, struct error *e) {
     const struct slicer *slicer = &intake->slicer;
     uint64_t byte = byte_position(intake) + slicer->position + e->position + 1;
+    uint64_t line = intake->lines + slicer->line;
     if (source_is_url(intake->location)) {
-        return error_context(e, "%s: offset %s, message %llu", intake->location,
+        return error_context(e, "%s: offset %s, message %llu", intake->name,
                              intake->offset ? intake->offset : "-1", (unsigned long long)intake->taken);
     }
-    const char *name = strcmp(intake->location, "-") == 0 ? "standard input" : intake->location;
+    const char *name = intake->name;
     if (slicer->format == SLICER_LINES && intake->from_start) {
-        return error_context(e, "%s: line %llu (byte %llu)", name,
-                             (unsigned long long)(intake->lines + slicer->line), (unsigned long long)byte);
+        return error_context(e, "%s: line %llu (byte %llu)", name, (unsigned long long)line,
+                             (unsigned long long)byte);
     }
     if (slicer->format == SLICER_LINES) {
         return error_context(e, "%s: byte %llu", name, (unsigned long long)byte);
@@ -325,7 +339,7 @@ static enum intake_status take_mark(struct intake *intake, struct error *e) {
         if (mark->error) {
             *e = *mark->error;
         } else {
-            error_set(e, ERROR_MEMORY, "%s: out of memory", intake->location);
+            error_set(e, ERROR_MEMORY, "%s: out of memory", intake->name);
         }
         return INTAKE_FAILED;
     }
@@ -374,6 +388,7 @@ static enum intake_status slice(struct intake *intake, bool *body_over, struct e
             *body_over = true;
             return INTAKE_EMPTY;
         case SLICER_FAILED:
+            intake->taken++; /* the message that cannot be taken counts for the report */
             intake_locate(intake, e);
             return INTAKE_FAILED;
         }

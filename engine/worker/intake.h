@@ -30,9 +30,10 @@ struct intake_mark;
 struct intake {
     struct source *source; /* owned; NULL before open and after close */
     char *location;
+    char *name; /* the location as messages show it: no secret of a URL is in it */
     struct buf bytes;
-    size_t at;            /* bytes before it have been taken */
-    uint64_t base;        /* how many bytes came before bytes.ptr[0] */
+    size_t at;                 /* bytes before it have been taken */
+    uint64_t base;             /* how many bytes came before bytes.ptr[0] */
     struct intake_mark *marks; /* a queue: places in the bytes where something happens */
     size_t mark_first, mark_count, mark_room;
 
@@ -40,13 +41,13 @@ struct intake {
     struct event_decoder decoder;
     bool in_body;
     bool paused;
-    uint64_t skip;        /* messages to pass over: they were taken before */
-    uint64_t taken;       /* messages taken since the last end of a chunk */
-    unsigned rejects;     /* how often the present chunk came to nothing, the source being ahead */
+    uint64_t skip;    /* messages to pass over: they were taken before */
+    uint64_t taken;   /* messages taken since the last end of a chunk */
+    unsigned rejects; /* how often the present chunk came to nothing, the source being ahead */
 
-    char *offset;         /* where the present chunk starts; NULL: the stream's beginning */
-    uint64_t lines;       /* in the chunks before, where messages come a line each */
-    bool from_start;      /* reading began at the first byte, so that lines can be counted */
+    char *offset;            /* where the present chunk starts; NULL: the stream's beginning */
+    uint64_t lines;          /* in the chunks before, where messages come a line each */
+    bool from_start;         /* reading began at the first byte, so that lines can be counted */
     bool up_to_date, closed; /* of the last INTAKE_CHUNK */
 
     void (*ready)(void *user); /* called from a libuv callback: something to ask for */

@@ -321,7 +321,11 @@ static int declare_in_lua(lua_State *L) {
     lua_setfield(L, -2, "url");
     lua_pushboolean(L, false);
     lua_setfield(L, -2, "live");
-    lua_call(L, 1, 0);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+        struct error e;
+        script_take_error(L, &e);
+        return script_raise_bare(L, &e); /* no script is at fault: a traceback would tell nothing */
+    }
     return 0;
 }
 

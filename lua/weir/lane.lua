@@ -6,6 +6,8 @@ local lane = weir._lane
 local next_item, apply, refuse, give_up, traceback = lane.next, lane.apply, lane.refuse, lane.giveUp, lane.traceback
 local sleep = weir.sleep
 
+local NONE = {} -- what is looked up for each event makes no garbage
+
 local RETRY_FIRST, RETRY_MAX = 0.1, 30 -- seconds between calls of a handler under onError = "retry"
 
 local ON_ERROR = { stop = true, skip = true, retry = true, deadletter = true }
@@ -17,10 +19,17 @@ local function decide(stream, handlers, err, event)
   if type(policy) == "function" then
     policy = policy(err, event) or "stop"
     if not ON_ERROR[policy] then
-      error(("%s: onError returned %q: expected stop, skip, retry or deadletter"):format(stream.name, tostring(policy)), 0)
+      error(("%s: onError returned %q: expected stop, skip, retry or deadletter"):format(stream.name,
+        tostring(policy)), 0)
     end
   end
   return policy
+end
+
+-- An error's text, whatever it is.
+local function text_of(err)
+  local _, text = pcall(lane.describe, err)
+  return type(text) == "string" and text or "an error without a message"
 end
 
 -- Calls a handler until it succeeds or onError gives up on it. True: the next one may be called.
@@ -35,10 +44,10 @@ local function call(stream, handlers, event, fn, ...)
     if decision == "stop" then
       error(err, 0)
     elseif decision ~= "retry" then
-      give_up(stream, event, decision, tostring(err))
+      give_up(stream, event, decision, text_of(err))
       return false
     end
-    weir.log.warn("%s: handler failed, called again in %g s: %s", stream.name, pause, tostring(err))
+    weir.log.warn("%s: handler failed, called again in %g s: %s", stream.name, pause, text_of(err))
     sleep(pause)
     pause = math.min(pause * 2, RETRY_MAX)
   end
@@ -46,12 +55,28 @@ end
 
 -- Nothing where every rule accepts the event, otherwise the reason of the first that does not.
 local function first_refusal(rules, event, state)
-  for _, rule in ipairs(rules or {}) do
+  local i, rule = 1, rules[1]
+  while rule do
     local ok, reason = rule(event, state)
     if ok == false then
       return tostring(reason or "refused by a rule")
     end
+    i = i + 1
+    rule = rules[i]
   end
+end
+
+-- Calls each handler of a list, those included that are added meanwhile. False: one was given up on.
+local function call_each(stream, handlers, event, list, ...)
+  local i, fn = 1, list[1]
+  while fn do
+    if not call(stream, handlers, event, fn, ...) then
+      return false
+    end
+    i = i + 1
+    fn = list[i]
+  end
+  return true
 end
 
 -- onInvalid's decision; nil leaves it to the stream's policy.
@@ -72,8 +97,8 @@ local function foreign_issues(schema, value)
   return result.issues
 end
 
-local function change(stream, handlers, event)
-  local state, kind = stream.state, event.type
+local function change(stream, handlers, state, event)
+  local kind = event.type
   local foreign = handlers.foreign[kind]
   if foreign and event.operation ~= "delete" then
     local issues = foreign_issues(foreign, event.new)
@@ -82,21 +107,15 @@ local function change(stream, handlers, event)
       return refuse(stream, event, ask_on_invalid(stream, handlers, event, issues), reason)
     end
   end
-  local reason = first_refusal(handlers.rules[kind], event, state) or first_refusal(handlers.allRules, event, state)
+  local reason = first_refusal(handlers.rules[kind] or NONE, event, state)
+    or first_refusal(handlers.allRules, event, state)
   if reason then
     local issues = { { path = "", message = reason } }
     return refuse(stream, event, ask_on_invalid(stream, handlers, event, issues), reason)
   end
   apply(stream, event)
-  for _, fn in ipairs(handlers.change[kind] or {}) do
-    if not call(stream, handlers, event, fn, state, event) then
-      return
-    end
-  end
-  for _, fn in ipairs(handlers.allChange) do
-    if not call(stream, handlers, event, fn, state, event) then
-      return
-    end
+  if call_each(stream, handlers, event, handlers.change[kind] or NONE, state, event) then
+    call_each(stream, handlers, event, handlers.allChange, state, event)
   end
 end
 
@@ -115,16 +134,8 @@ local function keyed(stream, handlers, event)
   return lane.resolve(stream, event, key)
 end
 
-local function each(stream, handlers, list, event, ...)
-  for _, fn in ipairs(list) do
-    if not call(stream, handlers, event, fn, ...) then
-      return
-    end
-  end
-end
-
 lane.body(function(stream)
-  local handlers = stream._handlers
+  local handlers, state = stream._handlers, stream.state
   while true do
     local kind, event, issues, reason = next_item(stream)
     local located = true
@@ -133,11 +144,11 @@ lane.body(function(stream)
       located = event ~= nil and event.key ~= nil
     end
     if kind == "change" then
-      change(stream, handlers, event)
+      change(stream, handlers, state, event)
     elseif kind == "control" then
-      each(stream, handlers, handlers.control, event, event)
+      call_each(stream, handlers, event, handlers.control, event)
     elseif kind == "up-to-date" then
-      each(stream, handlers, handlers.upToDate, nil, stream.state)
+      call_each(stream, handlers, nil, handlers.upToDate, state)
     elseif kind == "invalid" then
       refuse(stream, event, ask_on_invalid(stream, handlers, event, issues), reason, located)
     end

@@ -16,7 +16,7 @@ function cli.run(args, options)
   for name, value in pairs(options or {}) do
     all[name] = value
   end
-  return process.run(all)
+  return (process.run(all))
 end
 
 --- Starts `weir ARGS...` and returns at once.
@@ -42,13 +42,18 @@ function cli.state_of_stdin(text, ...)
 end
 
 --- `weir run` of a script with this text, which sees the file's path as weir.env("EVENTS"). options.events: the
---- file's text; options.args: more arguments; the others as of process.run.
+--- file's text; options.set: more such settings; options.args: more arguments; the others as of process.run.
 function cli.script(text, options)
   options = options or {}
   local dir = tmp.dir()
   local script = tmp.write(dir .. "/script.lua", text)
   local events = tmp.write(dir .. "/events", options.events or "")
-  local done = cli.run({"run", script, "--set", "EVENTS=" .. events, table.unpack(options.args or {})},
+  local args = {"run", script, "--set", "EVENTS=" .. events, table.unpack(options.args or {})}
+  for name, value in pairs(options.set or {}) do
+    table.insert(args, "--set")
+    table.insert(args, name .. "=" .. value)
+  end
+  local done = cli.run(args,
     {stdin = options.stdin, env = options.env, cwd = options.cwd, timeout = options.timeout})
   done.script, done.path, done.dir = script, events, dir
   return done

@@ -3,10 +3,12 @@
 //   node npm_state.mjs [FILE]                   prints {"type":{"key":value}}, every object's keys in byte order
 //   node npm_state.mjs --compare STATE [FILE]   exits 0 when the JSON object in STATE is the same, else 1 and the
 //                                               first differences
+//   node npm_state.mjs --compare-all DIR        the same for each NAME.events and NAME.state in DIR; each difference
+//                                               begins with "NAME: "
 //
 // FILE (default: stdin) holds a JSON array or one event a line. Types without entities count as absent. Numbers are
 // compared as JavaScript has them, so integers beyond 2^53 need another test.
-import { readFileSync } from "node:fs"
+import { readFileSync, readdirSync } from "node:fs"
 import { isDeepStrictEqual } from "node:util"
 import { MaterializedState, isChangeEvent, isControlEvent } from "@durable-streams/state"
 
@@ -54,15 +56,34 @@ function differences(expected, actual) {
   return found
 }
 
-const args = process.argv.slice(2)
-const compare = args[0] === "--compare" ? args.splice(0, 2)[1] : undefined
-const state = materialize(events(readFileSync(args[0] ?? 0, "utf8")))
+function compare(statePath, eventsPath) {
+  const state = materialize(events(readFileSync(eventsPath, "utf8")))
+  return differences(state, JSON.parse(readFileSync(statePath, "utf8")))
+}
 
-if (compare === undefined) {
-  console.log(canonical(state))
-} else {
-  const found = differences(state, JSON.parse(readFileSync(compare, "utf8")))
+// Of the pairs that cannot even be read the reason is the difference.
+function compareAll(dir) {
+  const names = readdirSync(dir).filter((file) => file.endsWith(".events")).map((file) => file.slice(0, -7)).sort()
+  return names.flatMap((name) => {
+    try {
+      return compare(`${dir}/${name}.state`, `${dir}/${name}.events`).map((line) => `${name}: ${line}`)
+    } catch (error) {
+      return [`${name}: ${error.message}`]
+    }
+  })
+}
+
+function report(found) {
   for (const line of found.slice(0, 20)) console.log(line)
   if (found.length > 20) console.log(`... and ${found.length - 20} more`)
   process.exitCode = found.length > 0 ? 1 : 0
+}
+
+const [verb, path, other] = process.argv.slice(2)
+if (verb === "--compare") {
+  report(compare(path, other ?? 0))
+} else if (verb === "--compare-all") {
+  report(compareAll(path))
+} else {
+  console.log(canonical(materialize(events(readFileSync(verb ?? 0, "utf8")))))
 }

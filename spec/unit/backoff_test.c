@@ -41,6 +41,18 @@ static void test_jitter_is_full_and_repeatable(void **state) {
     assert_in_range(high, 150, 350);
 }
 
+static void test_multiplier(void **state) {
+    (void)state;
+    struct backoff b;
+    backoff_init(&b, 100, 250, 1);
+    b.multiplier = 1.5;
+    const uint64_t ceilings[] = {100, 150, 225, 250, 250};
+    for (size_t i = 0; i < sizeof ceilings / sizeof *ceilings; i++) {
+        assert_int_equal(b.ceiling_ms, ceilings[i]);
+        assert_true(backoff_next(&b, 0) <= ceilings[i]);
+    }
+}
+
 static void test_floor(void **state) {
     (void)state;
     struct backoff b;
@@ -67,6 +79,12 @@ static void test_retry_after(void **state) {
     assert_int_equal(ms, 30000);
     assert_true(parse("Sun, 06 Nov 1994 08:49:00 GMT", &ms));
     assert_int_equal(ms, 0);
+    assert_true(parse("Sunday, 06-Nov-94 08:50:07 GMT", &ms));
+    assert_int_equal(ms, 30000);
+    assert_true(parse("Sun Nov  6 08:50:07 1994", &ms));
+    assert_int_equal(ms, 30000);
+    assert_true(parse("Sunday, 06-Nov-45 08:50:07 GMT", &ms)); /* more than fifty years ahead: 1945 */
+    assert_int_equal(ms, 0);
     ms = 42;
     static const char *const wrong[] = {"",
                                         "-1",
@@ -76,6 +94,8 @@ static void test_retry_after(void **state) {
                                         "Sun, 06 Abc 1994 08:50:07 GMT",
                                         "Sun, 06 Nov 1994 08:50:07 GMT x",
                                         "Sun, 06 Nov 1994 25:50:07 GMT",
+                                        "Sunday, 06-Nov-94 08:50:07 CET",
+                                        "Sun Nov 36 08:50:07 1994",
                                         "06 Nov 1994"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         assert_false(parse(wrong[i], &ms));
@@ -86,9 +106,8 @@ static void test_retry_after(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_grows_to_its_cap),
-        cmocka_unit_test(test_jitter_is_full_and_repeatable),
-        cmocka_unit_test(test_floor),
+        cmocka_unit_test(test_grows_to_its_cap), cmocka_unit_test(test_jitter_is_full_and_repeatable),
+        cmocka_unit_test(test_multiplier),       cmocka_unit_test(test_floor),
         cmocka_unit_test(test_retry_after),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -125,16 +125,13 @@ static void merges_the_options_of_a_stream(void **state) {
     read_text(f, "{\"streams\":{\"*\":{\"onInvalid\":\"skip\",\"live\":false},\"chat\":{\"live\":\"sse\","
                  "\"url\":\"u\"}}}");
     assert_string_equal(options_of(f, "other"), "{\"onInvalid\":\"skip\",\"live\":false}");
-    assert_string_equal(options_of(f, "chat"),
-                        "{\"onInvalid\":\"skip\",\"live\":\"sse\",\"url\":\"u\"}");
+    assert_string_equal(options_of(f, "chat"), "{\"onInvalid\":\"skip\",\"live\":\"sse\",\"url\":\"u\"}");
     /* a second file lies on top of the first, stream by stream */
     read_text(f, "{\"streams\":{\"chat\":{\"url\":\"v\"}}}");
-    assert_string_equal(options_of(f, "chat"),
-                        "{\"onInvalid\":\"skip\",\"live\":false,\"url\":\"v\"}");
+    assert_string_equal(options_of(f, "chat"), "{\"onInvalid\":\"skip\",\"live\":false,\"url\":\"v\"}");
     assert_true(config_set_source(f->config, "w", &e));
     assert_true(config_set_on_invalid(f->config, "stop", &e));
-    assert_string_equal(options_of(f, "chat"),
-                        "{\"live\":false,\"url\":\"w\",\"onInvalid\":\"stop\"}");
+    assert_string_equal(options_of(f, "chat"), "{\"live\":false,\"url\":\"w\",\"onInvalid\":\"stop\"}");
 }
 
 static void says_where_options_come_from(void **state) {

@@ -435,6 +435,23 @@ static void test_urls(void **state) {
     assert_string_equal(shown, "http://");
 }
 
+static void test_loopback_urls(void **state) {
+    (void)state;
+    static const char *const here[] = {"http://localhost",   "http://LOCALHOST:80/x",
+                                       "https://127.0.0.1/", "http://u:p@127.1.2.3:4437/a?b",
+                                       "http://[::1]:80/",   "http://[::1]"};
+    static const char *const away[] = {"http://127.example.org/",
+                                       "http://localhost.example.org",
+                                       "http://example.org/127.0.0.1",
+                                       "http://127.0.0.1@example.org/",
+                                       "http://[::2]/",
+                                       "http://10.0.0.1/"};
+    for (size_t i = 0; i < COUNT(here); i++) {
+        assert_true(url_is_loopback(here[i]));
+        assert_false(url_is_loopback(away[i]));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_get),
@@ -449,6 +466,7 @@ int main(void) {
         cmocka_unit_test(test_mistakes),
         cmocka_unit_test(test_connections_are_kept),
         cmocka_unit_test(test_urls),
+        cmocka_unit_test(test_loopback_urls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

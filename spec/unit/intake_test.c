@@ -345,9 +345,8 @@ static void feed(struct fixture *f, const struct buf *body, size_t len, unsigned
 
 /* Numbers of events and of refused messages, each once and in order. */
 static void check_numbers(struct fixture *f, unsigned count) {
-    const char *at = f->seen.ptr;
     assert_true(buf_append_byte(&f->seen, '\0'));
-    at = f->seen.ptr;
+    const char *at = f->seen.ptr;
     for (unsigned i = 0; i < count;) {
         unsigned got;
         if (*at == '(') { /* "(... got string "7") " */

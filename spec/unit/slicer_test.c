@@ -159,7 +159,7 @@ static void goes_on_behind_what_is_not_valid(void **state) {
     static const struct row rows[] = {
         {"[{\"a\":1,x},tru,[1,{]},2 , " CHANGE("b") "]",
          "refused 0 @1 line 0 [{\"a\":1,x}] syntax @1+7: expected a member name in double quotes, found 'x'\n"
-         "refused 1 @11 line 0 [tru] cut @11+3: the text ends in the middle of a value\n"
+         "refused 1 @11 line 0 [tru] cut @11+3: the message ends in the middle of a value\n"
          "refused 2 @15 line 0 [[1,{]}] syntax @15+4: expected a member name in double quotes, found ']'\n"
          "refused 3 @22 line 0 [2] event @22+0: expected an event (an object), got number 2\n"
          "message 4 @26 line 0 [" CHANGE("b") "]\nend\n"},

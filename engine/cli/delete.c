@@ -1,0 +1,40 @@
+#include "cli/ask.h"
+
+static const char help[] = "Deletes a stream with all that is in it.\n"
+                           "\n" CLIENT_HELP;
+
+static const struct option options[] = {CLIENT_OPTIONS};
+
+static int work(struct client *client, int argc, char **argv) {
+    struct answer answer;
+    struct error e;
+    int code = -1;
+    for (int option; code < 0 && (option = client_next(argc, argv, options)) != -1;) {
+        code = client_option(client, option, argv);
+    }
+    code = code < 0 ? client_url(client, argc, argv, true) : code;
+    if (code >= 0) {
+        return code;
+    }
+    answer_init(&answer);
+    struct call_options call = {.kind = CALL_DELETE};
+    bool ok = client_open(client, &e) && ask(client, call, &answer, &e);
+    answer_free(&answer);
+    if (!ok) {
+        return command_fail(&e);
+    }
+    client_say(client, "deleted %s", client->shown);
+    return EXIT_DONE;
+}
+
+static int run(const struct command *command, int argc, char **argv) {
+    return client_command(command, argc, argv, work);
+}
+
+const struct command command_delete = {
+    .name = "delete",
+    .usage = "URL",
+    .summary = "delete a stream",
+    .help = help,
+    .run = run,
+};

@@ -1,0 +1,31 @@
+/* Standard output as the protocol's commands write it: gathered, and written when told. Unlike stdio it
+ * tells a signal that broke a write off, which it does where nobody reads the other end, from a failure. */
+#ifndef CLI_OUTPUT_H
+#define CLI_OUTPUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+
+enum { OUTPUT_MAX = 256 * 1024 * 1024 };
+
+struct output {
+    struct buf buf; /* may be appended to; its cap is OUTPUT_MAX */
+    struct error e; /* why it failed: nothing is written any more */
+};
+
+void output_init(struct output *output);
+void output_free(struct output *output);
+
+/* Writes what waits once it is 64 KB or more. False: it has failed, see e (ERROR_SYSTEM, or
+ * ERROR_INTERRUPTED). */
+bool output_settle(struct output *output);
+
+/* Writes all that waits. */
+bool output_flush(struct output *output);
+
+bool output_write(struct output *output, const char *ptr, size_t len);
+
+#endif
