@@ -305,7 +305,8 @@ static void watch(lua_State *L, lua_Debug *activation) {
     if (is_in_lane(L, activation)) {
         script_arm(script, L);
     } else {
-        stop_here(L, activation, watch, "ran too long without waiting: raise limits.handler, or call weir.sleep in between");
+        stop_here(L, activation, watch,
+                  "ran too long without waiting: raise limits.handler, or call weir.sleep in between");
     }
 }
 

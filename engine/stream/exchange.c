@@ -160,6 +160,7 @@ static bool start(struct exchange *x, const struct exchange_request *q, const st
         .idle_timeout_ms = q->left_ms,
         .total_timeout_ms = q->left_ms,
         .ca_file = x->target->ca_file,
+        .size = HTTP_SMALL,
         .on_body = on_body,
         .on_done = on_done,
         .user = x,

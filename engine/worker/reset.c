@@ -30,7 +30,8 @@ void reset_note(struct reset_history *history, const struct event *change) {
 }
 
 /* Offsets grow in byte order, and "-1", the beginning, comes before all digits. */
-static bool lies_before(const struct reset_history *history, struct slice named, const char *text, const char *here) {
+static bool lies_before(const struct reset_history *history, struct slice named, const char *text,
+                        const char *here) {
     if (history->stamp.len) {
         return slice_compare(named, buf_slice(&history->stamp)) < 0;
     }

@@ -8,6 +8,7 @@
 #include "stream/producer.h"
 #include "stream/source.h"
 #include "json/read.h"
+#include "json/scan.h"
 
 enum { BYTES_MAX = 1 << 30 };
 
@@ -73,21 +74,34 @@ static bool bench_create(struct bench *b) {
 
 struct sink {
     struct buf body;
-    double bytes;
-    bool keep, first; /* keep the bytes; end at the first */
+    double bytes, messages;
+    bool count, first; /* count the messages; end at the first bytes */
     bool done;
     struct error error;
 };
 
+/* One array is whole. */
+static void count_messages(struct sink *s) {
+    struct json_walk walk;
+    struct slice item;
+    struct slice text = json_trim(buf_slice(&s->body));
+    if (s->count && text.len && *text.ptr == '[' && json_check(text, &s->error)) {
+        for (json_walk_open(&walk, text); json_walk_item(&walk, &item);) {
+            s->messages++;
+        }
+    }
+    buf_clear(&s->body);
+}
+
 static void on_begin(void *user, enum source_format format) {
-    (void)user;
     (void)format;
+    count_messages(user);
 }
 
 static void on_bytes(void *user, const char *ptr, size_t len) {
     struct sink *s = user;
     s->bytes += (double)len;
-    if (s->keep) {
+    if (s->count) {
         buf_append(&s->body, ptr, len);
     }
 }
@@ -95,11 +109,13 @@ static void on_bytes(void *user, const char *ptr, size_t len) {
 static void on_end(void *user, const struct source_chunk *chunk) {
     struct sink *s = user;
     (void)chunk;
+    count_messages(s);
     s->done = s->done || (s->first && s->bytes > 0);
 }
 
 static void on_abort(void *user) {
-    (void)user;
+    struct sink *s = user;
+    buf_clear(&s->body);
 }
 
 static void on_eof(void *user) {
@@ -155,17 +171,10 @@ static bool bench_read(struct bench *b) {
 }
 
 static bool bench_throughput_read(struct bench *b) {
-    struct sink s = {.keep = true};
-    struct json_walk walk;
-    struct slice item;
+    struct sink s = {.count = true};
     bool ok = finish(b, open_source(b, &s, SOURCE_LIVE_NO, NULL), &s);
     b->has_messages = true;
-    struct slice text = json_trim(buf_slice(&s.body));
-    if (ok && text.len && *text.ptr == '[') {
-        for (json_walk_open(&walk, text); json_walk_item(&walk, &item);) {
-            b->messages++;
-        }
-    }
+    b->messages = s.messages;
     buf_free(&s.body);
     return ok;
 }

@@ -5,6 +5,7 @@
 
 #include "adapter.h"
 #include "stream/source.h"
+#include "json/compact.h"
 #include "json/read.h"
 #include "json/scan.h"
 
@@ -39,23 +40,6 @@ struct reading {
 
 /* ---- JSON ---- */
 
-/* Appends a valid text without the white space between its tokens. */
-static void put_compact(struct buf *out, struct slice text) {
-    bool in_string = false;
-    for (size_t i = 0; i < text.len; i++) {
-        char c = text.ptr[i];
-        if (in_string && c == '\\') {
-            buf_append_byte(out, c);
-            buf_append_byte(out, text.ptr[++i]);
-            continue;
-        }
-        in_string = c == '"' ? !in_string : in_string;
-        if (in_string || !strchr(" \t\r\n", c)) {
-            buf_append_byte(out, c);
-        }
-    }
-}
-
 static void fail(struct reading *r) {
     r->failed = true;
     r->done = true;
@@ -77,13 +61,13 @@ static bool take_array(struct reading *r) {
             if (r->values.len) {
                 buf_append_byte(&r->values, ',');
             }
-            put_compact(&r->values, item);
+            json_compact(&r->values, item);
         }
     } else {
         if (r->values.len) {
             buf_append_byte(&r->values, ',');
         }
-        put_compact(&r->values, text);
+        json_compact(&r->values, text);
     }
     buf_clear(&r->body);
     return true;
