@@ -4,6 +4,9 @@ local cli = require "support.cli"
 local paths = require "support.paths"
 local process = require "support.process"
 local tmp = require "support.tmp"
+local wait = require "support.wait"
+
+local insert = cli.insert
 
 local COMMANDS = {"run", "check", "state", "version", "help"}
 
@@ -104,7 +107,7 @@ end)
 
 -- Runs a shell command in which "$1" is the program and "$2" a file of events.
 local function shell(command, events)
-  return process.run{cmd = {"sh", "-c", command, "sh", paths.weir, tmp.file("events", events or cli.insert("t", "k"))}}
+  return process.run{cmd = {"sh", "-c", command, "sh", paths.weir, tmp.file("events", events or insert("t", "k"))}}
 end
 
 describe("standard output", function()
@@ -119,7 +122,7 @@ describe("standard output", function()
   end)
 
   it("that is full makes long output fail too", function()
-    local done = shell('"$1" state "$2" >/dev/full', cli.insert("t", "k", '"' .. ("x"):rep(1000000) .. '"'))
+    local done = shell('"$1" state "$2" >/dev/full', insert("t", "k", '"' .. ("x"):rep(1000000) .. '"'))
     assert.equal(1, done.code)
     assert.equal(FULL, done.stderr)
   end)
@@ -133,8 +136,8 @@ describe("standard output", function()
 
   it("whose reader is gone ends it without a signal", function()
     local done = shell('{ "$1" state "$2"; echo "code $?" >&2; } | true',
-      cli.insert("t", "k", '"' .. ("x"):rep(1000000) .. '"'))
-    assert.equal("weir: standard output was closed\ncode 1\n", done.stderr)
+      insert("t", "k", '"' .. ("x"):rep(1000000) .. '"'))
+    assert.equal("weir: cannot write to standard output: Broken pipe\ncode 1\n", done.stderr)
   end)
 
   it("may be closed", function()
@@ -239,7 +242,7 @@ describe("a script", function()
         print(event.key)
         if event.key == "b" then error("boom") end
       end)
-    ]], {events = cli.insert("t", "a") .. "\n" .. cli.insert("t", "b") .. "\n" .. cli.insert("t", "c") .. "\n"})
+    ]], {events = insert("t", "a") .. "\n" .. insert("t", "b") .. "\n" .. insert("t", "c") .. "\n"})
     assert.equal(1, done.code)
     assert.equal("a\nb\n", done.stdout)
     local expected = ("weir: %s: line 2 (byte 67): t/b: %s:5: boom\nstack traceback:"):format(done.path, done.script)
@@ -287,7 +290,7 @@ end
 
 -- A script in whose handler `body` runs, once it has said so.
 local function handler(body, options)
-  local events = tmp.file("events", cli.insert("t", "k"))
+  local events = tmp.file("events", insert("t", "k"))
   return script_file(([[
     local room = weir.stream{url = "%s", live = false%s}
     room:onChange(function() print "here" %s end)
@@ -339,7 +342,7 @@ describe("Ctrl-C", function()
   end)
 
   it("while a file is followed", function()
-    local events = tmp.file("events", cli.insert("t", "k") .. "\n")
+    local events = tmp.file("events", insert("t", "k") .. "\n")
     local script = script_file(('weir.stream{url = "%s"}:onChange(function() print "here" end)'):format(events))
     assert_interrupted({"run", script}, "INT")
     assert_interrupted({"run", script}, "TERM")
@@ -361,7 +364,7 @@ describe("Ctrl-C", function()
     local script = script_file(
       'weir.stream{url = weir.env "SOURCE"}:onChange(function() print "here" end)')
     for _, signal in ipairs{"INT", "TERM"} do
-      with_fifo(cli.insert("t", "k") .. "\n", function(fifo)
+      with_fifo(insert("t", "k") .. "\n", function(fifo)
         assert_interrupted({"run", script, "--set", "SOURCE=" .. fifo}, signal)
       end)
     end
@@ -369,7 +372,7 @@ describe("Ctrl-C", function()
 
   it("while standard input says nothing", function()
     local script = script_file('weir.stream{url = "-"}:onChange(function() print "here" end)')
-    with_fifo(cli.insert("t", "k") .. "\n", function(fifo)
+    with_fifo(insert("t", "k") .. "\n", function(fifo)
       local child = process.spawn{cmd = {"sh", "-c", 'exec "$@" <' .. fifo, "sh", paths.weir, "run", script}}
       child:wait_for_output("here", 20)
       child:signal("INT")
@@ -380,10 +383,10 @@ describe("Ctrl-C", function()
   end)
 
   it("in weir state, with nothing printed", function()
-    with_fifo("[" .. cli.insert("t", "k") .. ",", function(fifo)
+    with_fifo("[" .. insert("t", "k") .. ",", function(fifo)
       local child = cli.spawn{"state", fifo, "--stats"}
       -- There is nothing to be seen of it but that it holds the pipe open.
-      require("support.wait").till(function()
+      wait.till(function()
         return process.run{cmd = {"sh", "-c", 'ls -l /proc/"$1"/fd | grep -q fifo', "sh", child.pid}}.code == 0
       end, 10, "weir to open the pipe")
       child:signal("INT")
@@ -394,8 +397,30 @@ describe("Ctrl-C", function()
     end)
   end)
 
+  it("while nobody reads what is printed", function()
+    local events = tmp.file("events", insert("t", "k", '"' .. ("x"):rep(1000000) .. '"'))
+    local fifo = tmp.dir() .. "/fifo"
+    assert(os.execute("mkfifo " .. fifo))
+    local reader = process.spawn{cmd = {"sh", "-c", 'exec 3<"$1"; exec sleep 60', "sh", fifo}}
+    local script = 'exec "$1" state "$2" --stats >"$3"'
+    local child = process.spawn{cmd = {"sh", "-c", script, "sh", paths.weir, events, fifo}}
+    local before
+    wait.till(function() -- it has read the file, and its own time stands still
+      local times = (tmp.read(("/proc/%d/stat"):format(child.pid)) or ""):match("%(weir%) S ([%d%- ]+)")
+      local still = times and times == before and (tmp.read(("/proc/%d/fdinfo/1"):format(child.pid)) or ""):find("pos")
+      before = times
+      return still
+    end, 10, "weir to wait for its reader")
+    child:signal("INT")
+    local ok, done = pcall(child.wait, child, 5)
+    reader:kill()
+    assert(ok, done)
+    assert.equal(130, done.code)
+    assert.matches("^weir: interrupted\n", done.stderr)
+  end)
+
   it("twice ends it at once", function()
-    local events = tmp.file("events", cli.insert("t", "k"))
+    local events = tmp.file("events", insert("t", "k"))
     local script = script_file(([[
       weir.stream{url = "%s", live = false}:onChange(function()
         print "here"
@@ -406,7 +431,7 @@ describe("Ctrl-C", function()
     child:wait_for_output("here", 20)
     child:signal("INT")
     local done
-    require("support.wait").till(function() -- the second may come before the first has been taken
+    wait.till(function() -- the second may come before the first has been taken
       child:signal("INT")
       local ok, result = pcall(child.wait, child, 0.2)
       done = ok and result

@@ -1,11 +1,15 @@
 #include "cli/output.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-enum { GATHER_BYTES = 64 * 1024 };
+#include "worker/interrupt.h"
+
+enum { GATHER_BYTES = 64 * 1024, LOOK_MS = 200 };
 
 void output_init(struct output *output) {
     *output = (struct output){0};
@@ -16,27 +20,39 @@ void output_free(struct output *output) {
     buf_free(&output->buf);
 }
 
-/* A write was not possible. True: it may be tried again. */
-static bool may_go_on(struct output *output) {
+/* Waits until something can be written, or a write would say why not. False: a signal came first. It may
+ * come just before the wait, which therefore ends now and then. */
+static bool wait_for_room(struct output *output) {
     struct pollfd wait = {.fd = STDOUT_FILENO, .events = POLLOUT};
-    int why = errno;
-    if ((why == EAGAIN || why == EWOULDBLOCK) && poll(&wait, 1, -1) >= 0) {
-        return true;
+    for (;;) {
+        bool interrupted = *interrupt_flag();
+        if (poll(&wait, 1, interrupted ? 0 : LOOK_MS) > 0) {
+            return true;
+        }
+        if (interrupted) {
+            return error_set(&output->e, ERROR_INTERRUPTED, "interrupted");
+        }
     }
-    if (why == EINTR || errno == EINTR) { /* of Ctrl-C and SIGTERM alone */
-        return error_set(&output->e, ERROR_INTERRUPTED, "interrupted");
-    }
-    return error_set(&output->e, ERROR_SYSTEM, "cannot write to standard output: %s", strerror(why));
+}
+
+/* The bytes that a write takes without waiting for a reader: a signal that comes while it waits would be
+ * lost where some bytes had been written. */
+static size_t most_at_once(void) {
+    struct stat st;
+    bool file = fstat(STDOUT_FILENO, &st) == 0 && S_ISREG(st.st_mode);
+    return file ? SSIZE_MAX : PIPE_BUF;
 }
 
 bool output_flush(struct output *output) {
     size_t done = 0;
-    while (output->e.code == ERROR_NONE && done < output->buf.len) {
-        ssize_t got = write(STDOUT_FILENO, output->buf.ptr + done, output->buf.len - done);
+    size_t most = output->buf.len > 0 ? most_at_once() : 0;
+    while (output->e.code == ERROR_NONE && done < output->buf.len && wait_for_room(output)) {
+        size_t left = output->buf.len - done;
+        ssize_t got = write(STDOUT_FILENO, output->buf.ptr + done, left < most ? left : most);
         if (got >= 0) {
             done += (size_t)got;
-        } else if (!may_go_on(output)) {
-            break;
+        } else if (errno != EAGAIN && errno != EINTR) {
+            error_set(&output->e, ERROR_SYSTEM, "cannot write to standard output: %s", strerror(errno));
         }
     }
     buf_clear(&output->buf);

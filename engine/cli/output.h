@@ -1,5 +1,5 @@
-/* Standard output as the protocol's commands write it: gathered, and written when told. Unlike stdio it
- * tells a signal that broke a write off, which it does where nobody reads the other end, from a failure. */
+/* Standard output as commands write data to it: gathered, and written when told. Unlike stdio it ends soon
+ * after Ctrl-C where nobody reads the other end. */
 #ifndef CLI_OUTPUT_H
 #define CLI_OUTPUT_H
 

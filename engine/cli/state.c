@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/command.h"
+#include "cli/output.h"
 #include "cli/session.h"
 #include "json/text.h"
 
@@ -74,79 +75,62 @@ static int parse(const struct command *command, int argc, char **argv, struct ar
 }
 
 /* Names are bytes that came out of JSON strings, so they can always be written as such. */
-static void put_name(struct buf *scratch, struct slice name) {
-    struct error e;
-    buf_clear(scratch);
-    if (json_quote(scratch, name, &e)) {
-        fwrite(scratch->ptr, 1, scratch->len, stdout);
-    } else {
-        fputs("\"\"", stdout);
-    }
+static bool put_name(struct output *output, struct slice name) {
+    return json_quote(&output->buf, name, &output->e) && output_settle(output);
 }
 
-static bool put_type(const struct store *store, struct slice type, struct buf *scratch) {
+static bool put_text(struct output *output, const char *text) {
+    return output_write(output, text, strlen(text));
+}
+
+static bool put_type(struct output *output, const struct store *store, struct slice type) {
     size_t count;
     struct store_row *rows = store_rows(store, type, &count);
     if (!rows) {
-        return false;
+        return error_set(&output->e, ERROR_MEMORY, "out of memory while sorting the state");
     }
-    putchar('{');
-    for (size_t i = 0; i < count && !ferror(stdout); i++) {
-        if (i > 0) {
-            putchar(',');
-        }
-        put_name(scratch, rows[i].key);
-        putchar(':');
-        fwrite(rows[i].value.ptr, 1, rows[i].value.len, stdout);
+    bool ok = put_text(output, "{");
+    for (size_t i = 0; ok && i < count; i++) {
+        ok = (i == 0 || put_text(output, ",")) && put_name(output, rows[i].key) && put_text(output, ":") &&
+             output_write(output, rows[i].value.ptr, rows[i].value.len);
     }
-    putchar('}');
     free(rows);
-    return true;
+    return ok && put_text(output, "}");
 }
 
-static bool put_all(const struct store *store, struct buf *scratch) {
+static bool put_all(struct output *output, const struct store *store) {
     size_t count;
     struct slice *types = store_types(store, &count);
-    bool ok = types != NULL;
-    putchar('{');
-    for (size_t i = 0; ok && i < count && !ferror(stdout); i++) {
-        if (i > 0) {
-            putchar(',');
-        }
-        put_name(scratch, types[i]);
-        putchar(':');
-        ok = put_type(store, types[i], scratch);
+    if (!types) {
+        return error_set(&output->e, ERROR_MEMORY, "out of memory while sorting the state");
     }
-    putchar('}');
+    bool ok = put_text(output, "{");
+    for (size_t i = 0; ok && i < count; i++) {
+        ok = (i == 0 || put_text(output, ",")) && put_name(output, types[i]) && put_text(output, ":") &&
+             put_type(output, store, types[i]);
+    }
     free(types);
-    return ok;
+    return ok && put_text(output, "}");
+}
+
+static bool put_entity(struct output *output, const struct store *store, const struct arguments *arguments) {
+    struct slice value = store_get(store, slice_from(arguments->type), slice_from(arguments->key));
+    if (!value.ptr) {
+        return error_set(&output->e, ERROR_NOT_FOUND, "%s: there is no %s with the key %s",
+                         arguments->source, arguments->type, arguments->key);
+    }
+    return output_write(output, value.ptr, value.len);
 }
 
 static int print(const struct store *store, const struct arguments *arguments) {
-    struct error e;
-    struct buf scratch;
-    bool ok = true;
-    buf_init(&scratch, (size_t)1 << 31);
-    if (arguments->key) {
-        struct slice value = store_get(store, slice_from(arguments->type), slice_from(arguments->key));
-        if (!value.ptr) {
-            error_set(&e, ERROR_NOT_FOUND, "%s: there is no %s with the key %s", arguments->source,
-                      arguments->type, arguments->key);
-            return command_fail(&e);
-        }
-        fwrite(value.ptr, 1, value.len, stdout);
-    } else if (arguments->type) {
-        ok = put_type(store, slice_from(arguments->type), &scratch);
-    } else {
-        ok = put_all(store, &scratch);
-    }
-    putchar('\n');
-    buf_free(&scratch);
-    if (!ok) {
-        error_set(&e, ERROR_MEMORY, "out of memory while sorting the state");
-        return command_fail(&e);
-    }
-    return command_flush();
+    struct output output;
+    output_init(&output);
+    bool ok = arguments->key    ? put_entity(&output, store, arguments)
+              : arguments->type ? put_type(&output, store, slice_from(arguments->type))
+                                : put_all(&output, store);
+    ok = ok && put_text(&output, "\n") && output_flush(&output);
+    output_free(&output);
+    return ok ? EXIT_DONE : command_fail(&output.e);
 }
 
 static void print_stats(const struct session *session, const struct store *store) {

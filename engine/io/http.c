@@ -126,6 +126,21 @@ static bool request_add(struct http_request *r) {
     return r->added;
 }
 
+/* The answer was a redirect: asks there. False with e: it cannot. */
+static bool request_follow(struct http_request *r, struct error *e) {
+    struct http *http = r->http;
+    http->busy++;
+    curl_multi_remove_handle(http->multi, r->transfer.easy);
+    http->busy--;
+    r->added = false;
+    if (!transfer_redirect(&r->transfer, e)) {
+        return false;
+    }
+    return request_add(r) || (*e = r->refused, false);
+}
+
+static bool is_final(struct http_request *r);
+
 /* One completed transfer, if there is any. */
 static bool settle_message(struct http *http) {
     int left = 0;
@@ -141,7 +156,10 @@ static bool settle_message(struct http *http) {
     curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&r);
     struct error e;
     request_error(r, rc, &e);
-    request_finish(r, &e);
+    bool redirected = rc == CURLE_OK && !r->cancelled && !r->told && r->head.status && !is_final(r);
+    if (!redirected || !request_follow(r, &e)) {
+        request_finish(r, &e);
+    }
     return true;
 }
 
@@ -284,15 +302,14 @@ static bool tell_head(struct http_request *r) {
     return !r->cancelled;
 }
 
-/* A redirect that curl is going to follow is not the response. Where it does not, its head is told
- * with the first byte of its body or at the end. */
+/* A redirect is not the response: it will be followed. */
 static bool is_final(struct http_request *r) {
     if (r->head.status < 200) {
         return false;
     }
     struct http_response response;
     struct error e;
-    return r->head.status / 100 != 3 || !head_response(&r->head, &response, &e) ||
+    return r->head.status / 100 != 3 || r->head.status == 304 || !head_response(&r->head, &response, &e) ||
            !http_field(&response, "Location").ptr;
 }
 
@@ -319,6 +336,9 @@ static size_t on_curl_write(char *ptr, size_t size, size_t count, void *user) {
     struct http_request *r = user;
     size_t len = size * count;
     r->active_at = loop_now(r->http->loop);
+    if (!r->told && !r->cancelled && !is_final(r)) {
+        return len; /* what a redirect says besides */
+    }
     if (r->cancelled || !tell_head(r)) {
         return 0;
     }

@@ -5,10 +5,11 @@
  * Callbacks come from inside libuv: they move bytes and defer tasks, nothing more. It is legal to
  * pause, resume or cancel any request, or to start another, from within a callback; http_free is not.
  *
- * Redirects are followed, five at most and to http and https only; they keep method and body. On the
- * way to another host curl drops Authorization and Cookie fields and a URL's credentials; other fields
- * go along. TLS is verified. http_proxy, https_proxy and no_proxy are honoured. Messages never show a
- * URL's credentials. */
+ * Redirects are followed, five at most and to http and https only; they keep method and body. Where one
+ * leads to another host, port or scheme, only fields of the protocol go along (Accept, Content-Type,
+ * If-None-Match, Stream-*, Producer-*): no credential in a field or in a URL gets there. TLS is
+ * verified. http_proxy, https_proxy and no_proxy are honoured. Messages never show a URL's
+ * credentials. */
 #ifndef IO_HTTP_H
 #define IO_HTTP_H
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/buf.h"
 #include "io/head.h"
@@ -67,7 +68,6 @@ static bool set_fields(struct transfer *t, const struct http_options *o, struct 
     return true;
 }
 
-/* Redirects keep the method: a POST that turned into a GET would look like a success. */
 static bool set_method(struct transfer *t, const struct http_options *o, struct error *e) {
     if (strcmp(o->method, "HEAD") == 0) {
         curl_easy_setopt(t->easy, CURLOPT_NOBODY, 1L);
@@ -85,7 +85,6 @@ static bool set_method(struct transfer *t, const struct http_options *o, struct 
         curl_easy_setopt(t->easy, CURLOPT_POST, 1L);
         curl_easy_setopt(t->easy, CURLOPT_POSTFIELDS, t->body ? t->body : "");
         curl_easy_setopt(t->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)o->body.len);
-        curl_easy_setopt(t->easy, CURLOPT_POSTREDIR, CURL_REDIR_POST_ALL);
     }
     if (strcmp(o->method, sends ? "POST" : "GET") != 0) {
         curl_easy_setopt(t->easy, CURLOPT_CUSTOMREQUEST, o->method);
@@ -98,9 +97,6 @@ static void set_transport(struct transfer *t, const struct http_options *o) {
     bool plain = o->plain || url_is_loopback(o->url);
     curl_easy_setopt(easy, CURLOPT_URL, o->url);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
-    curl_easy_setopt(easy, CURLOPT_MAXREDIRS, (long)REDIRECTS_MAX);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
     curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, plain ? "identity" : "gzip, deflate");
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "weir");
@@ -132,6 +128,75 @@ bool transfer_init(struct transfer *t, const struct http_options *o, struct erro
     return set_method(t, o, e) && set_fields(t, o, e);
 }
 
+/* ---- redirects ---- */
+
+/* "scheme://host:port", without user and password in *host. */
+static void split_origin(const char *url, struct slice *scheme, struct slice *host) {
+    const char *mark = strstr(url, "://");
+    const char *start = mark ? mark + 3 : url;
+    size_t len = strcspn(start, "/?#");
+    const char *at = memrchr(start, '@', len);
+    *scheme = slice_of(url, mark ? (size_t)(mark - url) : 0);
+    *host = at ? slice_of(at + 1, len - (size_t)(at + 1 - start)) : slice_of(start, len);
+}
+
+static bool same_text(struct slice a, struct slice b) {
+    return a.len == b.len && strncasecmp(a.ptr, b.ptr, a.len) == 0;
+}
+
+static bool same_origin(const char *a, const char *b) {
+    struct slice schemes[2];
+    struct slice hosts[2];
+    split_origin(a, &schemes[0], &hosts[0]);
+    split_origin(b, &schemes[1], &hosts[1]);
+    return same_text(schemes[0], schemes[1]) && same_text(hosts[0], hosts[1]);
+}
+
+/* Fields that say what is wanted, not who wants it. */
+static bool is_public(const char *line) {
+    static const char *const names[] = {"Accept", "Content-Type", "Expect", "If-None-Match"};
+    size_t len = strcspn(line, ":;");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (same_text(slice_of(line, len), slice_from(names[i]))) {
+            return true;
+        }
+    }
+    return strncasecmp(line, "Stream-", 7) == 0 || strncasecmp(line, "Producer-", 9) == 0;
+}
+
+static bool drop_private(struct transfer *t, struct error *e) {
+    struct curl_slist *all = t->fields;
+    bool ok = true;
+    t->fields = NULL;
+    for (const struct curl_slist *at = all; at && ok; at = at->next) {
+        ok = !is_public(at->data) || add_line(t, at->data);
+    }
+    curl_slist_free_all(all);
+    curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->fields);
+    return ok || error_set(e, ERROR_MEMORY, "out of memory for a request");
+}
+
+bool transfer_redirect(struct transfer *t, struct error *e) {
+    char *to = NULL;
+    char *from = NULL;
+    char shown[256];
+    curl_easy_getinfo(t->easy, CURLINFO_REDIRECT_URL, &to);
+    curl_easy_getinfo(t->easy, CURLINFO_EFFECTIVE_URL, &from);
+    if (++t->redirects > REDIRECTS_MAX) {
+        return error_set(e, ERROR_HTTP, "%s: more than %d redirects", t->name, REDIRECTS_MAX);
+    }
+    if (!to || !from || (strncasecmp(to, "http://", 7) != 0 && strncasecmp(to, "https://", 8) != 0)) {
+        url_redact(to ? to : "", shown, sizeof shown);
+        return error_set(e, ERROR_HTTP, "%s: redirected to \"%s\": expected an http or https URL", t->name,
+                         shown);
+    }
+    if (!same_origin(from, to) && !drop_private(t, e)) {
+        return false;
+    }
+    return curl_easy_setopt(t->easy, CURLOPT_URL, to) == CURLE_OK ||
+           error_set(e, ERROR_MEMORY, "out of memory for a request");
+}
+
 void transfer_free(struct transfer *t) {
     curl_easy_cleanup(t->easy);
     curl_slist_free_all(t->fields);
@@ -151,8 +216,6 @@ static enum error_code code_of(CURLcode rc) {
     case CURLE_BAD_FUNCTION_ARGUMENT:
     case CURLE_SSL_CACERT_BADFILE:
         return ERROR_ARGUMENT;
-    case CURLE_TOO_MANY_REDIRECTS:
-        return ERROR_HTTP;
     default:
         return ERROR_NETWORK;
     }

@@ -11,6 +11,7 @@
 
 enum {
     CONNECT_MS = 10 * 1000,
+    IDLE_MS = 10 * 1000, /* a connection that hangs is left for another */
     BODY_SHOWN_MAX = 1024,
     URL_MAX = 64 * 1024,
     DIGITS_MAX = 19, /* of a decimal that fits into 64 bits, whatever they are */
@@ -157,7 +158,7 @@ static bool start(struct exchange *x, const struct exchange_request *q, const st
         .field_count = fields->header_count,
         .body = q->body,
         .connect_timeout_ms = q->left_ms < CONNECT_MS ? q->left_ms : CONNECT_MS,
-        .idle_timeout_ms = q->left_ms,
+        .idle_timeout_ms = q->left_ms < IDLE_MS ? q->left_ms : IDLE_MS,
         .total_timeout_ms = q->left_ms,
         .ca_file = x->target->ca_file,
         .size = HTTP_SMALL,

@@ -32,7 +32,7 @@ struct exchange_request {
     struct http_field own[16]; /* its protocol headers; those of an absent value are left out */
     size_t own_count;
     struct slice body; /* absent: none */
-    uint64_t left_ms;  /* the time it may take */
+    uint64_t left_ms;  /* the time it may take; where nothing moves for 10 s it ends sooner */
 };
 
 void exchange_put(struct exchange_request *request, const char *name, struct slice value);
@@ -49,14 +49,14 @@ struct exchange {
     uint64_t retry_ms; /* in done: Retry-After, or 0 */
 };
 
-void exchange_init(struct exchange *exchange, struct exchange_target *target,
+void exchange_init(struct exchange *x, struct exchange_target *target,
                    void (*done)(struct exchange *, const struct call_result *, struct error *), void *owner);
 
 /* Asks target->hooks.refresh: from a task of the loop only. */
-bool exchange_send(struct exchange *exchange, const struct exchange_request *request, struct error *e);
+bool exchange_send(struct exchange *x, const struct exchange_request *q, struct error *e);
 
 /* Ends it without a callback, if it is under way; frees what it holds. It may be used again. */
-void exchange_stop(struct exchange *exchange);
+void exchange_stop(struct exchange *x);
 
 /* A decimal field's value. False: it is absent or none. */
 bool exchange_number(struct slice field, uint64_t *value);

@@ -7,7 +7,7 @@
 
 #include "stream/source.h"
 
-enum { LIMIT_MS = 30 * 1000, QUEUE_MAX = 64 * 1024 * 1024, OFFSET_MAX = 4096 };
+enum { LIMIT_MS = 30 * 1000, QUEUE_MAX = 64 * 1024 * 1024, OFFSET_MAX = 4096, OUT_OF_MEMORY_MS = 100 };
 
 #define EPOCH_MAX INT64_C(9007199254740991) /* 2^53 - 1: servers may be JavaScript */
 
@@ -184,30 +184,33 @@ static bool may_cut(const struct producer *p, uint64_t now, uint64_t *due) {
     return false;
 }
 
-static void on_timer(struct loop_task *task) {
-    struct producer *p = task->owner;
-    uint64_t due = UINT64_MAX;
-    uint64_t now = loop_now(p->loop);
-    bool failed = false;
+/* Batches that may leave do; the queue becomes batches as far as there is room. */
+static void pump(struct producer *p, uint64_t now, uint64_t *due) {
     struct error e;
     for (struct batch *b = p->head; b; b = b->next) {
         if (b->state == BATCH_ASK) {
             batch_ask(b);
         }
-        if (batch_may_leave(b, now, &due)) {
+        if (batch_may_leave(b, now, due)) {
             batch_send(b);
         }
-        failed = failed || b->state == BATCH_FAILED;
     }
-    while (!failed && may_cut(p, now, &due)) {
+    while (may_cut(p, now, due)) {
         if (!batch_cut(p, &e)) {
             log_write(p->log, LOG_WARN, "%s; trying again", e.message);
-            due = now + 100;
-            break;
+            *due = now + OUT_OF_MEMORY_MS;
+            return;
         }
         batch_send(p->tail);
-        failed = p->tail->state == BATCH_FAILED;
     }
+}
+
+static void on_timer(struct loop_task *task) {
+    struct producer *p = task->owner;
+    uint64_t due = UINT64_MAX;
+    uint64_t now = loop_now(p->loop);
+    pump(p, now, &due);
+    bool failed = p->head && p->head->state == BATCH_FAILED;
     if (failed || (p->flushes && p->flushes->until <= p->answered)) {
         producer_settle(p);
     } else if (due != UINT64_MAX) {

@@ -7,7 +7,6 @@
 
 enum {
     LEAST_WAIT_MS = 250, /* what the last try before a limit gets */
-    TRY_MS = 10 * 1000,  /* what a try gets: a connection that hangs is left for another */
     CLAIMS_MAX = 8, /* epochs claimed for one batch: two producers that both claim must not go on for ever */
 };
 
@@ -49,16 +48,17 @@ static void fill_body(struct batch *b, bool json) {
 }
 
 static void take_items(struct producer *p, struct batch *b, size_t count) {
-    struct item *last = NULL;
-    b->items = p->first;
+    struct item **at = &b->items;
     b->queued_at = p->first->queued_at;
     for (size_t n = 0; n < count; n++) {
-        last = p->first;
-        p->queued_bytes -= last->weight;
-        b->closes = b->closes || last->closes;
-        p->first = last->next;
+        struct item *i = p->first;
+        p->first = i->next;
+        p->queued_bytes -= i->weight;
+        b->closes = b->closes || i->closes;
+        *at = i;
+        at = &i->next;
     }
-    last->next = NULL;
+    *at = NULL;
     p->last = p->first ? p->last : NULL;
     p->queued_items -= count;
 }
@@ -344,7 +344,7 @@ void batch_send(struct batch *b) {
     struct exchange_request q = {
         .method = "POST",
         .body = slice_of(b->body, b->body_len),
-        .left_ms = left < TRY_MS ? left : TRY_MS,
+        .left_ms = left,
     };
     exchange_put(&q, "Content-Type", slice_from(p->content_type));
     exchange_put(&q, "Producer-Id", slice_from(p->id));

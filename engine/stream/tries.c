@@ -1,7 +1,6 @@
 #include "stream/tries.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -23,20 +22,14 @@ void tries_reset(struct tries *tries) {
     tries->retries = 0;
 }
 
-__attribute__((format(printf, 2, 3))) static void add(struct error *e, const char *format, ...) {
-    va_list args;
-    size_t used = strlen(e->message);
-    va_start(args, format);
-    vsnprintf(e->message + used, sizeof e->message - used, format, args);
-    va_end(args);
-}
-
 bool tries_again(struct tries *tries, uint64_t since_ms, uint64_t limit_ms, uint64_t floor_ms,
                  uint64_t *wait_ms, struct error *e) {
+    char *end = e->message + strlen(e->message);
+    size_t room = sizeof e->message - (size_t)(end - e->message);
     uint64_t left = since_ms < limit_ms ? limit_ms - since_ms : 0;
     if (tries->retries >= tries->max_retries) {
         if (tries->retries) {
-            add(e, "; gave up after %" PRId64 " more tries", tries->retries);
+            snprintf(end, room, "; gave up after %" PRId64 " more tries", tries->retries);
         }
         return false;
     }
@@ -47,7 +40,9 @@ bool tries_again(struct tries *tries, uint64_t since_ms, uint64_t limit_ms, uint
             error_context(e, "the server asks to wait %.1f s, which is longer than the %.1f s left",
                           (double)floor_ms / 1000, (double)left / 1000);
         }
-        add(e, "; gave up after %.1f s", (double)since_ms / 1000);
+        end = e->message + strlen(e->message);
+        room = sizeof e->message - (size_t)(end - e->message);
+        snprintf(end, room, "; gave up after %.1f s", (double)since_ms / 1000);
         return false;
     }
     *wait_ms = wait < left ? wait : left;

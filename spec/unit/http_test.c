@@ -209,6 +209,48 @@ static void test_redirects(void **state) {
     close_fixture(&f);
 }
 
+/* What identifies the caller stays with the host that it was meant for. */
+static void test_redirect_to_another_host(void **state) {
+    (void)state;
+    static const struct http_field fields[] = {{SLICE("Authorization"), SLICE("Bearer s1")},
+                                               {SLICE("X-Api-Key"), SLICE("s2")},
+                                               {SLICE("Stream-Seq"), SLICE("7")},
+                                               {SLICE("Content-Type"), SLICE("a/b")}};
+    static const struct reply there[] = {{.status = 200, .body = "there"}};
+    char location[128];
+    struct reply here[] = {{.status = 302, .fields = "Location: /t\r\n"},
+                           {.status = 307, .fields = location}};
+    struct fixture f;
+    struct loopback other;
+    open_fixture(&f, here, COUNT(here));
+    loopback_open(&other, f.loop, there, 1);
+    snprintf(location, sizeof location, "Location: http://127.0.0.1:%d/x\r\n", other.port);
+    f.calls[0].options.method = "POST";
+    f.calls[0].options.body = SLICE("body");
+    f.calls[0].options.fields = fields;
+    f.calls[0].options.field_count = COUNT(fields);
+    launch(&f.calls[0]);
+    finish(&f, &f.calls[0]);
+    expect_body(&f.calls[0], "there");
+    assert_non_null(strstr(f.server.requests[1], "s1")); /* the same host */
+    assert_non_null(strstr(f.server.requests[1], "s2"));
+    assert_null(strstr(other.requests[0], "s1"));
+    assert_null(strstr(other.requests[0], "s2"));
+    assert_non_null(strstr(other.requests[0], "Stream-Seq: 7\r\n"));
+    assert_non_null(strstr(other.requests[0], "Content-Type: a/b\r\n"));
+    assert_non_null(strstr(other.requests[0], "\r\n\r\nbody"));
+    loopback_close(&other);
+    close_fixture(&f);
+    loopback_free(&other);
+
+    static const struct reply file[] = {{.status = 302, .fields = "Location: file:///etc/passwd\r\n"}};
+    open_fixture(&f, file, 1);
+    launch(&f.calls[0]);
+    finish(&f, &f.calls[0]);
+    assert_int_equal(f.calls[0].error.code, ERROR_HTTP);
+    close_fixture(&f);
+}
+
 static void test_broken_answers(void **state) {
     (void)state;
     static const struct reply replies[] = {
@@ -457,6 +499,7 @@ int main(void) {
         cmocka_unit_test(test_get),
         cmocka_unit_test(test_methods),
         cmocka_unit_test(test_redirects),
+        cmocka_unit_test(test_redirect_to_another_host),
         cmocka_unit_test(test_broken_answers),
         cmocka_unit_test(test_idle_timeout),
         cmocka_unit_test(test_head_caps),
