@@ -404,13 +404,7 @@ describe("Ctrl-C", function()
     local reader = process.spawn{cmd = {"sh", "-c", 'exec 3<"$1"; exec sleep 60', "sh", fifo}}
     local script = 'exec "$1" state "$2" --stats >"$3"'
     local child = process.spawn{cmd = {"sh", "-c", script, "sh", paths.weir, events, fifo}}
-    local before
-    wait.till(function() -- it has read the file, and its own time stands still
-      local times = (tmp.read(("/proc/%d/stat"):format(child.pid)) or ""):match("%(weir%) S ([%d%- ]+)")
-      local still = times and times == before and (tmp.read(("/proc/%d/fdinfo/1"):format(child.pid)) or ""):find("pos")
-      before = times
-      return still
-    end, 10, "weir to wait for its reader")
+    cli.wait_until_stuck(child)
     child:signal("INT")
     local ok, done = pcall(child.wait, child, 5)
     reader:kill()

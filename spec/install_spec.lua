@@ -44,7 +44,8 @@ describe_unless_sanitized("an installed weir", function()
           return 0;
       }
     ]])
-    local libdir = process.run { cmd = { "sh", "-c", "dirname $(find " .. prefix .. " -name weir.pc)" } }.stdout:gsub("\n", "")
+    local found = process.run { cmd = { "find", prefix, "-name", "weir.pc" } }.stdout
+    local libdir = found:match "^(.*)/weir%.pc"
     local done = process.run {
       cmd = { "sh", "-c", "cc -o main main.c $(pkg-config --cflags --libs weir) && ./main" },
       cwd = dir,

@@ -42,7 +42,7 @@ describe("require 'weir'", function()
 
   it("has what the reference names, and nothing private", function()
     assert.same({
-      "after env every json log null run schema sleep stop stream version",
+      "after env every json log null producer run schema sleep stop stream version",
     }, lines_of[[
       local names = {}
       for name, value in pairs(weir) do
@@ -296,14 +296,15 @@ describe("options that are wrong", function()
       ["{ url = 'x', schema = 1 }"] = "schema: expected a table, got 1",
       ["{ url = 'x', onError = 'panic' }"] =
         'onError: expected "stop", "skip", "retry", "deadletter" or a function, got "panic"',
-      ["{ url = 'x', headers = 'a: b' }"] = 'headers: expected a table of strings, got "a: b"',
+      ["{ url = 'x', headers = 'a: b' }"] =
+        'headers: expected a table of strings, functions and { file = PATH }, got "a: b"',
       ["{ url = 'x', offset = 0 }"] = "offset: expected a string, got 0",
     }
     for options, expected in pairs(cases) do
       assert.equal(expected, message(options))
     end
     assert.matches("^unknown option 'Url': expected one of .*url", message("{ Url = 'x' }"))
-    assert.matches("^headers: expected a table of strings %(a is number%)",
+    assert.matches("^headers: expected a table of strings, functions and { file = PATH } %(a is number%)",
       message("{ url = 'x', headers = { a = 1 } }"))
     assert.matches("headers: expected names and values that fit into an HTTP header %(a b does not%)",
       message("{ url = 'x', headers = { ['a b'] = 'c' } }"))

@@ -17,15 +17,19 @@ local function check(script, config)
   return process.run { cmd = cmd, cwd = dir }
 end
 
+local LIVES = 'live: expected true, false, "sse" or "long-poll", got "maybe"'
+local SIZE = 'expected a size (bytes, or text like "64KB", "10MB")'
+local DURATION = 'expected a duration (seconds, or text like "500ms", "30s", "5m")'
+
 describe("an option of weir.stream", function()
   local mistakes = {
-    ['live = "maybe"'] = 'live: expected true, false, "sse" or "long-poll", got "maybe"',
+    ['live = "maybe"'] = LIVES,
     ['url = "ftp://x/y"'] = 'url: expected an http(s) URL, a file, or "-", got "ftp://x/y"',
-    ['limits = { message = "1XB" }'] = 'limits.message: expected a size (bytes, or text like "64KB", "10MB"), got "1XB"',
-    ["limits = { connect = -1 }"] = 'limits.connect: expected a duration (seconds, or text like "500ms", "30s", "5m"), got -1',
+    ['limits = { message = "1XB" }'] = "limits.message: " .. SIZE .. ', got "1XB"',
+    ["limits = { connect = -1 }"] = "limits.connect: " .. DURATION .. ", got -1",
     ["limits = { speed = 1 }"] = 'limits: expected message, connect, outage or append, got "speed"',
     ["limits = 5"] = "limits: expected a table, got 5",
-    ["headers = { a = 1 }"] = "headers: expected a table of strings (a is number), got a table",
+    ["headers = { a = 1 }"] = "headers: expected a table of strings, functions and { file = PATH } (a is number), got a table",
     ['headers = { ["a b"] = "c" }'] = "names and values that fit into an HTTP header (a b does not)",
     ['onInvalid = "deadletter"'] = 'onInvalid = "deadletter" needs the option deadletter',
     ['onError = "never"'] = 'onError: expected "stop", "skip", "retry", "deadletter" or a function, got "never"',
@@ -56,8 +60,7 @@ describe("an option in the configuration", function()
   it("is refused with the file and the key", function()
     local done = check(script, '{"streams":{"n":{"live":"maybe"}}}')
     assert.equal(1, done.code)
-    assert.truthy(done.stderr:find('c.json: streams.n: live: expected true, false, "sse" or "long-poll", got "maybe"', 1, true),
-      done.stderr)
+    assert.truthy(done.stderr:find("c.json: streams.n: " .. LIVES, 1, true), done.stderr)
   end)
 
   it("wins over the script", function()

@@ -866,12 +866,7 @@ describe("Ctrl-C", function()
     local reader = process.spawn{cmd = {"sh", "-c", 'exec 3<"$1"; exec sleep 60', "sh", fifo}}
     finally(function() reader:kill() end)
     local child = process.spawn{cmd = {"sh", "-c", 'exec "$1" read "$2" >"$3"', "sh", paths.weir, url, fifo}}
-    wait.till(function()
-      return process.run{cmd = {"grep", "-q", "pipe_w", ("/proc/%d/wchan"):format(child.pid)}}.code == 0
-        or process.run{cmd = {"sh", "-c",
-          'grep -q "^State:.*sleeping" /proc/$1/status && grep -q "^1 " /proc/$1/syscall', "sh",
-          tostring(child.pid)}}.code == 0
-    end, 10, "weir to be stuck in a write")
+    cli.wait_until_stuck(child)
     interrupted(child)
   end)
 

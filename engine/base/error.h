@@ -8,23 +8,23 @@
 
 enum error_code {
     ERROR_NONE = 0,
-    ERROR_MEMORY,       /* an allocation failed */
-    ERROR_LIMIT,        /* a cap was reached; the message names the cap and the option that raises it */
-    ERROR_SYNTAX,       /* bytes that are not what their format says (JSON, SSE, a config file) */
-    ERROR_CUT,          /* input that ended in the middle of something */
-    ERROR_EVENT,        /* valid JSON that is not an event of the State Protocol */
-    ERROR_SCHEMA,       /* a value that its schema or rule refuses */
-    ERROR_SCRIPT,       /* a Lua error: the message holds the traceback */
-    ERROR_ARGUMENT,     /* a wrong option, setting or argument */
-    ERROR_SYSTEM,       /* the operating system said no: files, sockets */
-    ERROR_NETWORK,      /* no connection, or one that broke */
-    ERROR_TIMEOUT,      /* a wait reached its limit */
-    ERROR_HTTP,         /* an HTTP status that ends the work; `status` holds it */
-    ERROR_NOT_FOUND,    /* 404: no such stream */
-    ERROR_GONE,         /* 410: the offset or the stream is no longer there */
-    ERROR_CONFLICT,     /* 409 */
-    ERROR_CLOSED,       /* the stream is closed: it takes no appends */
-    ERROR_INTERRUPTED,  /* Ctrl-C, SIGTERM, or a stop asked for by the program */
+    ERROR_MEMORY,      /* an allocation failed */
+    ERROR_LIMIT,       /* a cap was reached; the message names the cap and the option that raises it */
+    ERROR_SYNTAX,      /* bytes that are not what their format says (JSON, SSE, a config file) */
+    ERROR_CUT,         /* input that ended in the middle of something */
+    ERROR_EVENT,       /* valid JSON that is not an event of the State Protocol */
+    ERROR_SCHEMA,      /* a value that its schema or rule refuses */
+    ERROR_SCRIPT,      /* a Lua error: the message holds the traceback */
+    ERROR_ARGUMENT,    /* a wrong option, setting or argument */
+    ERROR_SYSTEM,      /* the operating system said no: files, sockets */
+    ERROR_NETWORK,     /* no connection, or one that broke */
+    ERROR_TIMEOUT,     /* a wait reached its limit */
+    ERROR_HTTP,        /* an HTTP status that ends the work; `status` holds it */
+    ERROR_NOT_FOUND,   /* 404: no such stream */
+    ERROR_GONE,        /* 410: the offset or the stream is no longer there */
+    ERROR_CONFLICT,    /* 409 */
+    ERROR_CLOSED,      /* the stream is closed: it takes no appends */
+    ERROR_INTERRUPTED, /* Ctrl-C, SIGTERM, or a stop asked for by the program */
 };
 
 #define ERROR_MESSAGE_MAX 2048

@@ -20,16 +20,17 @@ void output_free(struct output *output) {
     buf_free(&output->buf);
 }
 
-/* Waits until something can be written, or a write would say why not. False: a signal came first. It may
- * come just before the wait, which therefore ends now and then. */
+/* Waits until something can be written, or a write would say why not. False: a signal came first, Ctrl-C or
+ * SIGTERM alone. It may come just before the wait, which therefore ends now and then. */
 static bool wait_for_room(struct output *output) {
     struct pollfd wait = {.fd = STDOUT_FILENO, .events = POLLOUT};
     for (;;) {
         bool interrupted = *interrupt_flag();
-        if (poll(&wait, 1, interrupted ? 0 : LOOK_MS) > 0) {
+        int got = poll(&wait, 1, interrupted ? 0 : LOOK_MS);
+        if (got > 0) {
             return true;
         }
-        if (interrupted) {
+        if (interrupted || (got < 0 && errno == EINTR)) {
             return error_set(&output->e, ERROR_INTERRUPTED, "interrupted");
         }
     }

@@ -116,8 +116,8 @@ static bool put_all(struct output *output, const struct store *store) {
 static bool put_entity(struct output *output, const struct store *store, const struct arguments *arguments) {
     struct slice value = store_get(store, slice_from(arguments->type), slice_from(arguments->key));
     if (!value.ptr) {
-        return error_set(&output->e, ERROR_NOT_FOUND, "%s: there is no %s with the key %s",
-                         arguments->source, arguments->type, arguments->key);
+        return error_set(&output->e, ERROR_NOT_FOUND, "%s: there is no %s with the key %s", arguments->source,
+                         arguments->type, arguments->key);
     }
     return output_write(output, value.ptr, value.len);
 }

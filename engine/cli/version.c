@@ -10,8 +10,7 @@ static int run(const struct command *command, int argc, char **argv) {
     if (argc > 1) {
         return command_misuse(command, "unexpected argument %s", argv[1]);
     }
-    printf("weir %s (%s, libuv %s, libcurl %s, cJSON %s)\n", WEIR_VERSION,
-           LUA_RELEASE, uv_version_string(),
+    printf("weir %s (%s, libuv %s, libcurl %s, cJSON %s)\n", WEIR_VERSION, LUA_RELEASE, uv_version_string(),
            curl_version_info(CURLVERSION_NOW)->version, cJSON_Version());
     return command_flush();
 }

@@ -187,8 +187,8 @@ bool transfer_redirect(struct transfer *t, struct error *e) {
     }
     if (!to || !from || (strncasecmp(to, "http://", 7) != 0 && strncasecmp(to, "https://", 8) != 0)) {
         url_redact(to ? to : "", shown, sizeof shown);
-        return error_set(e, ERROR_HTTP, "%s: redirected to \"%s\": expected an http or https URL", t->name,
-                         shown);
+        return error_set(e, ERROR_ARGUMENT, "%s: redirected to \"%s\": expected an http or https URL",
+                         t->name, shown);
     }
     if (!same_origin(from, to) && !drop_private(t, e)) {
         return false;

@@ -1,9 +1,9 @@
 /* One request as curl is told it: an easy handle with its options, and what those borrow. Knows curl,
  * not the loop. Private to the room.
  *
- * What is set: TLS is verified; redirects are left to the owner, see transfer_redirect. The usual proxy variables are honoured. HTTP/2 is used where TLS
- * offers it. gzip and deflate are asked for, but from this machine itself, where they cost more than they
- * save; they are decoded in any case. */
+ * What is set: TLS is verified; redirects are left to the owner, see transfer_redirect. The usual proxy
+ * variables are honoured. HTTP/2 is used where TLS offers it. gzip and deflate are asked for, but from
+ * this machine itself, where they cost more than they save; they are decoded in any case. */
 #ifndef IO_TRANSFER_H
 #define IO_TRANSFER_H
 

@@ -76,6 +76,7 @@ static bool need_writer(struct api_stream *stream, struct error *e) {
         .field_count = stream->field_count,
         .ca_file = stream->ca_file,
         .limit_ms = stream->append_limit_ms,
+        .hooks = api_hooks_of(&stream->hooks),
     };
     stream->writer = writer_new(&options, e);
     return stream->writer != NULL;
@@ -99,14 +100,14 @@ static bool send_value(lua_State *L, struct api_append *append, struct error *e)
     if (!convert_append(L, 2, body, e)) {
         return e->code == ERROR_LIMIT ? error_context(e, "longer than limits.message") : false;
     }
-    return need_writer(stream, e) &&
-           writer_append(stream->writer, buf_slice(body), answered, append, e);
+    return need_writer(stream, e) && writer_append(stream->writer, buf_slice(body), answered, append, e);
 }
 
 int api_append(lua_State *L) {
     struct api_stream *stream = api_stream_check(L, 1);
     struct error e;
     luaL_checkany(L, 2);
+    script_check_unasked(L, "append");
     if (!stream->store) {
         return luaL_error(L, "append: the worker has ended");
     }

@@ -36,13 +36,20 @@ enum field {
 };
 
 static const char *const field_names[FIELD_COUNT] = {
-    [FIELD_TYPE] = "type",           [FIELD_KEY] = "key",
-    [FIELD_OPERATION] = "operation", [FIELD_CONTROL] = "control",
-    [FIELD_VALUE] = "value",         [FIELD_OLD_VALUE] = "old_value",
-    [FIELD_OLD] = "old",             [FIELD_NEW] = "new",
-    [FIELD_HEADERS] = "headers",     [FIELD_TXID] = "txid",
-    [FIELD_TIMESTAMP] = "timestamp", [FIELD_FROM] = "from",
-    [FIELD_OFFSET] = "offset",       [FIELD_TEXT] = "text",
+    [FIELD_TYPE] = "type",
+    [FIELD_KEY] = "key",
+    [FIELD_OPERATION] = "operation",
+    [FIELD_CONTROL] = "control",
+    [FIELD_VALUE] = "value",
+    [FIELD_OLD_VALUE] = "old_value",
+    [FIELD_OLD] = "old",
+    [FIELD_NEW] = "new",
+    [FIELD_HEADERS] = "headers",
+    [FIELD_TXID] = "txid",
+    [FIELD_TIMESTAMP] = "timestamp",
+    [FIELD_FROM] = "from",
+    [FIELD_OFFSET] = "offset",
+    [FIELD_TEXT] = "text",
 };
 
 /* Copies bytes behind what is there; absent stays absent. */
@@ -161,7 +168,8 @@ static int push_field(lua_State *L, const struct api_event *held, enum field fie
     case FIELD_TEXT:
         return push_text(L, event->text);
     case FIELD_OPERATION:
-        lua_pushstring(L, known && event->kind == EVENT_CHANGE ? event_operation_name(event->operation) : NULL);
+        lua_pushstring(L,
+                       known && event->kind == EVENT_CHANGE ? event_operation_name(event->operation) : NULL);
         return 1;
     case FIELD_CONTROL:
         lua_pushstring(L, event->kind == EVENT_CONTROL ? event_control_name(event->control) : NULL);
@@ -250,8 +258,11 @@ static int event_pairs(lua_State *L) {
 
 void api_event_open(lua_State *L) {
     static const luaL_Reg methods[] = {
-        {"__newindex", event_newindex}, {"__tostring", event_tostring}, {"__json", event_json},
-        {"__pairs", event_pairs},       {NULL, NULL},
+        {"__newindex", event_newindex},
+        {"__tostring", event_tostring},
+        {"__json", event_json},
+        {"__pairs", event_pairs},
+        {NULL, NULL},
     };
     luaL_newmetatable(L, event_name);
     luaL_setfuncs(L, methods, 0);

@@ -7,6 +7,7 @@
 static int run(lua_State *L) {
     struct script *script = script_of(L);
     struct error e;
+    script_check_unasked(L, "weir.run");
     if (script->current) {
         return luaL_error(L, "weir.run cannot be called from a handler: the worker runs already");
     }
@@ -18,6 +19,7 @@ static int run(lua_State *L) {
 
 static int stop(lua_State *L) {
     const struct script *script = script_of(L);
+    script_check_unasked(L, "weir.stop");
     script->host.stop(script->host.user);
     return 0;
 }

@@ -203,9 +203,9 @@ static int state_tostring(lua_State *L) {
 
 void api_state_open(lua_State *L) {
     static const luaL_Reg methods[] = {
-        {"get", state_get},   {"has", state_has},   {"size", state_size},   {"rows", state_rows},
-        {"keys", state_keys}, {"each", state_each}, {"types", state_types}, {"json", state_json},
-        {NULL, NULL},
+        {"get", state_get},     {"has", state_has},   {"size", state_size},
+        {"rows", state_rows},   {"keys", state_keys}, {"each", state_each},
+        {"types", state_types}, {"json", state_json}, {NULL, NULL},
     };
     luaL_newmetatable(L, state_name);
     luaL_newlib(L, methods);

@@ -6,6 +6,7 @@
 
 #include "io/url.h"
 #include "script/api_append.h"
+#include "script/api_call.h"
 #include "script/api_schema.h"
 #include "script/api_state.h"
 #include "script/lane.h"
@@ -120,6 +121,7 @@ static void enlist(struct api_stream *stream) {
 static int stream_collect(lua_State *L) {
     struct api_stream *stream = api_stream_check(L, 1);
     if (!stream->declared) {
+        api_hooks_clear(L, &stream->hooks);
         free_parts(stream);
     }
     return 0;
@@ -228,6 +230,16 @@ static int stream_policy(lua_State *L) {
     return 0;
 }
 
+/* hooks(stream, asked, changes, judges): asked is a table of lua/weir/outgoing.lua. */
+static int stream_hooks(lua_State *L) {
+    struct api_stream *stream = api_stream_check(L, 1);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_settop(L, 4);
+    lua_pushvalue(L, 2);
+    api_hooks_set(L, &stream->hooks, lua_toboolean(L, 3), lua_toboolean(L, 4));
+    return 0;
+}
+
 /* settings(name) -> JSON text, origin: what the configuration says about the stream of that name, or nil. */
 static int stream_settings(lua_State *L) {
     const struct script *script = script_of(L);
@@ -273,16 +285,18 @@ static int stream_tostring(lua_State *L) {
 
 void api_stream_open(lua_State *L) {
     static const luaL_Reg metamethods[] = {
-        {"__index", stream_index},       {"__newindex", stream_newindex},
-        {"__tostring", stream_tostring}, {"__gc", stream_collect},
+        {"__index", stream_index},
+        {"__newindex", stream_newindex},
+        {"__tostring", stream_tostring},
+        {"__gc", stream_collect},
         {NULL, NULL},
     };
     static const luaL_Reg functions[] = {
-        {"new", stream_new},       {"declare", stream_declare},
-        {"watch", stream_watch},   {"schema", stream_schema},
-        {"policy", stream_policy}, {"append", api_append},    {"settings", stream_settings},
-        {"isSize", is_size},       {"isDuration", is_duration},
-        {NULL, NULL},
+        {"new", stream_new},           {"declare", stream_declare}, {"watch", stream_watch},
+        {"schema", stream_schema},     {"policy", stream_policy},   {"append", api_append},
+        {"settings", stream_settings}, {"isSize", is_size},         {"isDuration", is_duration},
+        {"create", api_call_create},   {"head", api_call_head},     {"close", api_call_close},
+        {"remove", api_call_remove},   {"hooks", stream_hooks},     {NULL, NULL},
     };
     luaL_newmetatable(L, stream_name);
     luaL_setfuncs(L, metamethods, 0);
@@ -296,6 +310,7 @@ void api_stream_close_all(struct script *script) {
     for (struct api_stream *stream = script->streams; stream; stream = stream->next) {
         task_stop(&stream->lane);
         api_append_close(stream);
+        api_call_close_all(stream);
         free_parts(stream);
     }
 }

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "base/strmap.h"
+#include "script/api_hooks.h"
 #include "script/driver.h"
 #include "script/script.h"
 #include "script/task.h"
@@ -20,29 +21,30 @@ enum api_policy { POLICY_STOP, POLICY_SKIP, POLICY_DEADLETTER, POLICY_FUNCTION }
 
 /* What concerns one type, or all of them. */
 struct api_type {
-    bool handlers; /* onChange */
-    bool rules;    /* validate */
-    bool get_key;  /* makes the key of a change that has none */
+    bool handlers;               /* onChange */
+    bool rules;                  /* validate */
+    bool get_key;                /* makes the key of a change that has none */
     bool foreign_schema;         /* a Standard Schema table: checked in Lua */
     const struct schema *schema; /* owned by Lua, kept alive by the stream; NULL: none */
 };
 
 struct api_append;
+struct wait;
 
 struct api_stream {
     struct script *script;
     struct api_stream *next; /* in the order of declaration */
     char *name;              /* for messages: the option `name`, else the URL */
     char *url;
-    char *offset;            /* NULL: the beginning */
-    char *default_type;      /* NULL: "default" */
-    char *deadletter;        /* a path; NULL: none */
+    char *offset;       /* NULL: the beginning */
+    char *default_type; /* NULL: "default" */
+    char *deadletter;   /* a path; NULL: none */
     char *ca_file;
     enum source_live live;
     bool strict;
     enum api_policy on_invalid;
-    size_t message_max;        /* bytes */
-    uint64_t first_limit_ms;   /* 0: the source's own */
+    size_t message_max;      /* bytes */
+    uint64_t first_limit_ms; /* 0: the source's own */
     uint64_t outage_limit_ms;
     uint64_t append_limit_ms;  /* 0: the writer's own */
     struct http_field *fields; /* request headers, owned */
@@ -56,10 +58,12 @@ struct api_stream {
     bool up_to_dates;    /* onUpToDate was called */
     bool get_keys;       /* some type has getKey */
 
-    struct driver driver; /* set by the worker before the lane is woken */
-    struct task lane;     /* see script/lane.h */
-    struct writer *writer;        /* made by the first append */
-    struct api_append *appends;   /* under way: see script/api_append.h */
+    struct driver driver;       /* set by the worker before the lane is woken */
+    struct task lane;           /* see script/lane.h */
+    struct writer *writer;      /* made by the first append */
+    struct api_append *appends; /* under way: see script/api_append.h */
+    struct wait *calls;         /* under way: see script/api_call.h */
+    struct api_hooks hooks;     /* what is asked around each request */
 };
 
 void api_stream_open(lua_State *L);

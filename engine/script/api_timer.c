@@ -13,8 +13,8 @@ struct api_timer {
     struct loop_timer timer; /* first: loop_timer_close gives this back */
     struct script *script;
     struct task task;
-    uint64_t every_ms; /* 0: once */
-    int fn;            /* in the registry */
+    uint64_t every_ms;       /* 0: once */
+    int fn;                  /* in the registry */
     struct api_timer **held; /* the userdata's pointer to this, NULL when Lua dropped it */
     struct api_timer *next, *prev;
 };

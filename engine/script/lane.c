@@ -138,8 +138,7 @@ static int lane_refuse(lua_State *L) {
     struct driver_item item;
     struct error e;
     api_event_check(L, 2, &item);
-    if (!stream->driver.refuse(stream->driver.user, &item, decision, reason, lua_toboolean(L, 5),
-                               &e)) {
+    if (!stream->driver.refuse(stream->driver.user, &item, decision, reason, lua_toboolean(L, 5), &e)) {
         return script_raise_bare(L, &e);
     }
     return 0;

@@ -15,7 +15,8 @@ char *options_text(lua_State *L, int index, const char *name);
 bool options_boolean(lua_State *L, int index, const char *name);
 
 /* The position in names (ended by NULL) of the option's string, or of `fallback` where it is nil. */
-int options_choice(lua_State *L, int index, const char *name, const char *const names[], const char *fallback);
+int options_choice(lua_State *L, int index, const char *name, const char *const names[],
+                   const char *fallback);
 
 /* The value at index as bytes (a number, or text like "64KB"; at least 1) or as milliseconds (a number of
  * seconds, or text like "30s"). False where it is neither. */

@@ -6,6 +6,7 @@
 #include "script/api_event.h"
 #include "script/api_json.h"
 #include "script/api_log.h"
+#include "script/api_producer.h"
 #include "script/api_run.h"
 #include "script/api_schema.h"
 #include "script/api_state.h"
@@ -73,7 +74,7 @@ static void load_embedded(lua_State *L, int core) {
 
 /* What the Lua half needed of the native half, and has by now. */
 static void hide_private(lua_State *L, int core) {
-    static const char *const names[] = {"_lane", "_options", "_schema", "_stream"};
+    static const char *const names[] = {"_lane", "_options", "_outgoing", "_producer", "_schema", "_stream"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         lua_pushnil(L);
         lua_setfield(L, core, names[i]);
@@ -118,6 +119,7 @@ void script_open(lua_State *L, struct script *script) {
     api_state_open(L);
     api_schema_open(L);
     api_stream_open(L);
+    api_producer_open(L);
     api_run_open(L);
     load_embedded(L, core);
     hide_private(L, core);
@@ -126,6 +128,7 @@ void script_open(lua_State *L, struct script *script) {
 void script_close(struct script *script) {
     script->stopping = true;
     api_timer_close_all(script);
+    api_producer_close_all(script);
     api_stream_close_all(script);
     lua_pushboolean(script->L, false); /* what the state still runs at its end must not find it */
     lua_rawsetp(script->L, LUA_REGISTRYINDEX, &script_key);
@@ -249,7 +252,7 @@ void script_take_error(lua_State *L, struct error *e) {
     lua_pop(L, 1);
 }
 
-static void push_error(lua_State *L, const struct error *e) {
+void script_push_error(lua_State *L, const struct error *e) {
     lua_createtable(L, 0, 4);
     lua_pushstring(L, error_name(e->code));
     lua_setfield(L, -2, "code");
@@ -265,18 +268,25 @@ static void push_error(lua_State *L, const struct error *e) {
 }
 
 int script_raise(lua_State *L, const struct error *e) {
-    push_error(L, e);
+    script_push_error(L, e);
     return lua_error(L);
 }
 
 int script_raise_bare(lua_State *L, const struct error *e) {
-    push_error(L, e);
+    script_push_error(L, e);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &traces_key);
     lua_pushvalue(L, -2);
     lua_pushboolean(L, false);
     lua_rawset(L, -3);
     lua_pop(L, 1);
     return lua_error(L);
+}
+
+void script_check_unasked(lua_State *L, const char *what) {
+    if (script_of(L)->asked) {
+        luaL_error(L, "%s cannot be called here: a function of headers, params or onError answers at once",
+                   what);
+    }
 }
 
 /* Whether the function that runs is of weir's own lane: what was raised has left the script's functions. */
@@ -324,6 +334,6 @@ bool script_clock_stop(struct script *script) {
 }
 
 void script_clock_start(struct script *script, bool ran) {
-    script->handler_deadline =
-        ran ? uv_hrtime() + script->handler_limit_ms * UINT64_C(1000000) : script->handler_deadline;
+    script->handler_deadline = ran ? uv_hrtime() + script->handler_limit_ms * UINT64_C(1000000)
+                                   : script->handler_deadline;
 }

@@ -15,6 +15,7 @@
 #include "io/http.h"
 #include "io/loop.h"
 
+struct api_producer;
 struct api_stream;
 struct api_timer;
 struct script;
@@ -45,13 +46,16 @@ struct script {
     struct http *http;
     struct log *log;
     struct script_host host;
-    struct task *current;        /* whose coroutine runs now; NULL in the main chunk */
-    struct api_stream *streams;  /* declared ones, the first declared first */
-    struct api_timer *timers;    /* weir.every and weir.after that have not ended */
-    unsigned tasks;              /* tasks that were started and are not over */
-    bool stopping;               /* no further Lua: waits raise */
-    uint64_t handler_limit_ms;   /* a handler that runs so long without waiting is stopped */
-    uint64_t handler_deadline;   /* on uv_hrtime's clock, ns; 0: none */
+    struct task *current;           /* whose coroutine runs now; NULL in the main chunk */
+    struct api_stream *streams;     /* declared ones, the first declared first */
+    struct api_timer *timers;       /* weir.every and weir.after that have not ended */
+    struct api_producer *producers; /* weir.producer{} that have not ended */
+    bool produced;                  /* weir.producer{} was called */
+    bool asked;                /* a function of headers, params or onError runs: see script/api_hooks.h */
+    unsigned tasks;            /* tasks that were started and are not over */
+    bool stopping;             /* no further Lua: waits raise */
+    uint64_t handler_limit_ms; /* a handler that runs so long without waiting is stopped */
+    uint64_t handler_deadline; /* on uv_hrtime's clock, ns; 0: none */
     const volatile sig_atomic_t *interrupt; /* becomes true on Ctrl-C; NULL where nobody sets it */
 };
 
@@ -88,7 +92,14 @@ void script_take_error(lua_State *L, struct error *e);
 /* Raises e as an error object: a table {code=, status=, message=} whose tostring is the message. */
 int script_raise(lua_State *L, const struct error *e);
 
-/* The same for an error that is not the script's: it needs no traceback. */
+/* Pushes e as such an object. */
+void script_push_error(lua_State *L, const struct error *e);
+
+/* Raises where a function of headers, params or onError is running: `what` waits, or would change what
+ * asks that function. */
+void script_check_unasked(lua_State *L, const char *what);
+
+/* The same as script_raise for an error that is not the script's: it needs no traceback. */
 int script_raise_bare(lua_State *L, const struct error *e);
 
 /* Starts the clock of one run of handlers, and arms the hook that stops a runaway. */

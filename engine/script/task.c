@@ -207,6 +207,7 @@ int op_wait(lua_State *L, int index, const char *what, lua_KFunction k) {
     struct op *op = op_at(L, index);
     struct script *script = op->script;
     struct task *task = script->current;
+    script_check_unasked(L, what);
     if (op->done) {
         return k(L, LUA_OK, index);
     }
@@ -217,8 +218,9 @@ int op_wait(lua_State *L, int index, const char *what, lua_KFunction k) {
         return wait_in_main_chunk(L, index, what, k);
     }
     if (L != task->co || !lua_isyieldable(L)) {
-        return luaL_error(L, "%s cannot wait here: call it from the handler itself, not from a coroutine, "
-                             "metamethod or callback inside it",
+        return luaL_error(L,
+                          "%s cannot wait here: call it from the handler itself, not from a coroutine, "
+                          "metamethod or callback inside it",
                           what);
     }
     op->task = task;

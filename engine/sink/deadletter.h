@@ -15,9 +15,9 @@
 struct deadletter;
 
 struct deadletter_entry {
-    const char *stream;  /* its name */
-    const char *offset;  /* of the chunk that held the message */
-    uint64_t index;      /* of the message in its chunk, from 0 */
+    const char *stream; /* its name */
+    const char *offset; /* of the chunk that held the message */
+    uint64_t index;     /* of the message in its chunk, from 0 */
     const char *reason;
     struct slice text;
 };

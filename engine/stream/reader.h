@@ -6,7 +6,9 @@
  *        +----- after failures --+
  *
  * A chunk is the body of one response, or the SSE data events before one control event. Network
- * errors, 429, 5xx and answers that break off are tried again, with growing waits. */
+ * errors, 429, 5xx and answers that break off are tried again, with growing waits. Where SSE tells
+ * nothing, as through a proxy that holds it back, long-poll takes its place for a while. A catch-up
+ * request repeated at an offset that had nothing behind it carries the entity tag of that answer. */
 #ifndef STREAM_READER_H
 #define STREAM_READER_H
 

@@ -86,6 +86,7 @@ struct writer *writer_new(const struct writer_options *options, struct error *e)
     o.max_in_flight = 1;
     o.limit_ms = options->limit_ms;
     o.queue_max = options->queue_max;
+    o.hooks = options->hooks;
     struct writer *w = calloc(1, sizeof *w);
     if (!w) {
         error_set(e, ERROR_MEMORY, "out of memory for a writer");

@@ -19,6 +19,7 @@
 #include "base/slice.h"
 #include "io/http.h"
 #include "io/loop.h"
+#include "stream/hooks.h"
 
 struct writer;
 
@@ -33,7 +34,8 @@ struct writer_options {
     const char *ca_file;
     uint64_t limit_ms; /* an append fails when neither it nor one before it was acknowledged for so
                             long since it was queued; 0: 30 s */
-    size_t queue_max;  /* bytes waiting at most; 0: 64 MB. Past it writer_append fails at once. */
+    struct hooks hooks;
+    size_t queue_max; /* bytes waiting at most; 0: 64 MB. Past it writer_append fails at once. */
 };
 
 /* e->code is ERROR_NONE on success; offset is then the stream's next offset, absent (ptr NULL) where the

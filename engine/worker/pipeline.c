@@ -8,8 +8,8 @@
 #include "worker/reset.h"
 
 enum {
-    TURN_EVENTS = 2000,  /* events handed over before the loop gets its turn, or */
-    TURN_MS = 20,        /* the time after which it does */
+    TURN_EVENTS = 2000, /* events handed over before the loop gets its turn, or */
+    TURN_MS = 20,       /* the time after which it does */
     OFFSET_MAX = 4096,
     REASON_MAX = 1 << 16,
 };
@@ -31,7 +31,7 @@ struct pipeline {
     unsigned turn;       /* events handed over since the loop had its turn */
     uint64_t turn_until; /* on uv_hrtime's clock */
     bool handlers;
-    bool news;           /* something was applied since up-to-date was told */
+    bool news; /* something was applied since up-to-date was told */
     enum pipeline_end end;
 };
 
@@ -45,8 +45,8 @@ static void finish(struct pipeline *pipeline, const struct error *e) {
 
 static bool wants_lua(const struct pipeline *pipeline, const struct api_type *type) {
     const struct api_type *all = &pipeline->stream->all;
-    return pipeline->handlers && (all->handlers || all->rules ||
-                                  (type && (type->handlers || type->rules || type->foreign_schema)));
+    return pipeline->handlers &&
+           (all->handlers || all->rules || (type && (type->handlers || type->rules || type->foreign_schema)));
 }
 
 static bool has_any_lua(const struct pipeline *pipeline) {
@@ -89,8 +89,7 @@ static bool write_deadletter(struct pipeline *pipeline, struct slice text, const
 }
 
 /* e names what is wrong with the message; text is the message. False: the work must stop, e says why. */
-static bool pass_over(struct pipeline *pipeline, enum api_policy policy, struct slice text,
-                      struct error *e) {
+static bool pass_over(struct pipeline *pipeline, enum api_policy policy, struct slice text, struct error *e) {
     struct error failure;
     switch (policy) {
     case POLICY_STOP:

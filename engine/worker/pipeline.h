@@ -27,17 +27,17 @@ struct pipeline_host {
 };
 
 struct pipeline_counts {
-    uint64_t events;   /* changes applied */
+    uint64_t events; /* changes applied */
     uint64_t controls;
-    uint64_t rejected; /* refused by form, schema or rule, and passed over */
-    uint64_t bytes;    /* read from the source */
+    uint64_t rejected;          /* refused by form, schema or rule, and passed over */
+    uint64_t bytes;             /* read from the source */
     uint64_t first_ns, last_ns; /* uv_hrtime of the first byte and of the last event applied; 0: none */
 };
 
 struct pipeline_options {
-    struct api_stream *stream;   /* borrowed; outlives the pipeline */
+    struct api_stream *stream;    /* borrowed; outlives the pipeline */
     struct source_options source; /* loop, http, log, and what the stream says; sink is filled in */
-    bool handlers;               /* false: schemas only, no Lua function of the script is called */
+    bool handlers;                /* false: schemas only, no Lua function of the script is called */
     struct pipeline_host host;
 };
 

@@ -20,8 +20,8 @@ struct worker {
     struct log log;
     struct script script;
     struct worker_options options;
-    struct config *own_config; /* where options had none */
-    struct entry *entries;     /* the first declared first */
+    struct config *own_config;    /* where options had none */
+    struct entry *entries;        /* the first declared first */
     struct api_stream *unstarted; /* the first stream without a pipeline */
     struct loop_task starter;     /* starts streams that are declared while it runs */
     bool running;
@@ -83,6 +83,7 @@ static struct pipeline_options options_for(struct worker *worker, struct api_str
                 .ca_file = stream->ca_file,
                 .first_limit_ms = stream->first_limit_ms,
                 .outage_limit_ms = stream->outage_limit_ms,
+                .hooks = api_hooks_of(&stream->hooks),
             },
     };
 }
@@ -399,7 +400,8 @@ bool worker_run(struct worker *worker, struct error *e) {
         error_set(&worker->failure, ERROR_INTERRUPTED, "interrupted");
         worker->failed = true;
     } else if (!worker->failed && !finished) {
-        error_set(&worker->failure, ERROR_SYSTEM, "nothing is left that could happen, and a stream has not ended");
+        error_set(&worker->failure, ERROR_SYSTEM,
+                  "nothing is left that could happen, and a stream has not ended");
         worker->failed = true;
     }
     if (worker->failed) {
@@ -420,7 +422,7 @@ const struct api_stream *worker_streams(const struct worker *worker) {
 }
 
 bool worker_has_timers(const struct worker *worker) {
-    return worker->script.timers != NULL;
+    return worker->script.timers != NULL || worker->script.produced;
 }
 
 const struct log *worker_log(const struct worker *worker) {

@@ -45,7 +45,8 @@ void worker_wake(struct worker *worker);
 /* The declared streams, the first declared first. */
 const struct api_stream *worker_streams(const struct worker *worker);
 
-/* Timers (weir.every, weir.after) that were declared and have not ended. */
+/* Timers (weir.every, weir.after) that were declared and have not ended, or a producer that was made: there
+ * was something to do, without a stream. */
 bool worker_has_timers(const struct worker *worker);
 
 /* The pipelines' counts added up. */

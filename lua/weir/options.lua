@@ -50,16 +50,49 @@ local function url(value)
   end
 end
 
-local function headers(value)
-  if type(value) ~= "table" then
-    return "a table of strings"
+local SOURCES = "a table of strings, functions and { file = PATH }"
+
+-- Text, a function, or { file = PATH }: what a header or parameter may come from. Values are never shown.
+local function is_source(value)
+  if type(value) == "table" then
+    return type(value.file) == "string" and value.file ~= "" and next(value, next(value)) == nil
   end
-  for name, text in pairs(value) do
-    if type(name) ~= "string" or type(text) ~= "string" then
-      return ("a table of strings (%s is %s)"):format(tostring(name), type(text))
+  return type(value) == "string" or type(value) == "function"
+end
+
+local function sources(value)
+  if type(value) ~= "table" then
+    return SOURCES
+  end
+  for name, source in pairs(value) do
+    if type(name) ~= "string" or not is_source(source) then
+      return ("%s (%s is %s)"):format(SOURCES, tostring(name), type(source))
     end
-    if name == "" or name:find "[^%w!#$%%&'*+.^_`|~-]" or text:find "[%c]" then
+  end
+end
+
+local function headers(value)
+  local mistake = sources(value)
+  if mistake then
+    return mistake
+  end
+  for name, source in pairs(value) do
+    if name == "" or name:find "[^%w!#$%%&'*+.^_`|~-]" or type(source) == "string" and source:find "%c" then
       return ("names and values that fit into an HTTP header (%s does not)"):format(name)
+    end
+  end
+end
+
+local RESERVED = { offset = true, live = true, cursor = true }
+
+local function params(value)
+  local mistake = sources(value)
+  if mistake then
+    return mistake
+  end
+  for name in pairs(value) do
+    if name == "" or RESERVED[name] or name:find "%z" then
+      return ("names other than the protocol's own offset, live and cursor (%s)"):format(name)
     end
   end
 end
@@ -98,6 +131,7 @@ local CHECKS = {
   strict = is "boolean",
   schema = is "table",
   headers = headers,
+  params = params,
   limits = limits,
   live = one_of(LIVE, 'true, false, "sse" or "long-poll"'),
   onInvalid = policy(options.ON_INVALID, '"stop", "skip", "deadletter"'),
@@ -114,12 +148,13 @@ local function sorted_names(set)
 end
 
 -- Raises the first mistake; where: what the message starts with; level as in error, 0 for no place.
-local function check_each(given, where, level)
+local function check_each(given, where, level, checks)
   local above = level > 0 and level + 1 or 0
+  checks = checks or CHECKS
   for name, value in pairs(given) do
-    local check = CHECKS[name]
+    local check = checks[name]
     if not check then
-      error(("%s: unknown option '%s': expected one of %s"):format(where, tostring(name), sorted_names(CHECKS)), above)
+      error(("%s: unknown option '%s': expected one of %s"):format(where, tostring(name), sorted_names(checks)), above)
     end
     local expected, inner, inner_value = check(value)
     if expected and inner ~= nil then
@@ -138,7 +173,8 @@ local function check_whole(given, level)
   end
   for _, name in ipairs { "onInvalid", "onError" } do
     if given[name] == "deadletter" and not given.deadletter then
-      error(('weir.stream: %s = "deadletter" needs the option deadletter, the file to write to'):format(name), level + 1)
+      error(('weir.stream: %s = "deadletter" needs the option deadletter, the file to write to'):format(name),
+        level + 1)
     end
   end
 end
@@ -170,6 +206,84 @@ function options.read(given, level)
   local whole = with_settings(given)
   check_whole(whole, level + 1)
   return whole
+end
+
+local function text(value)
+  return (type(value) ~= "string" or value == "" or value:find "%c") and "a non-empty string" or nil
+end
+
+local function whole(least)
+  return function(value)
+    return (type(value) ~= "number" or not math.tointeger(value) or value < least) and
+      ("a whole number of at least %d"):format(least) or nil
+  end
+end
+
+local function http_url(value)
+  local scheme = type(value) == "string" and value:match "^(%a+)://."
+  return not (scheme and scheme:lower():match "^https?$") and "the http(s) URL of a stream" or nil
+end
+
+local CREATE_CHECKS = {
+  contentType = text,
+  ttl = function(value)
+    return not native.isDuration(value) and DURATION or nil
+  end,
+  expiresAt = text,
+  closed = is "boolean",
+  data = function() end,
+  forkFrom = text,
+  forkOffset = text,
+  forkSubOffset = whole(0),
+}
+
+-- The options of stream:create, as the native half has them.
+function options.create(given, level)
+  if given ~= nil and type(given) ~= "table" then
+    error("create: expected a table of options, got " .. options.show(given), level + 1)
+  end
+  local said = {}
+  for name, value in pairs(given or {}) do
+    said[name] = value
+  end
+  check_each(said, "create", level + 1, CREATE_CHECKS)
+  if said.ttl and said.expiresAt then
+    error("create: ttl and expiresAt: expected one of them", level + 1)
+  end
+  said.contentType = said.contentType or "application/json"
+  local json = said.contentType:lower():match "^application/json%f[;%s\0]"
+  if said.data ~= nil and not json and type(said.data) ~= "string" then
+    error("create: data: expected a string, as the stream is not JSON, got " .. options.show(said.data), level + 1)
+  end
+  said.forkFrom = said.forkFrom and said.forkFrom:gsub("^%a+://[^/]*", "")
+  return said
+end
+
+local PRODUCER_CHECKS = {
+  url = http_url,
+  id = text,
+  epoch = whole(0),
+  autoClaim = is "boolean",
+  lingerMs = whole(0),
+  maxBatchBytes = whole(1),
+  maxBatchItems = whole(1),
+  maxInFlight = whole(1),
+  contentType = text,
+  headers = headers,
+  params = params,
+  caFile = is "string",
+  onError = is "function",
+}
+
+-- Raises a mistake in the options of weir.producer.
+function options.check_producer(given, level)
+  if type(given) ~= "table" then
+    error("weir.producer: expected a table of options, got " .. options.show(given), level + 1)
+  end
+  check_each(given, "weir.producer", level + 1, PRODUCER_CHECKS)
+  if given.url == nil then
+    error("weir.producer: url is missing: expected the http(s) URL of a stream", level + 1)
+  end
 end
 
 -- Of the option live, as the native half has it.

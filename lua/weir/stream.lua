@@ -4,6 +4,7 @@ local _, weir = ...
 local native = weir._stream
 local options_of = weir._options
 local show, ON_ERROR, ON_INVALID = options_of.show, options_of.ON_ERROR, options_of.ON_INVALID
+local outgoing = weir._outgoing
 local schema_metatable = weir._schema.metatable
 
 ---@class weir.StateStream
@@ -99,7 +100,12 @@ end
 ---What is done when a handler raises: "stop" (default: the worker ends with the traceback), "skip" (logged),
 ---"retry" (the handler is called again, with growing pauses), "deadletter", or fn(error, event) returning
 ---one of these (nothing: "stop"). The change stays applied in any case.
----@param what "stop"|"skip"|"retry"|"deadletter"|fun(err: any, event: weir.Event?): string?
+---
+---A function is also asked about each request of the stream that failed, as fn(err) with err.transport = true and
+---err.retrying (whether it will be tried again); err.code, status and message are those of an error object. It
+---returns "retry", "stop", { headers = {...} } (put into this and all following requests, which then are tried
+---again), or nothing: as it would have gone. It must not wait then.
+---@param what "stop"|"skip"|"retry"|"deadletter"|fun(err: any, event: weir.Event?): (string|table)?
 function StateStream:onError(what)
   if type(what) ~= "function" and not ON_ERROR[what] then
     error(("onError: expected \"stop\", \"skip\", \"retry\", \"deadletter\" or a function, got %s"):format(
@@ -115,6 +121,41 @@ end
 ---@return string offset
 function StateStream:append(event)
   return native.append(self, event)
+end
+
+---Creates the stream on the server. Waits; one that exists already with the same properties is a success, too.
+---
+---    contentType   default: "application/json"
+---    ttl           a duration of whole seconds after which it expires
+---    expiresAt     or the time when it does, RFC 3339
+---    closed        true: closed from the start; data is all there will be
+---    data          its first message; for streams that are not JSON a string
+---    forkFrom      the path of a stream to fork
+---    forkOffset    where to fork it; default: its tail
+---    forkSubOffset how many messages behind forkOffset belong to the fork, too
+---@param options? table
+---@return { created: boolean, offset: string, closed: boolean } created: it is new
+function StateStream:create(options)
+  return native.create(self, options_of.create(options, 2))
+end
+
+---Asks the server about the stream. Waits.
+---@return { offset: string, contentType: string?, closed: boolean, ttl: integer?, expiresAt: string? } ttl: seconds
+function StateStream:head()
+  return native.head(self)
+end
+
+---Closes the stream for good, with a last message if there is one. Waits. Closing a closed stream is a success,
+---unless there is a message. This is not the end of reading: readers get what is there, then the end.
+---@param value? any
+---@return string offset the final offset
+function StateStream:close(value)
+  return native.close(self, value)
+end
+
+---Deletes the stream itself, with everything in it. Waits. (stream:delete is the RFC's delete of one entity.)
+function StateStream:remove()
+  native.remove(self)
 end
 
 -- insert, update, upsert, patch, delete: an event of that operation, appended. They end with a call of this,
@@ -249,7 +290,8 @@ end
 ---    onInvalid   "stop" (default), "skip", "deadletter", or function(event, issues)
 ---    onError     "stop" (default), "skip", "retry", "deadletter", or function(error, event)
 ---    deadletter  the file that dead letters are appended to, one JSON object a line
----    headers     a table of request headers
+---    headers     request headers: strings, functions or { file = PATH } (asked, read before every request)
+---    params      query parameters, likewise
 ---    caFile      a file of certificates to trust
 ---    limits      { message = "64MB", connect = "5s", outage = "10m", append = "30s" }
 ---@param options table
@@ -265,6 +307,9 @@ function weir.stream(options)
     onInvalid = options.onInvalid or "stop",
     onError = options.onError or "stop",
   }
+  local asked = outgoing.new(options.headers, options.params, function()
+    return type(handlers.onError) == "function" and handlers.onError or nil
+  end)
   local fields = setmetatable({ _handlers = handlers }, StateStream_meta)
   local stream = native.new({
     url = options.url,
@@ -275,10 +320,11 @@ function weir.stream(options)
     caFile = options.caFile,
     strict = options.strict,
     live = options_of.live(options.live),
-    headers = options.headers or {},
+    headers = asked.fixed,
     limits = options.limits or {},
     onInvalid = type(handlers.onInvalid) == "function" and "function" or handlers.onInvalid,
   }, fields)
+  native.hooks(stream, asked, asked.changes, true)
   if options.schema then
     declare_schema(stream, handlers, options.schema)
     declare_keys(stream, handlers, options.schema.getKey)

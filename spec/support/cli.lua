@@ -7,6 +7,7 @@
 local paths = require "support.paths"
 local process = require "support.process"
 local tmp = require "support.tmp"
+local wait = require "support.wait"
 
 local cli = {}
 
@@ -26,6 +27,18 @@ function cli.spawn(args, options)
     all[name] = value
   end
   return process.spawn(all)
+end
+
+--- Waits until a child that prints more than a pipe holds has filled the one that nobody reads.
+function cli.wait_until_stuck(child)
+  local before
+  wait.till(function()
+    local io = tmp.read(("/proc/%d/io"):format(child.pid)) or ""
+    local written = tonumber(io:match("wchar: (%d+)"))
+    local stuck = written and written > 4000 and written == before
+    before = written
+    return stuck
+  end, 20, child.name .. " to wait for a reader")
 end
 
 --- `weir state` of a file that holds `text`, with more arguments.

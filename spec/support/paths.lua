@@ -27,6 +27,9 @@ paths.build = absolute(os.getenv("WEIR_BUILD") or "build")
 
 --- An interpreter that can load that weir.so. Under the sanitizers it is a host linked with their runtime.
 paths.lua = os.getenv("WEIR_LUA") or "lua5.4"
+if paths.lua:find("/", 1, true) then
+  paths.lua = absolute(paths.lua)
+end
 
 --- True when the program under test carries the sanitizers (about 5 times slower).
 paths.sanitized = os.getenv("WEIR_SANITIZED") == "1"

@@ -68,8 +68,9 @@ static void test_runs_a_script_and_shows_its_state(void **state) {
     weir_error error;
     char text[256] = "";
     int seen = 0;
-    write_file("events.jsonl", "{\"type\":\"b\",\"key\":\"2\",\"value\":1.10,\"headers\":{\"operation\":\"insert\"}}\n"
-                               "{\"type\":\"a\",\"key\":\"1\",\"value\":[],\"headers\":{\"operation\":\"insert\"}}\n");
+    write_file("events.jsonl",
+               "{\"type\":\"b\",\"key\":\"2\",\"value\":1.10,\"headers\":{\"operation\":\"insert\"}}\n"
+               "{\"type\":\"a\",\"key\":\"1\",\"value\":[],\"headers\":{\"operation\":\"insert\"}}\n");
     write_script("stream:onChange(function(state, event) assert(state:has(event.type, event.key)) end)");
     weir_worker *worker = weir_worker_new(NULL, &error);
     assert_non_null(worker);
@@ -127,7 +128,8 @@ static void test_is_interrupted_from_another_thread(void **state) {
 static void *run_one(void *result) {
     weir_error error;
     weir_worker *worker = weir_worker_new(NULL, &error);
-    int ok = worker && weir_worker_load(worker, path_of("script.lua"), &error) && weir_worker_run(worker, &error);
+    int ok = worker && weir_worker_load(worker, path_of("script.lua"), &error) &&
+             weir_worker_run(worker, &error);
     weir_worker_free(worker);
     *(int *)result = ok;
     return NULL;
@@ -138,7 +140,8 @@ static void test_workers_run_beside_each_other(void **state) {
     enum { COUNT = 4 };
     pthread_t threads[COUNT];
     int ok[COUNT] = {0};
-    write_file("events.jsonl", "{\"type\":\"a\",\"key\":\"1\",\"value\":1,\"headers\":{\"operation\":\"insert\"}}\n");
+    write_file("events.jsonl",
+               "{\"type\":\"a\",\"key\":\"1\",\"value\":1,\"headers\":{\"operation\":\"insert\"}}\n");
     write_script("stream:onChange(function() weir.sleep(0.01) end)");
     path_of("script.lua");
     for (int i = 0; i < COUNT; i++) {

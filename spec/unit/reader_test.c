@@ -154,7 +154,7 @@ static void test_long_poll(void **state) {
     "event: control\ndata: {\"streamNextOffset\":\"" offset "\",\"streamCursor\":\"k\"}\n\n"
 #define CONTROL_TAIL(offset)                                                                                 \
     "event: control\ndata: {\"streamNextOffset\":\"" offset "\",\"streamCursor\":\"k\",\"upToDate\":true}"   \
-                                                            "\n\n"
+    "\n\n"
 #define CONTROL_SHUT(offset)                                                                                 \
     "event: control\ndata: {\"streamNextOffset\":\"" offset "\",\"streamClosed\":true}\n\n"
 #define DATA(text) "event: data\ndata:" text "\n\n"
