@@ -145,7 +145,7 @@ end
 local function open_page(path)
   local self = setmetatable({text = read(path), dir = tmp.dir(), running = {}}, Page)
   local bin = tmp.dir()
-  local lua = paths.lua:find("/", 1, true) and paths.root .. "/" .. paths.lua or paths.lua
+  local lua = paths.lua
   tmp.write(bin .. "/weir", "#!/bin/sh\nexec " .. process.quote(paths.weir) .. ' "$@"\n')
   if lua ~= "lua5.4" then
     tmp.write(bin .. "/lua5.4", "#!/bin/sh\nexec " .. process.quote(lua) .. ' "$@"\n')

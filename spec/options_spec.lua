@@ -19,6 +19,7 @@ end
 
 local LIVES = 'live: expected true, false, "sse" or "long-poll", got "maybe"'
 local SIZE = 'expected a size (bytes, or text like "64KB", "10MB")'
+local OUTGOING = "expected a table of strings, functions and { file = PATH }"
 local DURATION = 'expected a duration (seconds, or text like "500ms", "30s", "5m")'
 
 describe("an option of weir.stream", function()
@@ -29,7 +30,7 @@ describe("an option of weir.stream", function()
     ["limits = { connect = -1 }"] = "limits.connect: " .. DURATION .. ", got -1",
     ["limits = { speed = 1 }"] = 'limits: expected message, connect, outage or append, got "speed"',
     ["limits = 5"] = "limits: expected a table, got 5",
-    ["headers = { a = 1 }"] = "headers: expected a table of strings, functions and { file = PATH } (a is number), got a table",
+    ["headers = { a = 1 }"] = "headers: " .. OUTGOING .. " (a is number), got a table",
     ['headers = { ["a b"] = "c" }'] = "names and values that fit into an HTTP header (a b does not)",
     ['onInvalid = "deadletter"'] = 'onInvalid = "deadletter" needs the option deadletter',
     ['onError = "never"'] = 'onError: expected "stop", "skip", "retry", "deadletter" or a function, got "never"',
