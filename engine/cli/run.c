@@ -120,12 +120,7 @@ static int work(const struct command *command, int argc, char **argv, struct ses
 }
 
 static int run(const struct command *command, int argc, char **argv) {
-    struct session session;
-    struct error e;
-    if (!session_open(&session, &e)) {
-        return command_fail(&e);
-    }
-    return session_close(&session, work(command, argc, argv, &session));
+    return session_run(command, argc, argv, work);
 }
 
 const struct command command_run = {

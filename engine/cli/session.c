@@ -3,14 +3,6 @@
 #include "cli/command.h"
 #include "worker/interrupt.h"
 
-bool session_open(struct session *session, struct error *e) {
-    *session = (struct session){.config = config_new()};
-    if (!session->config) {
-        return error_set(e, ERROR_MEMORY, "out of memory");
-    }
-    return true;
-}
-
 bool session_start(struct session *session, struct worker_options options, struct error *e) {
     options.config = session->config;
     options.interrupt = interrupt_flag();
@@ -21,7 +13,7 @@ bool session_start(struct session *session, struct worker_options options, struc
     return session->worker != NULL;
 }
 
-int session_close(struct session *session, int code) {
+static int session_close(const struct session *session, int code) {
     struct error e;
     interrupt_watch(NULL, NULL);
     bool clean = worker_free(session->worker, &e);
@@ -30,4 +22,14 @@ int session_close(struct session *session, int code) {
         return command_fail(&e);
     }
     return code;
+}
+
+int session_run(const struct command *command, int argc, char **argv, session_work *work) {
+    struct session session = {.config = config_new()};
+    if (!session.config) {
+        struct error e;
+        error_set(&e, ERROR_MEMORY, "out of memory");
+        return command_fail(&e);
+    }
+    return session_close(&session, work(command, argc, argv, &session));
 }

@@ -6,18 +6,20 @@
 
 #include "worker/worker.h"
 
+struct command;
+
 struct session {
-    struct config *config;
-    struct worker *worker;
+    struct config *config; /* empty at first */
+    struct worker *worker; /* NULL before session_start */
 };
 
-/* A configuration with the environment in it. */
-bool session_open(struct session *session, struct error *e);
+/* What a command does in its session; returns an exit code. */
+typedef int session_work(const struct command *command, int argc, char **argv, struct session *session);
+
+/* Opens a session, works in it, and closes everything. A leaked handle makes a success a failure. */
+int session_run(const struct command *command, int argc, char **argv, session_work *work);
 
 /* Makes the worker; config and interrupt of options are filled in. */
 bool session_start(struct session *session, struct worker_options options, struct error *e);
-
-/* Closes everything. `code` is the exit code so far; a leaked handle makes a success a failure. */
-int session_close(struct session *session, int code);
 
 #endif

@@ -48,6 +48,7 @@ static bool never(void *arg) {
     return false;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the steps write to it */
 static void make_steps(struct step *steps, size_t count, struct loop *loop, char *log) {
     for (size_t i = 0; i < count; i++) {
         steps[i] = (struct step){.loop = loop, .name = (char)('a' + i), .log = log};
