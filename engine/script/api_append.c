@@ -1,44 +1,10 @@
 #include "script/api_append.h"
 
 #include <lauxlib.h>
-#include <stdlib.h>
 
 #include "script/api_stream.h"
 #include "script/convert.h"
-#include "script/task.h"
-
-struct api_append {
-    struct op op; /* first: op_destroy gets this back */
-    struct api_stream *stream;
-    struct api_append *next, *prev;
-};
-
-static void destroy(struct op *op) {
-    free(op);
-}
-
-static void enlist(struct api_append *append) {
-    struct api_stream *stream = append->stream;
-    append->next = stream->appends;
-    if (append->next) {
-        append->next->prev = append;
-    }
-    stream->appends = append;
-    op_hold(&append->op);
-}
-
-/* The writer will not call back any more. */
-static void unlist(struct api_append *append) {
-    if (append->prev) {
-        append->prev->next = append->next;
-    } else {
-        append->stream->appends = append->next;
-    }
-    if (append->next) {
-        append->next->prev = append->prev;
-    }
-    op_release(&append->op);
-}
+#include "script/wait.h"
 
 void api_append_close(struct api_stream *stream) {
     if (stream->writer) {
@@ -46,17 +12,15 @@ void api_append_close(struct api_stream *stream) {
         stream->writer = NULL;
     }
     while (stream->appends) {
-        unlist(stream->appends);
+        wait_drop(stream->appends);
     }
 }
 
 static void answered(void *user, struct slice offset, const struct error *e) {
-    struct api_append *append = user;
-    append->op.error = *e;
-    buf_clear(&append->op.result);
-    buf_append_slice(&append->op.result, offset);
-    op_finish(&append->op);
-    unlist(append);
+    struct wait *wait = user;
+    buf_clear(&wait->op.result);
+    buf_append_slice(&wait->op.result, offset);
+    wait_end(wait, e);
 }
 
 static bool need_writer(struct api_stream *stream, struct error *e) {
@@ -93,14 +57,13 @@ static int finish(lua_State *L, int status, lua_KContext index) {
 }
 
 /* Encodes the value and hands it to the writer. */
-static bool send_value(lua_State *L, struct api_append *append, struct error *e) {
-    struct api_stream *stream = append->stream;
-    struct buf *body = &append->op.result;
+static bool send_value(lua_State *L, struct api_stream *stream, struct wait *wait, struct error *e) {
+    struct buf *body = &wait->op.result;
     body->max = stream->message_max;
     if (!convert_append(L, 2, body, e)) {
         return e->code == ERROR_LIMIT ? error_context(e, "longer than limits.message") : false;
     }
-    return need_writer(stream, e) && writer_append(stream->writer, buf_slice(body), answered, append, e);
+    return need_writer(stream, e) && writer_append(stream->writer, buf_slice(body), answered, wait, e);
 }
 
 int api_append(lua_State *L) {
@@ -112,19 +75,11 @@ int api_append(lua_State *L) {
         return luaL_error(L, "append: the worker has ended");
     }
     lua_settop(L, 2);
-    op_push(L);
-    struct api_append *append = calloc(1, sizeof *append);
-    if (!append) {
-        return luaL_error(L, "out of memory");
-    }
-    op_init(&append->op, stream->script);
-    append->op.destroy = destroy;
-    append->stream = stream;
-    op_bind(L, 3, &append->op);
-    if (!send_value(L, append, &e)) {
+    struct wait *wait = wait_push(L, stream->script, &stream->appends, sizeof *wait);
+    if (!send_value(L, stream, wait, &e)) {
         error_context(&e, "append to %s", stream->name);
         return script_raise(L, &e);
     }
-    enlist(append);
+    wait_begin(wait);
     return op_wait(L, 3, "append", finish);
 }

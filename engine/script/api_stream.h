@@ -28,7 +28,6 @@ struct api_type {
     const struct schema *schema; /* owned by Lua, kept alive by the stream; NULL: none */
 };
 
-struct api_append;
 struct wait;
 
 struct api_stream {
@@ -58,12 +57,12 @@ struct api_stream {
     bool up_to_dates;    /* onUpToDate was called */
     bool get_keys;       /* some type has getKey */
 
-    struct driver driver;       /* set by the worker before the lane is woken */
-    struct task lane;           /* see script/lane.h */
-    struct writer *writer;      /* made by the first append */
-    struct api_append *appends; /* under way: see script/api_append.h */
-    struct wait *calls;         /* under way: see script/api_call.h */
-    struct api_hooks hooks;     /* what is asked around each request */
+    struct driver driver;   /* set by the worker before the lane is woken */
+    struct task lane;       /* see script/lane.h */
+    struct writer *writer;  /* made by the first append */
+    struct wait *appends;   /* under way: see script/api_append.h */
+    struct wait *calls;     /* under way: see script/api_call.h */
+    struct api_hooks hooks; /* what is asked around each request */
 };
 
 void api_stream_open(lua_State *L);

@@ -52,7 +52,6 @@ struct script {
     struct api_producer *producers; /* weir.producer{} that have not ended */
     bool produced;                  /* weir.producer{} was called */
     bool asked;                /* a function of headers, params or onError runs: see script/api_hooks.h */
-    unsigned tasks;            /* tasks that were started and are not over */
     bool stopping;             /* no further Lua: waits raise */
     uint64_t handler_limit_ms; /* a handler that runs so long without waiting is stopped */
     uint64_t handler_deadline; /* on uv_hrtime's clock, ns; 0: none */

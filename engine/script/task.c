@@ -21,7 +21,6 @@ static void drop(struct task *task) {
     task->co = NULL;
     task->ref = LUA_NOREF;
     task->waiting = task->parked = task->asleep = false;
-    task->script->tasks--;
     loop_cancel(task->script->loop, &task->step);
 }
 
@@ -58,7 +57,6 @@ bool task_start(struct task *task, int (*prepare)(lua_State *L, void *arg), void
         task->ref = LUA_NOREF;
         return false;
     }
-    task->script->tasks++;
     task_resume(task);
     return true;
 }

@@ -27,7 +27,6 @@ struct pipeline {
     struct schema_issues issues;
     struct buf merged; /* what a patch leaves */
     struct buf reason;
-    char *checkpoint;
     unsigned turn;       /* events handed over since the loop had its turn */
     uint64_t turn_until; /* on uv_hrtime's clock */
     bool handlers;
@@ -64,7 +63,7 @@ static void count_event(struct pipeline *pipeline) {
     pipeline->news = true;
 }
 
-/* Whether the event goes on, was refused and passed over, or ended the pipeline. */
+/* Keeps the message in the file of the option deadletter. */
 static bool write_deadletter(struct pipeline *pipeline, struct slice text, const char *reason,
                              struct error *e) {
     const struct api_stream *stream = pipeline->stream;
@@ -277,11 +276,6 @@ static bool take_control(struct pipeline *pipeline, struct driver_item *item) {
 
 /* True: Lua is to be told that everything has been handled. */
 static bool take_chunk(struct pipeline *pipeline) {
-    char *checkpoint = pipeline->intake.offset ? strdup(pipeline->intake.offset) : NULL;
-    if (checkpoint) {
-        free(pipeline->checkpoint);
-        pipeline->checkpoint = checkpoint;
-    }
     if (!pipeline->intake.up_to_date || !pipeline->news) {
         return false;
     }
@@ -478,7 +472,6 @@ void pipeline_free(struct pipeline *pipeline) {
     schema_issues_free(&pipeline->issues);
     buf_free(&pipeline->merged);
     buf_free(&pipeline->reason);
-    free(pipeline->checkpoint);
     free(pipeline);
 }
 
@@ -486,15 +479,7 @@ enum pipeline_end pipeline_ended(const struct pipeline *pipeline) {
     return pipeline->end;
 }
 
-const struct api_stream *pipeline_stream(const struct pipeline *pipeline) {
-    return pipeline->stream;
-}
-
 const struct pipeline_counts *pipeline_counts(struct pipeline *pipeline) {
     pipeline->counts.bytes = intake_bytes(&pipeline->intake);
     return &pipeline->counts;
-}
-
-const char *pipeline_checkpoint(const struct pipeline *pipeline) {
-    return pipeline->checkpoint;
 }

@@ -50,10 +50,6 @@ void pipeline_stop(struct pipeline *pipeline);
 void pipeline_free(struct pipeline *pipeline);
 
 enum pipeline_end pipeline_ended(const struct pipeline *pipeline);
-const struct api_stream *pipeline_stream(const struct pipeline *pipeline);
 const struct pipeline_counts *pipeline_counts(struct pipeline *pipeline);
-
-/* The offset up to which everything has been applied and handled; NULL: nothing yet. */
-const char *pipeline_checkpoint(const struct pipeline *pipeline);
 
 #endif

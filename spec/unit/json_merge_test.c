@@ -9,34 +9,9 @@
 
 #include <cmocka.h>
 
+#include "memory.h"
 #include "json/merge.h"
 #include "json/scan.h"
-
-/* How many allocations succeed before one fails; negative: all succeed. */
-static long memory_left = -1;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *ptr, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *ptr, size_t size);
-
-static bool memory_fails(void) {
-    return memory_left >= 0 && memory_left-- == 0;
-}
-
-void *__wrap_malloc(size_t size) {
-    return memory_fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size) {
-    return memory_fails() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *ptr, size_t size) {
-    return memory_fails() ? NULL : __real_realloc(ptr, size);
-}
 
 /* A copy that ends where its memory ends, so that the sanitizer sees a read past it. */
 static struct slice exact(struct slice text) {

@@ -10,36 +10,12 @@
 
 #include <cmocka.h>
 
+#include "memory.h"
 #include "state/schema.h"
 #include "state/schema_build.h"
 #include "state/schema_format.h"
 #include "state/schema_number.h"
 #include "json/scan.h"
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *ptr, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *ptr, size_t size);
-
-static long fail_at = -1; /* the allocation that fails, counted down; -1: none */
-
-static bool fails(void) {
-    return fail_at >= 0 && fail_at-- == 0;
-}
-
-void *__wrap_malloc(size_t size) {
-    return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size) {
-    return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *ptr, size_t size) {
-    return fails() ? NULL : __real_realloc(ptr, size);
-}
 
 /* A schema with one node at its root, to which rules are added before `done`. */
 struct one {
@@ -621,10 +597,10 @@ static void test_out_of_memory(void **state) {
     struct error e;
     struct schema *schema = NULL;
     for (long n = 0; !schema; n++) {
-        fail_at = n;
+        memory_left = n;
         error_clear(&e);
         schema = build_all(&e);
-        fail_at = -1;
+        memory_left = -1;
         assert_true(schema || n == 0 || e.code == ERROR_MEMORY);
         assert_true(n < 100);
     }
@@ -635,9 +611,9 @@ static void test_out_of_memory(void **state) {
     for (long n = 0; n < 40; n++) {
         struct schema_issues issues;
         schema_issues_init(&issues);
-        fail_at = n;
+        memory_left = n;
         bool fits = schema_check(schema, text, &hooks, &issues);
-        fail_at = -1;
+        memory_left = -1;
         assert_false(fits);
         assert_true(issues.count > 0);
         schema_issues_free(&issues);
