@@ -130,6 +130,15 @@ static void watch(struct client *client, uv_signal_t *handle, int number) {
 
 /* ---- life ---- */
 
+int client_only_url(struct client *client, int argc, char **argv) {
+    static const struct option options[] = {CLIENT_OPTIONS};
+    int code = -1;
+    for (int option; code < 0 && (option = client_next(argc, argv, options)) != -1;) {
+        code = client_option(client, option, argv);
+    }
+    return code < 0 ? client_url(client, argc, argv, true) : code;
+}
+
 bool client_open(struct client *client, struct error *e) {
     client->loop = loop_new(e);
     if (!client->loop) {

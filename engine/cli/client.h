@@ -69,6 +69,9 @@ int client_option(struct client *client, int answer, char **argv);
 /* Takes argv[optind] as URL, which nothing may follow where it is to be `alone`: -1, or the exit code. */
 int client_url(struct client *client, int argc, char **argv, bool alone);
 
+/* The whole command line of a command that takes the common options and one URL: -1, or the exit code. */
+int client_only_url(struct client *client, int argc, char **argv);
+
 bool client_open(struct client *client, struct error *e);
 
 /* Runs the loop until *over. False with e: interrupted. */

@@ -3,16 +3,10 @@
 static const char help[] = "Deletes a stream with all that is in it.\n"
                            "\n" CLIENT_HELP;
 
-static const struct option options[] = {CLIENT_OPTIONS};
-
 static int work(struct client *client, int argc, char **argv) {
     struct answer answer;
     struct error e;
-    int code = -1;
-    for (int option; code < 0 && (option = client_next(argc, argv, options)) != -1;) {
-        code = client_option(client, option, argv);
-    }
-    code = code < 0 ? client_url(client, argc, argv, true) : code;
+    int code = client_only_url(client, argc, argv);
     if (code >= 0) {
         return code;
     }

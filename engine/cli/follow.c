@@ -1,28 +1,15 @@
 #include "cli/follow.h"
 
+#include "message/value.h"
 #include "json/compact.h"
-#include "json/scan.h"
 
 enum { MESSAGE_MAX = 64 * 1024 * 1024, WINDOW_MORE = 4 * 1024 * 1024, OFFSET_MAX = 64 * 1024 };
-
-static enum message_status decode(void *decoder, const char **at, const char *end, struct error *e) {
-    const char *start = *at;
-    struct json_fault fault;
-    enum json_status status = json_scan_value(at, end, 0, &fault);
-    (void)decoder;
-    if (status == JSON_OK) {
-        return MESSAGE_OK;
-    }
-    *at = start;
-    json_fault_error(status, &fault, start, end, e);
-    return status == JSON_CUT ? MESSAGE_CUT : MESSAGE_INVALID;
-}
 
 void follow_init(struct follow *follow) {
     *follow = (struct follow){.live = SOURCE_LIVE_NO};
     buf_init(&follow->window, (size_t)MESSAGE_MAX + WINDOW_MORE);
     buf_init(&follow->offset, OFFSET_MAX);
-    slicer_init(&follow->slicer, MESSAGE_MAX, decode, NULL);
+    slicer_init(&follow->slicer, MESSAGE_MAX, value_decode, NULL);
 }
 
 void follow_free(struct follow *follow) {

@@ -8,8 +8,6 @@ static const char help[] =
     "ttlSeconds and expiresAt where it has them.\n"
     "\n" CLIENT_HELP;
 
-static const struct option options[] = {CLIENT_OPTIONS};
-
 /* A member whose value is text; left out where it is empty. */
 static bool put_text(struct buf *out, const char *name, struct slice value, struct error *e) {
     if (value.len == 0) {
@@ -37,11 +35,7 @@ static bool put(struct client *client, const struct answer *answer, struct error
 static int work(struct client *client, int argc, char **argv) {
     struct answer answer;
     struct error e;
-    int code = -1;
-    for (int option; code < 0 && (option = client_next(argc, argv, options)) != -1;) {
-        code = client_option(client, option, argv);
-    }
-    code = code < 0 ? client_url(client, argc, argv, true) : code;
+    int code = client_only_url(client, argc, argv);
     if (code >= 0) {
         return code;
     }

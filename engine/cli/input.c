@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "cli/data.h"
-#include "json/scan.h"
+#include "message/value.h"
 
 enum {
     MESSAGE_MAX = 64 * 1024 * 1024,
@@ -14,19 +14,6 @@ enum {
 
 /* What became of one look at the window. */
 enum step { STEP_ON, STEP_MORE, STEP_OVER };
-
-static enum message_status decode(void *decoder, const char **at, const char *end, struct error *e) {
-    const char *start = *at;
-    struct json_fault fault;
-    enum json_status status = json_scan_value(at, end, 0, &fault);
-    (void)decoder;
-    if (status == JSON_OK) {
-        return MESSAGE_OK;
-    }
-    *at = start;
-    json_fault_error(status, &fault, start, end, e);
-    return status == JSON_CUT ? MESSAGE_CUT : MESSAGE_INVALID;
-}
 
 /* ---- ends ---- */
 
@@ -322,7 +309,7 @@ bool input_open(struct input *input, const struct input_options *options, struct
     };
     buf_init(&input->window, (size_t)MESSAGE_MAX + WINDOW_MORE);
     buf_init(&input->refused, MESSAGE_MAX);
-    slicer_init(&input->slicer, MESSAGE_MAX, decode, NULL);
+    slicer_init(&input->slicer, MESSAGE_MAX, value_decode, NULL);
     slicer_begin(&input->slicer, array ? SLICER_AUTO : SLICER_LINES);
     if (source_is_url(options->path)) {
         return error_set(e, ERROR_ARGUMENT, "%s: expected a file, or - for standard input", options->path);
