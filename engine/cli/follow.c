@@ -245,7 +245,13 @@ bool follow_run(struct follow *follow, struct client *client, struct error *e) {
         .hooks = client_hooks(client),
         .first_limit_ms = client->timeout_ms,
         .outage_limit_ms = client->timeout_ms,
-        .sink = {follow, on_begin, on_bytes, on_end, on_abort, on_eof, on_fail},
+        .sink = {.user = follow,
+                 .begin = on_begin,
+                 .bytes = on_bytes,
+                 .end = on_end,
+                 .abort = on_abort,
+                 .eof = on_eof,
+                 .fail = on_fail},
     };
     follow->client = client;
     follow->source = source_open(&options, e);

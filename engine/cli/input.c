@@ -305,7 +305,13 @@ bool input_open(struct input *input, const struct input_options *options, struct
         .location = options->path,
         .live = SOURCE_LIVE_NO,
         .format = SOURCE_LINES, /* what the bytes are is seen here */
-        .sink = {input, on_begin, on_bytes, on_end, on_abort, on_eof, on_fail},
+        .sink = {.user = input,
+                 .begin = on_begin,
+                 .bytes = on_bytes,
+                 .end = on_end,
+                 .abort = on_abort,
+                 .eof = on_eof,
+                 .fail = on_fail},
     };
     buf_init(&input->window, (size_t)MESSAGE_MAX + WINDOW_MORE);
     buf_init(&input->refused, MESSAGE_MAX);

@@ -189,12 +189,14 @@ static enum message_status refuse(struct error *e, struct slice text, struct sli
 }
 
 /* A raw JSON string to its bytes, by way of scratch where it has escapes. */
-static bool plain_text(struct slice raw, struct buf *scratch, struct slice *out) {
+static bool plain_text(struct event_decoder *decoder, struct slice raw, struct buf *scratch,
+                       struct slice *out) {
     struct slice inside = slice_of(raw.ptr + 1, raw.len - 2);
     if (!memchr(inside.ptr, '\\', inside.len)) {
         *out = inside;
         return true;
     }
+    decoder->unescaped = true;
     buf_clear(scratch);
     buf_shrink(scratch, NAME_KEEP);
     if (!json_unquote(scratch, raw)) {
@@ -205,8 +207,9 @@ static bool plain_text(struct slice raw, struct buf *scratch, struct slice *out)
 }
 
 /* A member that must be a non-empty string. */
-static enum message_status take_name(struct slice raw, const char *field, struct buf *scratch,
-                                     struct slice text, struct slice *out, struct error *e) {
+static enum message_status take_name(struct event_decoder *decoder, struct slice raw, const char *field,
+                                     struct buf *scratch, struct slice *out, struct error *e) {
+    struct slice text = decoder->event.text;
     if (raw.ptr[0] != '"') {
         return refuse(e, text, raw, "%s: expected a non-empty string, got %s %.*s", field,
                       json_kind_name(json_kind_of(raw)), shorten(raw), raw.ptr);
@@ -214,7 +217,7 @@ static enum message_status take_name(struct slice raw, const char *field, struct
     if (raw.len == 2) {
         return refuse(e, text, raw, "%s: expected a non-empty string, got an empty one", field);
     }
-    if (!plain_text(raw, scratch, out)) {
+    if (!plain_text(decoder, raw, scratch, out)) {
         buf_error(scratch, e, field, "nothing: it is fixed");
         return MESSAGE_FAILED;
     }
@@ -324,13 +327,13 @@ static enum message_status take_change(struct event_decoder *decoder, const stru
     event->operation = (enum event_operation)operation;
     event->type = decoder->default_type;
     if (parts->type.ptr) {
-        status = take_name(parts->type, "type", &decoder->type_text, text, &event->type, e);
+        status = take_name(decoder, parts->type, "type", &decoder->type_text, &event->type, e);
         if (status != MESSAGE_OK) {
             return status;
         }
     }
     if (parts->key.ptr) {
-        status = take_name(parts->key, "key", &decoder->key_text, text, &event->key, e);
+        status = take_name(decoder, parts->key, "key", &decoder->key_text, &event->key, e);
         if (status != MESSAGE_OK) {
             return status;
         }
@@ -401,6 +404,7 @@ enum message_status event_decode(void *event_decoder, const char **at, const cha
     const char *start = *at;
     bool object = start < end && *start == '{';
     decoder->event = (struct event){0};
+    decoder->unescaped = false;
     enum json_status status = object ? scan_object(&parts, message_fields, at, end, 0, &fault)
                                      : json_scan_value(at, end, 0, &fault);
     if (status != JSON_OK) {

@@ -49,6 +49,7 @@ struct event_decoder {
     bool strict;               /* hold to the published schema: no other members, no upsert, no patch */
     bool key_optional;         /* a missing key is not refused here: the caller makes one */
     struct event event;        /* the last one decoded */
+    bool unescaped;            /* its type or key lies in type_text or key_text, not in the message */
     struct buf type_text;      /* unescaped type and key, where they had escapes */
     struct buf key_text;
 };

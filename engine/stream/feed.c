@@ -114,6 +114,24 @@ enum feed_result feed_bytes(struct feed *feed, const char *ptr, size_t len, stru
     return got == FEED_ON ? hold(feed, ptr + lines, len - lines, e) : got;
 }
 
+enum feed_result feed_piece(struct feed *feed, struct piece **piece, struct error *e) {
+    const char *ptr = (*piece)->bytes + (*piece)->start;
+    size_t len = piece_len(*piece);
+    sniff(feed, ptr, len);
+    if (feed->by_line || feed->only_lines || feed->held.len > 0 || !feed->sink.piece) {
+        return feed_bytes(feed, ptr, len, e);
+    }
+    if (begin(feed) != FEED_ON) {
+        return FEED_LEFT;
+    }
+    unsigned turn = feed->turn;
+    struct piece *given = *piece;
+    *piece = NULL;
+    feed->position += len;
+    feed->sink.piece(feed->sink.user, given);
+    return turn == feed->turn ? FEED_ON : FEED_LEFT;
+}
+
 enum feed_result feed_end(struct feed *feed, bool up_to_date, bool closed) {
     char text[24];
     int len = snprintf(text, sizeof text, "%" PRIu64, feed->position);

@@ -38,6 +38,9 @@ void feed_reset(struct feed *feed, uint64_t position);
 
 enum feed_result feed_bytes(struct feed *feed, const char *ptr, size_t len, struct error *e);
 
+/* As feed_bytes. *piece becomes NULL where the sink took it over. */
+enum feed_result feed_piece(struct feed *feed, struct piece **piece, struct error *e);
+
 /* Hands over the unfinished line too: nothing follows. */
 enum feed_result feed_flush(struct feed *feed);
 

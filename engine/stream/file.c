@@ -12,13 +12,7 @@
 #include "stream/kind.h"
 #include "stream/pipe.h"
 
-enum { PIECE_BYTES = 512 * 1024, PIECES = 2, LOOK_MS = 500 };
-
-struct piece {
-    char *ptr;
-    size_t len;
-    bool full;
-};
+enum { PIECE_BYTES = 256 * 1024, GAP_BYTES = 32 * 1024, LOOK_MS = 500 };
 
 /* While one piece is handed over the next is read by libuv's pool. */
 struct file {
@@ -29,9 +23,9 @@ struct file {
     int fd;
     bool seekable; /* a regular file; devices are read where they stand */
     bool follow;
-    struct piece pieces[PIECES];
-    unsigned filling, taking; /* the next piece to be read into, and to be handed over */
-    uint64_t read_at;         /* where the next read starts */
+    struct piece *filling; /* is read into, or will be; NULL: it must be found first */
+    struct piece *full;    /* waits to be handed over */
+    uint64_t read_at;      /* where the next read starts */
     uv_fs_t read;
     bool reading, stale; /* stale: what is being read is not wanted any more */
     bool at_end;
@@ -52,9 +46,8 @@ static void file_release(struct file *f) {
     if (f->fd >= 0) {
         close(f->fd);
     }
-    for (unsigned i = 0; i < PIECES; i++) {
-        free(f->pieces[i].ptr);
-    }
+    piece_free(f->filling);
+    piece_free(f->full);
     feed_free(&f->feed);
     free(f->name);
     free(f);
@@ -83,17 +76,37 @@ static void file_doom(struct file *f, const struct error *why) {
 
 /* ---- reading ahead ---- */
 
+/* A piece to read into: a used one, or a new one. */
+static bool find_piece(struct file *f) {
+    const struct source_sink *sink = &f->feed.sink;
+    if (f->filling) {
+        return true;
+    }
+    struct piece *piece = sink->spare ? sink->spare(sink->user) : NULL;
+    if (piece && piece->cap != PIECE_BYTES + GAP_BYTES) {
+        piece_free(piece);
+        piece = NULL;
+    }
+    f->filling = piece ? piece : piece_new(PIECE_BYTES + GAP_BYTES, GAP_BYTES);
+    return f->filling;
+}
+
 static void start_read(struct file *f) {
-    struct piece *piece = &f->pieces[f->filling];
-    if (f->reading || f->at_end || f->finished || f->closing || piece->full) {
+    struct error e;
+    if (f->reading || f->at_end || f->finished || f->closing || f->full) {
         return;
     }
-    uv_buf_t buf = uv_buf_init(piece->ptr, PIECE_BYTES);
+    if (!find_piece(f)) {
+        error_set(&e, ERROR_MEMORY, "%s: out of memory for reading it", f->name);
+        file_doom(f, &e);
+        return;
+    }
+    f->filling->start = GAP_BYTES;
+    uv_buf_t buf = uv_buf_init(f->filling->bytes + GAP_BYTES, PIECE_BYTES);
     int64_t at = f->seekable ? (int64_t)f->read_at : -1;
     f->read.data = f;
     int rc = uv_fs_read(loop_uv(f->loop), &f->read, f->fd, &buf, 1, at, on_read);
     if (rc != 0) {
-        struct error e;
         error_set(&e, ERROR_SYSTEM, "%s: cannot be read: %s", f->name, uv_strerror(rc));
         file_doom(f, &e);
         return;
@@ -142,15 +155,15 @@ static void file_tail(struct file *f) {
 
 /* False: stop, for whatever reason. */
 static bool hand_over(struct file *f) {
-    struct piece *piece = &f->pieces[f->taking];
     struct error e;
     unsigned turn = f->feed.turn;
-    enum feed_result got = feed_bytes(&f->feed, piece->ptr, piece->len, &e);
+    struct piece *piece = f->full;
+    f->full = NULL;
+    enum feed_result got = feed_piece(&f->feed, &piece, &e);
+    piece_free(piece);
     if (turn != f->feed.turn) {
         return false;
     }
-    piece->full = false;
-    f->taking = (f->taking + 1) % PIECES;
     if (got == FEED_FULL) {
         error_context(&e, "%s", f->name);
         file_fail(f, &e);
@@ -159,15 +172,13 @@ static bool hand_over(struct file *f) {
     return true;
 }
 
+/* The next piece is being read while one is handed over. */
 static void deliver(struct file *f) {
-    while (!f->paused && !f->finished && f->pieces[f->taking].full) {
-        start_read(f);
-        if (!hand_over(f)) {
-            return;
-        }
+    if (!f->paused && !f->finished && f->full && !hand_over(f)) {
+        return;
     }
     start_read(f);
-    if (f->at_end && !f->paused && !f->finished && !f->pieces[f->taking].full && !f->closing) {
+    if (f->at_end && !f->paused && !f->finished && !f->full && !f->closing) {
         file_tail(f);
     }
 }
@@ -200,9 +211,9 @@ static void on_read(uv_fs_t *request) {
     if (got == 0) {
         f->at_end = true;
     } else {
-        f->pieces[f->filling].len = (size_t)got;
-        f->pieces[f->filling].full = true;
-        f->filling = (f->filling + 1) % PIECES;
+        f->filling->end = f->filling->start + (size_t)got;
+        f->full = f->filling;
+        f->filling = NULL;
         f->read_at += (uint64_t)got;
     }
     deliver(f);
@@ -288,11 +299,8 @@ static void file_seek(struct source *source, const char *offset) {
     f->feed.turn++;
     feed_reset(&f->feed, position);
     f->read_at = position;
-    f->filling = 0;
-    f->taking = 0;
-    for (unsigned i = 0; i < PIECES; i++) {
-        f->pieces[i].full = false;
-    }
+    piece_free(f->full);
+    f->full = NULL;
     f->at_end = false;
     f->finished = false;
     f->stale = f->reading;
@@ -360,12 +368,6 @@ static bool file_prepare(struct file *f, const struct source_options *o, const s
     f->read_at = position;
     feed_init(&f->feed, o, f->follow, position);
     f->feed.only_lines = f->follow;
-    for (unsigned i = 0; i < PIECES; i++) {
-        f->pieces[i].ptr = malloc(PIECE_BYTES);
-        if (!f->pieces[i].ptr) {
-            return error_set(e, ERROR_MEMORY, "out of memory for a source");
-        }
-    }
     return true;
 }
 

@@ -25,6 +25,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/piece.h"
 #include "base/slice.h"
 #include "io/http.h"
 #include "io/loop.h"
@@ -56,6 +57,10 @@ struct source_sink {
     void (*abort)(void *user);
     void (*eof)(void *user);
     void (*fail)(void *user, const struct error *e);
+    /* Both may be NULL. piece: in the place of bytes, where they need not be copied; the sink takes the
+     * piece over. spare: one that the sink has done with, to be filled again; NULL where it has none. */
+    void (*piece)(void *user, struct piece *piece);
+    struct piece *(*spare)(void *user);
 };
 
 enum source_live {

@@ -7,10 +7,12 @@
 #include "io/url.h"
 
 enum {
-    HIGH_WATER = 4 << 20, /* bytes waiting: the source is paused */
-    MARKS_MAX = 4096,     /* marks waiting: likewise */
-    KEEP_EMPTY = 1 << 20, /* bytes of an empty buffer that stay allocated */
-    REJECTS_MAX = 3,      /* times that a broken chunk is read */
+    HIGH_WATER = 1 << 20,   /* bytes waiting: the source is paused */
+    ARRIVING_MAX = 8 << 20, /* what may still come after that, and one piece of the transfer */
+    MARKS_MAX = 4096,       /* marks waiting: likewise */
+    REJECTS_MAX = 3,        /* times that a broken chunk is read */
+    RUN_LOW = INTAKE_RUN / 2,
+    RUN_BYTES = 16 << 10, /* a view of so many is worth a run */
 };
 
 enum mark_kind { MARK_BEGIN, MARK_END, MARK_ABORT, MARK_EOF, MARK_FAIL };
@@ -45,8 +47,10 @@ void intake_close(struct intake *intake) {
     free(intake->marks);
     intake->marks = NULL;
     intake->mark_room = 0;
-    buf_free(&intake->bytes);
+    window_free(&intake->window);
     event_decoder_free(&intake->decoder);
+    free(intake->run);
+    intake->run = NULL;
     free(intake->location);
     free(intake->name);
     free(intake->offset);
@@ -85,16 +89,15 @@ static bool reserve_mark(struct intake *intake) {
 }
 
 bool intake_init(struct intake *intake, size_t message_max, void (*ready)(void *user), void *user) {
-    *intake = (struct intake){.ready = ready, .user = user};
-    /* One message, what arrives while the source is being paused, and one piece of the transfer. */
-    buf_init(&intake->bytes, message_max + 2 * (size_t)HIGH_WATER + (4 << 20));
+    *intake = (struct intake){.ready = ready, .user = user, .word = SLICER_MORE};
+    window_init(&intake->window, message_max + HIGH_WATER + ARRIVING_MAX);
     event_decoder_init(&intake->decoder);
     slicer_init(&intake->slicer, message_max, event_decode, &intake->decoder);
     return reserve_mark(intake); /* from here on there is room for a last one */
 }
 
 static void pause_if_full(struct intake *intake) {
-    bool full = intake->bytes.len - intake->at > HIGH_WATER || intake->mark_count > MARKS_MAX;
+    bool full = intake->window.waiting > HIGH_WATER || intake->mark_count > MARKS_MAX;
     if (full && !intake->paused && intake->source) {
         intake->paused = true;
         source_pause(intake->source);
@@ -103,7 +106,7 @@ static void pause_if_full(struct intake *intake) {
 
 /* Marks that cannot be kept are the end of the stream: there is no other way to say it. */
 static void add_mark(struct intake *intake, struct intake_mark mark) {
-    mark.at = intake->base + intake->bytes.len;
+    mark.at = intake_bytes(intake);
     if (!reserve_mark(intake)) {
         free_mark(&mark);
         if (intake->mark_count > 0) {
@@ -130,26 +133,33 @@ static void on_begin(void *user, enum source_format format) {
     add_mark(user, (struct intake_mark){.kind = MARK_BEGIN, .format = formats[format]});
 }
 
-/* What has been taken makes room first. */
-static void compact(struct intake *intake) {
-    if (intake->at > 0) {
-        buf_consume(&intake->bytes, intake->at);
-        intake->base += intake->at;
-        intake->at = 0;
-    }
-}
-
-static void on_bytes(void *user, const char *ptr, size_t len) {
-    struct intake *intake = user;
+static void arrived(struct intake *intake, bool kept) {
     struct error e;
-    compact(intake);
-    if (!buf_append(&intake->bytes, ptr, len)) {
-        buf_error(&intake->bytes, &e, "the buffer of a stream", "limits.message");
+    if (!kept) {
+        bool full = intake->window.waiting + HIGH_WATER > intake->window.max;
+        error_set(&e, full ? ERROR_LIMIT : ERROR_MEMORY,
+                  full ? "the buffer of a stream is full (%zu bytes): raise limits.message"
+                       : "out of memory for the buffer of a stream (%zu bytes waiting)",
+                  intake->window.waiting);
         fail_with(intake, &e);
         return;
     }
     pause_if_full(intake);
     intake->ready(intake->user);
+}
+
+static void on_bytes(void *user, const char *ptr, size_t len) {
+    struct intake *intake = user;
+    arrived(intake, window_append(&intake->window, ptr, len));
+}
+
+static void on_piece(void *user, struct piece *piece) {
+    struct intake *intake = user;
+    arrived(intake, window_give(&intake->window, piece));
+}
+
+static struct piece *on_spare(void *user) {
+    return window_spare(&((struct intake *)user)->window);
 }
 
 static char *copy_text(struct slice text) {
@@ -203,7 +213,17 @@ static char *name_of(const char *location) {
 }
 
 bool intake_open(struct intake *intake, struct source_options *options, struct error *e) {
-    options->sink = (struct source_sink){intake, on_begin, on_bytes, on_end, on_abort, on_eof, on_fail};
+    options->sink = (struct source_sink){
+        .user = intake,
+        .begin = on_begin,
+        .bytes = on_bytes,
+        .piece = on_piece,
+        .spare = on_spare,
+        .end = on_end,
+        .abort = on_abort,
+        .eof = on_eof,
+        .fail = on_fail,
+    };
     intake->location = strdup(options->location);
     intake->name = name_of(options->location);
     intake->offset = options->offset ? strdup(options->offset) : NULL;
@@ -218,9 +238,9 @@ bool intake_open(struct intake *intake, struct source_options *options, struct e
 /* Everything that is buffered belongs to a reading that is given up. */
 static void forget(struct intake *intake) {
     drop_marks(intake);
-    intake->base += intake->bytes.len;
-    buf_clear(&intake->bytes);
-    intake->at = 0;
+    window_clear(&intake->window);
+    intake->given = intake->decoded;
+    intake->word = SLICER_MORE;
     intake->in_body = false;
 }
 
@@ -239,19 +259,19 @@ bool intake_seek(struct intake *intake, const char *offset, struct error *e) {
 }
 
 bool intake_locate(const struct intake *intake, struct error *e) {
-    const struct slicer *slicer = &intake->slicer;
-    uint64_t byte = byte_position(intake) + slicer->position + e->position + 1;
-    uint64_t line = intake->lines + slicer->line;
+    uint64_t byte = byte_position(intake) + intake->position + e->position + 1;
+    uint64_t line = intake->lines + intake->line;
     if (source_is_url(intake->location)) {
         return error_context(e, "%s: offset %s, message %llu", intake->name,
                              intake->offset ? intake->offset : "-1", (unsigned long long)intake->taken);
     }
     const char *name = intake->name;
-    if (slicer->format == SLICER_LINES && intake->from_start) {
+    bool lines = intake->slicer.format == SLICER_LINES;
+    if (lines && intake->from_start) {
         return error_context(e, "%s: line %llu (byte %llu)", name, (unsigned long long)line,
                              (unsigned long long)byte);
     }
-    if (slicer->format == SLICER_LINES) {
+    if (lines) {
         return error_context(e, "%s: byte %llu", name, (unsigned long long)byte);
     }
     return error_context(e, "%s: byte %llu (message %llu)", name, (unsigned long long)byte,
@@ -347,75 +367,163 @@ static enum intake_status take_mark(struct intake *intake, struct error *e) {
     return status;
 }
 
-/* The bytes up to the next mark. *last: the body ends there. */
-static const char *window_end(const struct intake *intake, bool *last) {
+/* The view up to the next mark. *last: the body ends there. */
+static struct slice look(const struct intake *intake, bool *last) {
     const struct intake_mark *mark = first_mark(intake);
-    *last = mark && mark->kind != MARK_ABORT && mark->kind != MARK_FAIL;
-    return mark ? intake->bytes.ptr + (mark->at - intake->base) : intake->bytes.ptr + intake->bytes.len;
+    struct slice view = window_view(&intake->window);
+    *last = false;
+    if (mark && mark->at - intake->window.base <= view.len) {
+        view.len = (size_t)(mark->at - intake->window.base);
+        *last = mark->kind != MARK_ABORT && mark->kind != MARK_FAIL;
+    }
+    return view;
 }
 
-static enum intake_status slice(struct intake *intake, bool *body_over, struct error *e) {
+/* Events are decoded ahead where there are many: what applies them can then fetch memory for several. */
+static bool reserve_run(struct intake *intake) {
+    size_t want = window_view(&intake->window).len >= RUN_BYTES ? INTAKE_RUN : 1;
+    if (intake->run && intake->run->room >= want) {
+        return true;
+    }
+    struct intake_run *run = realloc(intake->run, sizeof *run + want * sizeof *run->found);
+    if (!run) {
+        return intake->run;
+    }
+    run->room = want;
+    intake->run = run;
+    return true;
+}
+
+static void keep_found(struct intake *intake) {
+    struct intake_found *found = &intake->run->found[intake->decoded++ & (intake->run->room - 1)];
+    found->event = intake->decoder.event;
+    found->position = intake->slicer.position;
+    found->line = intake->slicer.line;
+    /* What follows a control may depend on it, and unescaped names are overwritten by the next event. */
+    intake->barrier = intake->decoder.unescaped || found->event.kind == EVENT_CONTROL;
+}
+
+static bool is_full(const struct intake *intake) {
+    return intake->barrier || intake->word != SLICER_MORE ||
+           intake->decoded - intake->given >= intake->run->room;
+}
+
+/* Decodes what there is to decode in the view. */
+static enum slicer_status decode(struct intake *intake) {
     bool last;
-    const char *end = window_end(intake, &last);
-    const char *at = intake->bytes.ptr ? intake->bytes.ptr + intake->at : "";
-    if (!intake->bytes.ptr) {
-        end = at;
-    }
-    for (;;) {
-        enum slicer_status found = slicer_next(&intake->slicer, &at, end, last, e);
-        if (intake->bytes.ptr) {
-            intake->at = (size_t)(at - intake->bytes.ptr);
-        }
-        switch (found) {
-        case SLICER_MESSAGE:
-        case SLICER_REFUSED:
-            intake->taken++;
-            if (intake->taken <= intake->skip) {
-                continue;
-            }
-            return found == SLICER_MESSAGE ? INTAKE_EVENT : INTAKE_REFUSED;
-        case SLICER_MORE:
-            *body_over = first_mark(intake) != NULL; /* an abort: the rest of the message will not come */
-            if (*body_over && intake->bytes.ptr) {
-                intake->at = (size_t)(end - intake->bytes.ptr);
-            }
-            return INTAKE_EMPTY;
-        case SLICER_END:
-            *body_over = true;
-            return INTAKE_EMPTY;
-        case SLICER_BROKEN:
-            reject(intake, e);
-            *body_over = true;
-            return INTAKE_EMPTY;
-        case SLICER_FAILED:
-            intake->taken++; /* the message that cannot be taken counts for the report */
-            intake_locate(intake, e);
-            return INTAKE_FAILED;
+    struct slice view = look(intake, &last);
+    const char *at = view.ptr;
+    const char *end = view.ptr + view.len;
+    enum slicer_status word = SLICER_MESSAGE;
+    while (!is_full(intake) && (word == SLICER_MESSAGE || word == SLICER_REFUSED)) {
+        word = slicer_next(&intake->slicer, &at, end, last, &intake->run->why);
+        bool whole = word == SLICER_MESSAGE || word == SLICER_REFUSED;
+        if (whole && intake->taken < intake->skip) {
+            intake->taken++; /* it was taken before; so was all that came before it */
+        } else if (word == SLICER_MESSAGE) {
+            keep_found(intake);
+        } else if (word != SLICER_END) {
+            intake->word = word; /* told when the events before it have been given */
         }
     }
+    window_take(&intake->window, (size_t)(at - view.ptr));
+    return word;
+}
+
+static enum intake_status give(struct intake *intake) {
+    const struct intake_found *found = &intake->run->found[intake->given++ & (intake->run->room - 1)];
+    intake->event = &found->event;
+    intake->position = found->position;
+    intake->line = found->line;
+    intake->taken++;
+    return INTAKE_EVENT;
+}
+
+static enum intake_status give_word(struct intake *intake, struct error *e) {
+    enum slicer_status word = intake->word;
+    intake->word = SLICER_MORE;
+    intake->position = intake->slicer.position;
+    intake->line = intake->slicer.line;
+    *e = intake->run->why;
+    if (word == SLICER_BROKEN) {
+        reject(intake, e);
+        return INTAKE_EMPTY;
+    }
+    intake->taken++; /* a message that cannot be taken counts for the report */
+    if (word == SLICER_REFUSED) {
+        return INTAKE_REFUSED;
+    }
+    intake_locate(intake, e);
+    return INTAKE_FAILED;
+}
+
+/* The view is used up. True: look again. */
+static bool end_view(struct intake *intake, enum slicer_status word, struct error *e) {
+    bool failed;
+    bool last;
+    struct slice rest = look(intake, &last);
+    if (word == SLICER_END) {
+        intake->in_body = false;
+        return true;
+    }
+    const struct intake_mark *mark = first_mark(intake);
+    if (mark && mark->at == intake->window.base + rest.len) {
+        window_take(&intake->window, rest.len); /* an abort: the rest of the message will not come */
+        intake->in_body = false;
+        return true;
+    }
+    if (window_join(&intake->window, &failed)) {
+        return true;
+    }
+    if (failed) {
+        error_set(e, ERROR_MEMORY, "out of memory for a message");
+        fail_with(intake, e);
+    }
+    return false;
 }
 
 static void settle(struct intake *intake) {
-    compact(intake);
-    buf_shrink(&intake->bytes, KEEP_EMPTY);
+    if (intake->up_to_date) {
+        window_settle(&intake->window);
+        free(intake->run);
+        intake->run = NULL;
+    }
     if (intake->paused && intake->source) {
         intake->paused = false;
         source_resume(intake->source);
     }
 }
 
+/* In a body, with nothing decoded. True: look again. */
+static bool read_on(struct intake *intake, struct error *e) {
+    intake->barrier = false;
+    if (!reserve_run(intake)) {
+        error_set(e, ERROR_MEMORY, "out of memory for an event");
+        fail_with(intake, e);
+        return false;
+    }
+    enum slicer_status word = decode(intake);
+    return intake->decoded != intake->given || intake->word != SLICER_MORE || end_view(intake, word, e);
+}
+
 enum intake_status intake_next(struct intake *intake, struct error *e) {
     for (;;) {
-        bool go_on = false;
         enum intake_status status = INTAKE_EMPTY;
-        if (intake->in_body) {
-            status = slice(intake, &go_on, e);
-            if (go_on) {
-                intake->in_body = false;
+        bool go_on = true;
+        if (intake->decoded != intake->given) {
+            if (intake->decoded - intake->given == RUN_LOW && !is_full(intake)) {
+                decode(intake);
             }
+            return give(intake);
+        }
+        if (intake->word != SLICER_MORE) {
+            status = give_word(intake, e);
+        } else if (intake->in_body) {
+            go_on = read_on(intake, e);
         } else if (first_mark(intake)) {
             status = take_mark(intake, e);
-            go_on = true;
+        } else {
+            go_on = false;
         }
         if (status != INTAKE_EMPTY) {
             return status;

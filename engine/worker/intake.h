@@ -1,7 +1,8 @@
 /* The intake: takes the bytes that a source hands over, and gives events, one at a time, when asked.
  *
- *     source --bytes--> [ buffer with marks ] --intake_next--> event, end of chunk, ...
+ *     source --bytes--> [ window, marks ] --> [ run of events ] --intake_next--> event, end of chunk, ...
  *
+ * Where many bytes wait, events are decoded ahead, so that whoever applies them can see what is coming.
  * It knows where each chunk begins and ends, skips the messages that were taken before a connection broke
  * (what was before stays applied, and they come again), and pauses the source while its buffer is
  * full. No Lua, no state. */
@@ -11,14 +12,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/buf.h"
 #include "message/event.h"
 #include "message/slicer.h"
 #include "stream/source.h"
+#include "worker/window.h"
+
+enum { INTAKE_RUN = 64 }; /* events that are decoded ahead, at most */
 
 enum intake_status {
     INTAKE_EMPTY,   /* nothing now; `ready` will be called */
-    INTAKE_EVENT,   /* decoder.event */
+    INTAKE_EVENT,   /* event */
     INTAKE_REFUSED, /* slicer.message is not an event: e says why */
     INTAKE_CHUNK,   /* a chunk is over: offset, up_to_date, closed */
     INTAKE_EOF,     /* nothing will ever come */
@@ -27,18 +30,35 @@ enum intake_status {
 
 struct intake_mark;
 
+/* An event decoded, and where its message is. */
+struct intake_found {
+    struct event event;
+    uint64_t position, line; /* as the slicer counts them */
+};
+
+struct intake_run {
+    struct error why;            /* of intake.word */
+    size_t room;                 /* a power of two */
+    struct intake_found found[]; /* a ring: events decoded and not given yet */
+};
+
 struct intake {
     struct source *source; /* owned; NULL before open and after close */
     char *location;
     char *name; /* the location as messages show it: no secret of a URL is in it */
-    struct buf bytes;
-    size_t at;                 /* bytes before it have been taken */
-    uint64_t base;             /* how many bytes came before bytes.ptr[0] */
+    struct window window;
     struct intake_mark *marks; /* a queue: places in the bytes where something happens */
     size_t mark_first, mark_count, mark_room;
 
     struct slicer slicer;
     struct event_decoder decoder;
+    struct intake_run *run;  /* NULL while there is nothing to decode */
+    uint64_t decoded, given; /* events, ever */
+    bool barrier;            /* nothing may be decoded before all that was is given */
+    enum slicer_status word; /* what comes behind the run: REFUSED, BROKEN, FAILED, or MORE for nothing */
+
+    const struct event *event; /* given last; good until intake_next is called again */
+    uint64_t position, line;   /* of the message given last */
     bool in_body;
     bool paused;
     uint64_t skip;    /* messages to pass over: they were taken before */
@@ -62,6 +82,14 @@ bool intake_open(struct intake *intake, struct source_options *options, struct e
 
 enum intake_status intake_next(struct intake *intake, struct error *e);
 
+/* The event that will be given n calls after the last one, 0 for the next; NULL where it is not known
+ * yet. They stay where they are until they have been given. */
+static inline const struct event *intake_ahead(const struct intake *intake, size_t n) {
+    const struct intake_run *run = intake->run;
+    return n < intake->decoded - intake->given ? &run->found[(intake->given + n) & (run->room - 1)].event
+                                               : NULL;
+}
+
 /* Forgets what is buffered and reads on from offset. */
 bool intake_seek(struct intake *intake, const char *offset, struct error *e);
 
@@ -71,7 +99,7 @@ bool intake_locate(const struct intake *intake, struct error *e);
 
 /* Bytes that the source has handed over so far. */
 static inline uint64_t intake_bytes(const struct intake *intake) {
-    return intake->base + intake->bytes.len;
+    return intake->window.base + intake->window.waiting;
 }
 
 /* Closes the source and frees everything. */

@@ -264,7 +264,7 @@ static bool apply_reset(struct pipeline *pipeline, const struct event *event) {
 
 /* True: item is for Lua. */
 static bool take_control(struct pipeline *pipeline, struct driver_item *item) {
-    const struct event *event = &pipeline->intake.decoder.event;
+    const struct event *event = pipeline->intake.event;
     *item = (struct driver_item){.event = event, .text = event->text};
     pipeline->counts.controls++;
     pipeline->news = true;
@@ -284,7 +284,7 @@ static bool take_chunk(struct pipeline *pipeline) {
 }
 
 static enum driver_kind take_event(struct pipeline *pipeline, struct driver_item *item) {
-    const struct event *event = &pipeline->intake.decoder.event;
+    const struct event *event = pipeline->intake.event;
     if (event->kind == EVENT_CONTROL) {
         return take_control(pipeline, item) ? DRIVER_CONTROL : DRIVER_NOTHING;
     }
@@ -376,7 +376,7 @@ static bool pipeline_give_up(void *user, const struct driver_item *item, const c
 
 static void pipeline_locate(void *user, struct error *e) {
     const struct pipeline *pipeline = user;
-    name_entity(&pipeline->intake.decoder.event, e);
+    name_entity(pipeline->intake.event, e);
     intake_locate(&pipeline->intake, e);
 }
 
