@@ -2,30 +2,18 @@
 
 #include <stdlib.h>
 #include <sys/random.h>
+#include <xxhash.h>
 
-#include "base/strmap.h"
-#include "state/table.h"
 #include "json/merge.h"
-
-struct store_type {
-    struct table table;
-    size_t name_len;
-    char name[];
-};
-
-struct store {
-    struct strmap types;     /* name -> struct store_type */
-    struct store_type *last; /* the type of the last look-up: streams come in runs of one type */
-    struct buf merged;
-    uint64_t seed;
-};
+#include "state/store_parts.h"
 
 struct store *store_new(size_t patch_max) {
     struct store *store = calloc(1, sizeof *store);
     if (!store) {
         return NULL;
     }
-    strmap_init(&store->types);
+    strmap_init(&store->names);
+    heap_init(&store->heap);
     buf_init(&store->merged, patch_max);
     if (getrandom(&store->seed, sizeof store->seed, GRND_NONBLOCK) != (ssize_t)sizeof store->seed) {
         store->seed = (uint64_t)(uintptr_t)store; /* early at boot: better than a fixed one */
@@ -33,15 +21,17 @@ struct store *store_new(size_t patch_max) {
     return store;
 }
 
-static void drop_type(void *value) {
-    struct store_type *type = value;
-    table_clear(&type->table);
-    free(type);
-}
-
 void store_clear(struct store *store) {
-    strmap_free(&store->types, drop_type);
-    store->last = NULL;
+    for (size_t i = 0; i < store->type_count; i++) {
+        table_free(&store->types[i]->table, &store->heap);
+        free(store->types[i]);
+    }
+    free(store->types);
+    store->types = NULL;
+    store->type_count = store->type_room = 0;
+    strmap_free(&store->names, NULL);
+    memset(store->recent, 0, sizeof store->recent);
+    heap_free(&store->heap);
 }
 
 void store_free(struct store *store) {
@@ -53,41 +43,90 @@ void store_free(struct store *store) {
     free(store);
 }
 
-static struct store_type *find_type(const struct store *store, struct slice name) {
-    struct store_type *last = store->last;
-    if (last && slice_equal(slice_of(last->name, last->name_len), name)) {
-        return last;
-    }
-    return strmap_get(&store->types, name);
+/* --- types --- */
+
+static struct slice name_of(const struct store_type *type) {
+    return slice_of(type->name, type->name_len);
 }
 
-static struct store_type *make_type(struct store *store, struct slice name) {
-    struct store_type *type = find_type(store, name);
-    if (!type) {
-        type = malloc(sizeof *type + name.len);
-        if (!type) {
-            return NULL;
-        }
-        table_init(&type->table, store->seed);
-        type->name_len = name.len;
-        memcpy(type->name, name.ptr, name.len);
-        if (!strmap_put(&store->types, name, type)) {
-            free(type);
-            return NULL;
-        }
+static struct store_type **recent(const struct store *store, struct slice name) {
+    size_t sum = name.len;
+    if (name.len > 0) {
+        sum += (unsigned char)name.ptr[0] * 5u + (unsigned char)name.ptr[name.len - 1];
     }
-    store->last = type;
+    return (struct store_type **)&store->recent[sum % STORE_RECENT];
+}
+
+static struct store_type *find_type(const struct store *store, struct slice name) {
+    struct store_type *type = *recent(store, name);
+    return type && slice_equal(name_of(type), name) ? type : strmap_get(&store->names, name);
+}
+
+static bool type_room(struct store *store) {
+    if (store->type_count < store->type_room) {
+        return true;
+    }
+    size_t room = store->type_room ? store->type_room * 2 : 4;
+    struct store_type **types = realloc(store->types, room * sizeof *types);
+    if (types) {
+        store->types = types;
+        store->type_room = room;
+    }
+    return types != NULL;
+}
+
+static struct store_type *add_type(struct store *store, struct slice name) {
+    if (store->type_count == HEAP_TYPES_MAX || !type_room(store)) {
+        return NULL;
+    }
+    struct store_type *type = malloc(sizeof *type + name.len);
+    if (!type) {
+        return NULL;
+    }
+    table_init(&type->table, (uint32_t)store->type_count);
+    type->name_len = name.len;
+    memcpy(type->name, name.ptr, name.len);
+    if (!strmap_put(&store->names, name, type)) {
+        free(type);
+        return NULL;
+    }
+    store->types[store->type_count++] = type;
     return type;
+}
+
+/* --- changes --- */
+
+static uint64_t hash_of(const struct store *store, struct slice key) {
+    return XXH3_64bits_withSeed(key.ptr, key.len, store->seed);
+}
+
+void store_aim(struct store *store, struct slice type, struct slice key, struct store_place *place) {
+    *place = (struct store_place){find_type(store, type), type, hash_of(store, key)};
+    if (place->type) {
+        *recent(store, type) = place->type;
+        table_touch(&place->type->table, place->hash);
+    }
+}
+
+void store_near(const struct store *store, const struct store_place *place) {
+    if (place->type) {
+        heap_touch(&store->heap, table_guess(&place->type->table, place->hash));
+    }
+}
+
+static struct store_type *type_at(const struct store *store, const struct store_place *place) {
+    return place->type ? place->type : find_type(store, place->type_name);
 }
 
 static bool out_of_memory(struct error *e) {
     return error_set(e, ERROR_MEMORY, "out of memory while storing a value");
 }
 
-static bool put(struct store *store, struct slice type_name, struct slice key, struct slice value,
+static bool put(struct store *store, const struct store_place *place, struct slice key, struct slice value,
                 struct error *e) {
-    struct store_type *type = make_type(store, type_name);
-    return (type && table_put(&type->table, key, value)) || out_of_memory(e);
+    struct store_type *type = type_at(store, place);
+    type = type ? type : add_type(store, place->type_name);
+    return (type && table_put(&type->table, &store->heap, place->hash, key, value)) || out_of_memory(e);
 }
 
 bool store_merged(const struct store *store, const struct event *patch, struct buf *out, struct error *e) {
@@ -95,41 +134,58 @@ bool store_merged(const struct store *store, const struct event *patch, struct b
     return json_merge_patch(out, store_get(store, patch->type, patch->key), patch->value, e);
 }
 
-static bool apply_patch(struct store *store, const struct event *patch, struct error *e) {
-    bool ok = store_merged(store, patch, &store->merged, e) &&
-              put(store, patch->type, patch->key, buf_slice(&store->merged), e);
+static bool apply_patch(struct store *store, const struct store_place *place, const struct event *patch,
+                        struct error *e) {
+    struct slice old = store_get_at(store, place, patch->key);
+    buf_clear(&store->merged);
+    bool ok = json_merge_patch(&store->merged, old, patch->value, e) &&
+              put(store, place, patch->key, buf_slice(&store->merged), e);
     buf_clear(&store->merged);
     buf_shrink(&store->merged, 1 << 20);
     return ok;
 }
 
-static void apply_delete(struct store *store, struct slice type_name, struct slice key) {
-    struct store_type *type = find_type(store, type_name);
-    if (type) {
-        table_remove(&type->table, key);
-    }
-}
-
-bool store_apply(struct store *store, const struct event *change, struct error *e) {
+bool store_apply_at(struct store *store, const struct store_place *place, const struct event *change,
+                    struct error *e) {
+    struct store_type *type;
     switch (change->operation) {
     case EVENT_INSERT:
     case EVENT_UPDATE:
     case EVENT_UPSERT:
-        return put(store, change->type, change->key, change->value, e);
+        return put(store, place, change->key, change->value, e);
     case EVENT_PATCH:
-        return apply_patch(store, change, e);
+        return apply_patch(store, place, change, e);
     case EVENT_DELETE:
-        apply_delete(store, change->type, change->key);
+        type = type_at(store, place);
+        if (type) {
+            table_remove(&type->table, &store->heap, place->hash, change->key);
+        }
         return true;
     }
     return true;
 }
 
-struct slice store_get(const struct store *store, struct slice type_name, struct slice key) {
-    const struct store_type *type = find_type(store, type_name);
-    const struct table_entity *entity = type ? table_find(&type->table, key) : NULL;
-    return entity ? table_value(entity) : (struct slice){0};
+static struct store_place place_of(const struct store *store, struct slice type, struct slice key) {
+    return (struct store_place){find_type(store, type), type, hash_of(store, key)};
 }
+
+bool store_apply(struct store *store, const struct event *change, struct error *e) {
+    struct store_place place = place_of(store, change->type, change->key);
+    return store_apply_at(store, &place, change, e);
+}
+
+struct slice store_get_at(const struct store *store, const struct store_place *place, struct slice key) {
+    const struct store_type *type = type_at(store, place);
+    uint32_t ref = type ? table_find(&type->table, &store->heap, place->hash, key) : 0;
+    return ref ? heap_value(&store->heap, ref) : (struct slice){0};
+}
+
+struct slice store_get(const struct store *store, struct slice type, struct slice key) {
+    struct store_place place = place_of(store, type, key);
+    return store_get_at(store, &place, key);
+}
+
+/* --- all of it --- */
 
 /* Adds up a number over one type, or over all. */
 static size_t sum(const struct store *store, struct slice name, size_t (*of)(const struct table *table)) {
@@ -138,9 +194,8 @@ static size_t sum(const struct store *store, struct slice name, size_t (*of)(con
         return type ? of(&type->table) : 0;
     }
     size_t total = 0;
-    size_t at = 0;
-    for (const struct strmap_entry *entry; (entry = strmap_next(&store->types, &at));) {
-        total += of(&((const struct store_type *)entry->value)->table);
+    for (size_t i = 0; i < store->type_count; i++) {
+        total += of(&store->types[i]->table);
     }
     return total;
 }
@@ -161,20 +216,32 @@ size_t store_bytes(const struct store *store) {
     return sum(store, (struct slice){0}, bytes_of);
 }
 
+static size_t places_of(const struct table *table) {
+    return table->places ? table_places(table) * sizeof *table->places : 0;
+}
+
+size_t store_resident(const struct store *store) {
+    size_t total = sizeof *store + heap_resident(&store->heap) + store->type_room * sizeof(struct store_type *) +
+                   sum(store, (struct slice){0}, places_of);
+    for (size_t i = 0; i < store->type_count; i++) {
+        total += sizeof *store->types[i] + store->types[i]->name_len;
+    }
+    return total + store->merged.cap;
+}
+
 static int compare_names(const void *a, const void *b) {
     return slice_compare(*(const struct slice *)a, *(const struct slice *)b);
 }
 
 struct slice *store_types(const struct store *store, size_t *count) {
     *count = 0;
-    struct slice *names = malloc((store->types.count + 1) * sizeof *names);
+    struct slice *names = malloc((store->type_count + 1) * sizeof *names);
     if (!names) {
         return NULL;
     }
-    size_t at = 0;
-    for (const struct strmap_entry *entry; (entry = strmap_next(&store->types, &at));) {
-        if (((const struct store_type *)entry->value)->table.count > 0) {
-            names[(*count)++] = entry->key;
+    for (size_t i = 0; i < store->type_count; i++) {
+        if (store->types[i]->table.count > 0) {
+            names[(*count)++] = name_of(store->types[i]);
         }
     }
     qsort(names, *count, sizeof *names, compare_names);
@@ -187,10 +254,10 @@ static int compare_rows(const void *a, const void *b) {
 
 bool store_next(const struct store *store, struct slice type_name, size_t *cursor, struct store_row *row) {
     const struct store_type *type = find_type(store, type_name);
-    while (type && *cursor < type->table.place_count) {
-        const struct table_entity *entity = type->table.places[(*cursor)++];
-        if (entity) {
-            *row = (struct store_row){table_key(entity), table_value(entity)};
+    while (type && type->table.places && *cursor < table_places(&type->table)) {
+        uint32_t ref = (uint32_t)type->table.places[(*cursor)++];
+        if (ref) {
+            *row = (struct store_row){heap_key(&store->heap, ref), heap_value(&store->heap, ref)};
             return true;
         }
     }
@@ -209,4 +276,40 @@ struct store_row *store_rows(const struct store *store, struct slice type, size_
     }
     qsort(rows, *count, sizeof *rows, compare_rows);
     return rows;
+}
+
+/* --- adoption --- */
+
+static bool adopt(struct store *store, const struct store_image *image) {
+    struct heap *heap = &store->heap;
+    bool ok = true;
+    heap_adopt(heap, image->map, image->map_len);
+    for (size_t i = 0; ok && i < image->type_count; i++) {
+        const struct store_image_type *from = &image->types[i];
+        struct store_type *type = add_type(store, from->name);
+        ok = type != NULL;
+        if (ok && from->place_count > 0) {
+            table_adopt(&type->table, heap, from->places, from->place_count, from->count, from->bytes);
+        }
+    }
+    for (size_t i = 0; ok && i < image->slab_count; i++) {
+        ok = heap_adopt_slab(heap, image->slabs[i].base, image->slabs[i].units, image->slabs[i].live);
+    }
+    for (size_t i = 0; ok && i < image->large_count; i++) {
+        const struct store_image_large *large = &image->larges[i];
+        ok = heap_adopt_large(heap, large->type, large->bytes, large->key_len, large->value_len);
+    }
+    return ok;
+}
+
+bool store_adopt(struct store *store, const struct store_image *image, struct error *e) {
+    if (!adopt(store, image)) {
+        heap_adopt_use(&store->heap); /* the mapping stays the caller's */
+        store->heap.map = NULL;
+        store_clear(store);
+        return error_set(e, ERROR_MEMORY, "out of memory while taking over a snapshot");
+    }
+    store->seed = image->seed;
+    heap_adopt_end(&store->heap);
+    return true;
 }

@@ -27,6 +27,28 @@ bool store_apply(struct store *store, const struct event *change, struct error *
 /* What a patch would leave: out is cleared and gets it. The store is not changed. */
 bool store_merged(const struct store *store, const struct event *patch, struct buf *out, struct error *e);
 
+/* Where a change goes: hashed once. Good until the store is cleared, whatever is applied in between, and as long
+ * as the name of the type.
+ *
+ * What takes long in a large store is to wait for memory. To wait for many changes at once: aim each of a run
+ * of them (32 or so), call store_near for each, then apply them in their order. */
+struct store_place {
+    struct store_type *type; /* NULL: not seen before */
+    struct slice type_name;
+    uint64_t hash;
+};
+
+/* Hashes the key, and asks for the part of the table that it falls into. */
+void store_aim(struct store *store, struct slice type, struct slice key, struct store_place *place);
+
+/* Asks for the entity, if there is one. */
+void store_near(const struct store *store, const struct store_place *place);
+
+/* store_get and store_apply, for the type and key that `place` was aimed at. */
+struct slice store_get_at(const struct store *store, const struct store_place *place, struct slice key);
+bool store_apply_at(struct store *store, const struct store_place *place, const struct event *change,
+                    struct error *e);
+
 /* Forgets everything: a reset. */
 void store_clear(struct store *store);
 
@@ -38,6 +60,9 @@ size_t store_count(const struct store *store, struct slice type);
 
 /* Bytes of the live keys and values. */
 size_t store_bytes(const struct store *store);
+
+/* Bytes that the store holds in all. */
+size_t store_resident(const struct store *store);
 
 /* The types that have entities, in byte order, as an array that the caller frees; their texts are good
  * until the next change. NULL: out of memory. */

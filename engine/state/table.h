@@ -1,4 +1,10 @@
-/* One type's entities: a hash table from key to value text. The store has one for each type. */
+/* One type's entities: where in the heap the entity with a key is. The store has one for each type.
+ *
+ * A place is hash << 32 | reference, with the upper half of the key's 64-bit hash; 0 is a free place. The home
+ * of a hash is hash * place_count >> 32. Entities are probed for linearly from there on, and lie in the order
+ * of their hashes: a search ends at the first place that is free or has a larger hash. Behind place_count there
+ * are table_spill(place_count) more places for what does not fit before the end; the last one is always free.
+ * So growing and shrinking are one pass in order, without a look at the entities. */
 #ifndef STATE_TABLE_H
 #define STATE_TABLE_H
 
@@ -7,40 +13,61 @@
 #include <stdint.h>
 
 #include "base/slice.h"
-
-/* Key and value live in one block. */
-struct table_entity {
-    uint64_t hash;
-    uint32_t key_len;
-    uint32_t value_len;
-    uint32_t room; /* bytes behind this header */
-    char bytes[];  /* key, then value */
-};
+#include "state/heap.h"
 
 struct table {
-    struct table_entity **places; /* NULL: free */
-    size_t place_count;           /* a power of two, or 0 */
+    uint64_t *places;   /* NULL: none yet */
+    size_t place_count; /* homes, at most 2^32; there are table_places() places */
     size_t count;
     size_t bytes;  /* of live keys and values */
-    uint64_t seed; /* so that nobody can choose keys that collide */
+    uint32_t type; /* the number that its blocks carry */
+    bool adopted;  /* the places lie in the heap's mapping */
 };
 
-void table_init(struct table *table, uint64_t seed);
-void table_clear(struct table *table);
+/* Allocates nothing. */
+void table_init(struct table *table, uint32_t type);
 
-/* Good until the next change; NULL where there is none. */
-const struct table_entity *table_find(const struct table *table, struct slice key);
+/* Gives the places back; the entities are the heap's. */
+void table_free(struct table *table, struct heap *heap);
+
+/* Takes over places in the heap's mapping (or anything that lives as long); they are changed in place. */
+void table_adopt(struct table *table, struct heap *heap, uint64_t *places, size_t place_count, size_t count,
+                 size_t bytes);
+
+static inline size_t table_spill(size_t place_count) {
+    return place_count < 64 ? place_count : 64;
+}
+
+/* Places in the array. */
+static inline size_t table_places(const struct table *table) {
+    return table->place_count + table_spill(table->place_count);
+}
+
+static inline size_t table_home(const struct table *table, uint64_t hash) {
+    return (size_t)((hash >> 32) * table->place_count >> 32);
+}
+
+/* hash is that of the key, all 64 bits. The reference, 0 where there is none; good until the next change. */
+uint32_t table_find(const struct table *table, const struct heap *heap, uint64_t hash, struct slice key);
+
+/* Asks for the places that the hash's search begins with. */
+static inline void table_touch(const struct table *table, uint64_t hash) {
+    if (table->places) {
+        __builtin_prefetch(&table->places[table_home(table, hash)]);
+    }
+}
+
+/* The reference of the first entity with this hash, most likely the one that is looked for; 0: none. Does not
+ * touch the heap. */
+uint32_t table_guess(const struct table *table, uint64_t hash);
 
 /* False: out of memory, or a key or value of 4 GB; nothing changed. */
-bool table_put(struct table *table, struct slice key, struct slice value);
-bool table_remove(struct table *table, struct slice key);
+bool table_put(struct table *table, struct heap *heap, uint64_t hash, struct slice key, struct slice value);
 
-static inline struct slice table_key(const struct table_entity *entity) {
-    return slice_of(entity->bytes, entity->key_len);
-}
+/* False: there is none. */
+bool table_remove(struct table *table, struct heap *heap, uint64_t hash, struct slice key);
 
-static inline struct slice table_value(const struct table_entity *entity) {
-    return slice_of(entity->bytes + entity->key_len, entity->value_len);
-}
+/* The entity is at `to` from now on. */
+void table_move(struct table *table, uint64_t hash, uint32_t from, uint32_t to);
 
 #endif

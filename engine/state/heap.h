@@ -1,0 +1,170 @@
+/* The memory of a store's entities: blocks of key and value, named by references of 32 bits.
+ *
+ * Blocks lie in slabs, back to back from a slab's start, in units of 16 bytes:
+ *
+ *     reference = number of the slab << 17 | unit in the slab        slabs count from 1, so 0 is no reference
+ *     block     = struct heap_block: mark, the lengths, the key, the value; the rest of its last unit is unused
+ *
+ * A slab has at most 2 MB; the first ones are small, and they grow with the heap. An entity that does not fit
+ * into HEAP_UNITS_MAX units has memory of its own, and its reference is HEAP_LARGE + its number from 0.
+ *
+ * A block that is given back is taken again by the next one of its size, or is cut in two. Slabs in which
+ * little lives are evacuated: heap_next names live blocks that should move, heap_move moves one; the caller
+ * writes the new reference where the old one was. An empty slab is given back to the system.
+ *
+ * Adopted slabs lie in memory that somebody mapped (a snapshot's file, MAP_PRIVATE). Their blocks are changed
+ * in place like others; what is freed in them is only counted, until nothing lives in them. */
+#ifndef STATE_HEAP_H
+#define STATE_HEAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+
+#define HEAP_UNIT 16u
+#define HEAP_SLAB_BITS 17u
+#define HEAP_SLAB_UNITS (1u << HEAP_SLAB_BITS) /* of the largest slab */
+#define HEAP_UNITS_MAX 1984u                   /* of one block */
+#define HEAP_LARGE 0xF0000000u                 /* the first reference of a large entity */
+#define HEAP_SLABS_MAX (HEAP_LARGE >> HEAP_SLAB_BITS)
+#define HEAP_LARGES_MAX (UINT32_MAX - HEAP_LARGE)
+#define HEAP_TYPES_MAX (1u << 20)
+
+/* mark: units of the block in bits 0 to 10, the number of its type in bits 11 to 30, bit 31: it is free. */
+#define HEAP_MARK_UNITS 0x7FFu
+#define HEAP_MARK_TYPE_SHIFT 11u
+#define HEAP_MARK_FREE (1u << 31)
+
+struct heap_block {
+    uint32_t mark;
+    uint16_t key_len; /* of a free block: it is in a list */
+    uint16_t value_len;
+    char bytes[]; /* key, then value; of a free block in a list: the references of its neighbours there */
+};
+
+struct heap_large {
+    char *bytes;        /* key, then value; NULL: a free number */
+    size_t room;        /* bytes allocated; 0: in the adopted mapping */
+    uint32_t key_len;   /* of a free one: the next free number + 1 */
+    uint32_t value_len;
+    uint32_t type;
+};
+
+enum heap_origin { HEAP_MALLOCED, HEAP_MAPPED, HEAP_ADOPTED };
+
+struct heap_slab {
+    char *base;     /* NULL: a free number, whose next free one is `live` */
+    uint32_t units; /* its size */
+    uint32_t used;  /* up to here there are blocks, live or free */
+    uint32_t live;  /* units in live blocks */
+    uint32_t origin;
+};
+
+enum { HEAP_LISTS = 144 };
+
+struct heap {
+    struct heap_slab *slabs;   /* [0] is never used */
+    struct heap_large *larges; /* NULL: none yet */
+    uint32_t slab_count, slab_room;
+    uint32_t large_count, large_room;
+    uint32_t free_slab, free_large;   /* number of a free one (of large: + 1), 0: none */
+    uint32_t current;                 /* the slab that new blocks go to, 0: none */
+    uint32_t victim, victim_at;       /* the slab being evacuated, 0: none, and how far */
+    uint32_t seek;                    /* where the next victim is looked for */
+    uint32_t lists[HEAP_LISTS];       /* free blocks by size, each the head of a chain */
+    uint64_t listed[(HEAP_LISTS + 63) / 64]; /* lists that are not empty */
+    size_t slab_units, used_units, live_units; /* sums over the slabs */
+    size_t large_bytes;
+    void *map; /* of the adopted slabs; the heap unmaps it when nothing lives in it */
+    size_t map_len;
+    size_t map_uses;
+};
+
+void heap_init(struct heap *heap);
+
+/* Gives everything back; as after heap_init. Where a table's places lie in the adopted mapping, they are gone
+ * too. */
+void heap_free(struct heap *heap);
+
+/* Stores a copy. 0: out of memory, or 4 GB; nothing changed. type < HEAP_TYPES_MAX. */
+uint32_t heap_add(struct heap *heap, uint32_t type, struct slice key, struct slice value);
+
+/* Gives the entity another value, in its block or in a new one: the reference after that. 0: as heap_add. */
+uint32_t heap_change(struct heap *heap, uint32_t ref, struct slice value);
+
+void heap_remove(struct heap *heap, uint32_t ref);
+
+/* Live blocks that should move because little lives around them, at most max; 0: none has to. Each is to be
+ * moved or removed before the next call. Bounded work. */
+size_t heap_next(struct heap *heap, uint32_t *refs, size_t max);
+
+/* The reference after the move, or ref where there is no memory to move to. */
+uint32_t heap_move(struct heap *heap, uint32_t ref);
+
+/* Bytes held from the system, for live blocks or not. */
+size_t heap_resident(const struct heap *heap);
+
+/* Adoption, into a heap after heap_init: the mapping, then its slabs in the order of their numbers from 1, and
+ * its large entities from 0. base is at 8 bytes; units: what there is of the slab, all in blocks, of which
+ * those marked free (with key_len 0) count as free; live: units of the others. base NULL (bytes NULL): the
+ * number is free. heap_adopt_end is called at last. False: out of memory; heap_free undoes it.
+ * heap_adopt_use counts one more user of the mapping (a table's places), which heap_unuse ends. */
+void heap_adopt(struct heap *heap, void *map, size_t map_len);
+bool heap_adopt_slab(struct heap *heap, char *base, uint32_t units, uint32_t live);
+bool heap_adopt_large(struct heap *heap, uint32_t type, char *bytes, uint32_t key_len, uint32_t value_len);
+void heap_adopt_end(struct heap *heap);
+void heap_adopt_use(struct heap *heap);
+void heap_unuse(struct heap *heap);
+
+/* Units of a block with a key and value of these lengths; more than HEAP_UNITS_MAX: a large entity. */
+static inline size_t heap_units(size_t key_len, size_t value_len) {
+    return (sizeof(struct heap_block) + key_len + value_len + HEAP_UNIT - 1) / HEAP_UNIT;
+}
+
+static inline uint32_t heap_mark(uint32_t type, uint32_t units) {
+    return type << HEAP_MARK_TYPE_SHIFT | units;
+}
+
+/* For a reference below HEAP_LARGE. */
+static inline struct heap_block *heap_block(const struct heap *heap, uint32_t ref) {
+    const struct heap_slab *slab = &heap->slabs[ref >> HEAP_SLAB_BITS];
+    return (struct heap_block *)(void *)(slab->base + (size_t)(ref & (HEAP_SLAB_UNITS - 1)) * HEAP_UNIT);
+}
+
+static inline struct slice heap_key(const struct heap *heap, uint32_t ref) {
+    if (ref >= HEAP_LARGE) {
+        const struct heap_large *large = &heap->larges[ref - HEAP_LARGE];
+        return slice_of(large->bytes, large->key_len);
+    }
+    const struct heap_block *block = heap_block(heap, ref);
+    return slice_of(block->bytes, block->key_len);
+}
+
+static inline struct slice heap_value(const struct heap *heap, uint32_t ref) {
+    if (ref >= HEAP_LARGE) {
+        const struct heap_large *large = &heap->larges[ref - HEAP_LARGE];
+        return slice_of(large->bytes + large->key_len, large->value_len);
+    }
+    const struct heap_block *block = heap_block(heap, ref);
+    return slice_of(block->bytes + block->key_len, block->value_len);
+}
+
+/* Asks for the entity's first bytes; ref may be 0. */
+static inline void heap_touch(const struct heap *heap, uint32_t ref) {
+    if (ref && ref < HEAP_LARGE) {
+        const char *block = (const char *)heap_block(heap, ref);
+        __builtin_prefetch(block);
+        __builtin_prefetch(block + 64);
+        __builtin_prefetch(block + 128);
+        __builtin_prefetch(block + 192);
+    }
+}
+
+static inline uint32_t heap_type(const struct heap *heap, uint32_t ref) {
+    return ref >= HEAP_LARGE ? heap->larges[ref - HEAP_LARGE].type
+                             : (heap_block(heap, ref)->mark & ~HEAP_MARK_FREE) >> HEAP_MARK_TYPE_SHIFT;
+}
+
+#endif
