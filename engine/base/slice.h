@@ -11,7 +11,10 @@ struct slice {
     size_t len;
 };
 
-#define SLICE(literal) ((struct slice){(literal), sizeof(literal) - 1})
+/* Of a literal: in a static initializer, and elsewhere. */
+#define SLICE_INIT(literal)                                                                                  \
+    { (literal), sizeof(literal) - 1 }
+#define SLICE(literal) ((struct slice)SLICE_INIT(literal))
 
 static inline struct slice slice_of(const char *ptr, size_t len) {
     return (struct slice){ptr, len};

@@ -70,8 +70,9 @@ static void push_issues(lua_State *L, const struct driver_item *item) {
 /* Returns the number of values pushed: kind, event, issues, reason. */
 static int push_item(lua_State *L, enum driver_kind kind, const struct driver_item *item) {
     static const char *const names[] = {
-        [DRIVER_NOTHING] = "nothing", [DRIVER_CHANGE] = "change",         [DRIVER_KEYLESS] = "keyless",
-        [DRIVER_CONTROL] = "control", [DRIVER_UP_TO_DATE] = "up-to-date", [DRIVER_INVALID] = "invalid",
+        [DRIVER_NOTHING] = "nothing", [DRIVER_CHANGE] = "change",   [DRIVER_APPLIED] = "applied",
+        [DRIVER_KEYLESS] = "keyless", [DRIVER_CONTROL] = "control", [DRIVER_UP_TO_DATE] = "up-to-date",
+        [DRIVER_INVALID] = "invalid",
     };
     lua_pushstring(L, names[kind]);
     if (kind == DRIVER_NOTHING || kind == DRIVER_UP_TO_DATE) {

@@ -5,6 +5,7 @@
 
 #include "script/api_schema.h"
 #include "script/lane.h"
+#include "worker/ahead.h"
 #include "worker/reset.h"
 
 enum {
@@ -25,7 +26,9 @@ struct pipeline {
     struct deadletter *deadletter; /* opened when the first letter is written */
     struct reset_history resets;
     struct schema_issues issues;
+    struct ahead ahead;
     struct buf merged; /* what a patch leaves */
+    struct buf old;    /* what a change replaced */
     struct buf reason;
     unsigned turn;       /* events handed over since the loop had its turn */
     uint64_t turn_until; /* on uv_hrtime's clock */
@@ -40,6 +43,10 @@ static void finish(struct pipeline *pipeline, const struct error *e) {
     }
     pipeline->end = e ? PIPELINE_FAILED : PIPELINE_DONE;
     pipeline->host.ended(pipeline->host.user, pipeline, e);
+}
+
+static bool wants_rules(const struct pipeline *pipeline, const struct api_type *type) {
+    return pipeline->stream->all.rules || (type && (type->rules || type->foreign_schema));
 }
 
 static bool wants_lua(const struct pipeline *pipeline, const struct api_type *type) {
@@ -178,24 +185,48 @@ static bool fits_schema(struct pipeline *pipeline, const struct api_type *type, 
     return error_set(e, ERROR_SCHEMA, "value: %.*s", (int)pipeline->reason.len, pipeline->reason.ptr);
 }
 
-/* The stored form of a change whose new value is known. */
+/* The stored form of a change whose new value is known. place may be NULL. */
 static bool store_change(struct pipeline *pipeline, const struct event *event, struct slice value,
-                         struct error *e) {
-    struct event change = *event;
-    if (value.ptr) {
-        change.operation = EVENT_UPSERT;
-        change.value = value;
+                         const struct store_place *place, struct error *e) {
+    struct store *store = pipeline->stream->store;
+    struct event stored;
+    if (event->operation == EVENT_PATCH) {
+        stored = *event;
+        stored.operation = EVENT_UPSERT;
+        stored.value = value;
+        event = &stored;
     }
-    if (!store_apply(pipeline->stream->store, &change, e)) {
+    if (!(place ? store_apply_at(store, place, event, e) : store_apply(store, event, e))) {
         return intake_locate(&pipeline->intake, e);
     }
     count_event(pipeline);
     return true;
 }
 
-/* A change with its key. DRIVER_NOTHING: it has been dealt with. */
+/* For a change that no rule can refuse: its handlers are to be called. */
+static enum driver_kind apply_for_lua(struct pipeline *pipeline, const struct store_place *place,
+                                      struct driver_item *item) {
+    struct error e;
+    buf_clear(&pipeline->old);
+    if (item->old.ptr && !buf_append_slice(&pipeline->old, item->old)) {
+        buf_error(&pipeline->old, &e, "the value before", "limits.message");
+        intake_locate(&pipeline->intake, &e);
+        finish(pipeline, &e);
+        return DRIVER_NOTHING;
+    }
+    if (!store_change(pipeline, item->event, item->new_value, place, &e)) {
+        finish(pipeline, &e);
+        return DRIVER_NOTHING;
+    }
+    item->old = item->old.ptr ? buf_slice(&pipeline->old) : item->old;
+    return DRIVER_APPLIED;
+}
+
+/* A change with its key. place: where it goes, or NULL. DRIVER_NOTHING: it has been dealt with. */
 static enum driver_kind take_change(struct pipeline *pipeline, const struct event *event,
-                                    const struct api_type *type, struct driver_item *item) {
+                                    const struct api_type *type, const struct store_place *place,
+                                    struct driver_item *item) {
+    const struct store *store = pipeline->stream->store;
     struct slice value;
     struct error e;
     bool valid = new_value(pipeline, event, &value, &e) && fits_schema(pipeline, type, value, &e);
@@ -210,12 +241,12 @@ static enum driver_kind take_change(struct pipeline *pipeline, const struct even
         *item = (struct driver_item){
             .event = event,
             .text = event->text,
-            .old = store_get(pipeline->stream->store, event->type, event->key),
+            .old = place ? store_get_at(store, place, event->key) : store_get(store, event->type, event->key),
             .new_value = value,
         };
-        return DRIVER_CHANGE;
+        return wants_rules(pipeline, type) ? DRIVER_CHANGE : apply_for_lua(pipeline, place, item);
     }
-    if (!store_change(pipeline, event, value, &e)) {
+    if (!store_change(pipeline, event, value, place, &e)) {
         finish(pipeline, &e);
     }
     return DRIVER_NOTHING;
@@ -235,7 +266,7 @@ static enum driver_kind take_keyless(struct pipeline *pipeline, const struct eve
 
 static enum driver_kind pipeline_resolve(void *user, const struct event *event, struct driver_item *item) {
     struct pipeline *pipeline = user;
-    return take_change(pipeline, event, api_stream_type(pipeline->stream, event->type), item);
+    return take_change(pipeline, event, api_stream_type(pipeline->stream, event->type), NULL, item);
 }
 
 /* False: there is nothing to tell of it. The event's text stays where it is until the next bytes come. */
@@ -290,7 +321,9 @@ static enum driver_kind take_event(struct pipeline *pipeline, struct driver_item
     }
     const struct api_type *type = api_stream_type(pipeline->stream, event->type);
     reset_note(&pipeline->resets, event);
-    return event->key.ptr ? take_change(pipeline, event, type, item)
+    const struct store_place *place = ahead_place(&pipeline->ahead, pipeline->stream->store,
+                                                  &pipeline->intake);
+    return event->key.ptr ? take_change(pipeline, event, type, place, item)
                           : take_keyless(pipeline, event, type, item);
 }
 
@@ -344,7 +377,7 @@ static enum driver_kind pipeline_next(void *user, struct driver_item *item) {
 }
 
 static bool pipeline_apply(void *user, const struct driver_item *item, struct error *e) {
-    return store_change(user, item->event, item->new_value, e);
+    return store_change(user, item->event, item->new_value, NULL, e);
 }
 
 static bool pipeline_refuse(void *user, const struct driver_item *item, const char *decision,
@@ -422,6 +455,7 @@ struct pipeline *pipeline_new(const struct pipeline_options *options, struct err
     reset_init(&pipeline->resets);
     schema_issues_init(&pipeline->issues);
     buf_init(&pipeline->merged, stream->message_max);
+    buf_init(&pipeline->old, stream->message_max);
     buf_init(&pipeline->reason, REASON_MAX);
     stream->driver = (struct driver){
         .user = pipeline,
@@ -471,7 +505,9 @@ void pipeline_free(struct pipeline *pipeline) {
     reset_free(&pipeline->resets);
     schema_issues_free(&pipeline->issues);
     buf_free(&pipeline->merged);
+    buf_free(&pipeline->old);
     buf_free(&pipeline->reason);
+    ahead_free(&pipeline->ahead);
     free(pipeline);
 }
 

@@ -97,6 +97,12 @@ local function foreign_issues(schema, value)
   return result.issues
 end
 
+local function applied(stream, handlers, state, event)
+  if call_each(stream, handlers, event, handlers.change[event.type] or NONE, state, event) then
+    call_each(stream, handlers, event, handlers.allChange, state, event)
+  end
+end
+
 local function change(stream, handlers, state, event)
   local kind = event.type
   local foreign = handlers.foreign[kind]
@@ -114,9 +120,7 @@ local function change(stream, handlers, state, event)
     return refuse(stream, event, ask_on_invalid(stream, handlers, event, issues), reason)
   end
   apply(stream, event)
-  if call_each(stream, handlers, event, handlers.change[kind] or NONE, state, event) then
-    call_each(stream, handlers, event, handlers.allChange, state, event)
-  end
+  return applied(stream, handlers, state, event)
 end
 
 -- A change without a key, of a type that has getKey: what it is once it has one.
@@ -143,7 +147,9 @@ lane.body(function(stream)
       kind, event, issues, reason = keyed(stream, handlers, event)
       located = event ~= nil and event.key ~= nil
     end
-    if kind == "change" then
+    if kind == "applied" then
+      applied(stream, handlers, state, event)
+    elseif kind == "change" then
       change(stream, handlers, state, event)
     elseif kind == "control" then
       call_each(stream, handlers, event, handlers.control, event)
