@@ -1,0 +1,15 @@
+#include "json/scanner.h"
+
+#if defined(__AVX2__)
+
+#include "json/kernel_avx2.h"
+
+#include "json/scan_body.h"
+
+const struct json_scanner json_scanner_avx2 = {"avx2", body_value, body_string};
+
+#else
+
+const struct json_scanner json_scanner_avx2 = {0};
+
+#endif

@@ -1,0 +1,15 @@
+#include "json/scanner.h"
+
+#if defined(__aarch64__) && defined(__ARM_NEON)
+
+#include "json/kernel_neon.h"
+
+#include "json/scan_body.h"
+
+const struct json_scanner json_scanner_neon = {"neon", body_value, body_string};
+
+#else
+
+const struct json_scanner json_scanner_neon = {0};
+
+#endif

@@ -1,0 +1,7 @@
+#include "json/scanner.h"
+
+#include "json/kernel_portable.h"
+
+#include "json/scan_body.h"
+
+const struct json_scanner json_scanner_portable = {"portable", body_value, body_string};

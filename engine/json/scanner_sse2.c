@@ -1,0 +1,15 @@
+#include "json/scanner.h"
+
+#if defined(__SSE2__)
+
+#include "json/kernel_sse2.h"
+
+#include "json/scan_body.h"
+
+const struct json_scanner json_scanner_sse2 = {"sse2", body_value, body_string};
+
+#else
+
+const struct json_scanner json_scanner_sse2 = {0};
+
+#endif
