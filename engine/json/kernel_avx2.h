@@ -54,6 +54,12 @@ static inline uint32_t kernel_digits(const char *at) {
     return (uint32_t)kernel_mask(_mm256_cmpeq_epi8(_mm256_max_epu8(values, nine), nine));
 }
 
+/* Whether the first `len` bytes (1 to 32) are the same; 32 can be read at both. */
+static inline bool kernel_same(const char *a, const char *b, unsigned len) {
+    uint32_t equal = (uint32_t)kernel_mask(_mm256_cmpeq_epi8(kernel_load(a), kernel_load(b)));
+    return ~equal << (32 - len) == 0;
+}
+
 struct kernel_utf8 {
     __m256i before; /* the block before; zeros where no sequence can be open */
     __m256i wrong;

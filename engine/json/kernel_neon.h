@@ -54,6 +54,16 @@ static inline uint32_t kernel_digits(const char *at) {
     return vgetq_lane_u32(vreinterpretq_u32_u8(sums), 0);
 }
 
+/* Whether the first `len` bytes (1 to 32) are the same; 32 can be read at both. */
+static inline bool kernel_same(const char *a, const char *b, unsigned len) {
+    uint64_t low = ~kernel_mask(vceqq_u8(kernel_load(a), kernel_load(b)));
+    if (len <= 16) {
+        return low << (64 - 4 * len) == 0;
+    }
+    uint64_t high = ~kernel_mask(vceqq_u8(kernel_load(a + 16), kernel_load(b + 16)));
+    return (low | high << (128 - 4 * len)) == 0;
+}
+
 struct kernel_utf8 {
     uint8x16_t before; /* the block before; zeros where no sequence can be open */
     uint8x16_t wrong;

@@ -55,4 +55,14 @@ static inline uint32_t kernel_digits(const char *at) {
            kernel_digits8(at + 24) << 24;
 }
 
+/* Whether the first `len` bytes (1 to 32) are the same; 32 can be read at both. */
+static inline bool kernel_same(const char *a, const char *b, unsigned len) {
+    for (; len > 8; len -= 8, a += 8, b += 8) {
+        if (kernel_load(a) != kernel_load(b)) {
+            return false;
+        }
+    }
+    return (kernel_load(a) ^ kernel_load(b)) << (64 - 8 * len) == 0;
+}
+
 #endif

@@ -45,4 +45,11 @@ static inline uint32_t kernel_digits(const char *at) {
     return kernel_digits16(at) | kernel_digits16(at + 16) << 16;
 }
 
+/* Whether the first `len` bytes (1 to 32) are the same; 32 can be read at both. */
+static inline bool kernel_same(const char *a, const char *b, unsigned len) {
+    uint32_t low = kernel_mask(_mm_cmpeq_epi8(kernel_load(a), kernel_load(b)));
+    uint32_t high = kernel_mask(_mm_cmpeq_epi8(kernel_load(a + 16), kernel_load(b + 16)));
+    return ~(low | high << 16) << (32 - len) == 0;
+}
+
 #endif

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct guess_node;
+
 struct json_scanner {
     const char *name; /* "avx2"; NULL where the compiler had no such instructions: not to be used */
 
@@ -17,6 +19,11 @@ struct json_scanner {
 
     /* Behind the string whose opening quote is at `at`, or NULL, as above. */
     const char *(*string)(const char *at, const char *end, bool *escaped);
+
+    /* Behind the message at `at` if it takes a way of the tree from its root (nodes[0]) to a leaf, with the
+     * places where its glues start, as many as the way has, and the leaf's course. NULL: it takes none. */
+    const char *(*walk)(struct guess_node *nodes, const char *at, const char *end, const char **places,
+                        unsigned *course);
 };
 
 /* To be run only on machines that have the instructions. */

@@ -6,7 +6,9 @@
 
 #include "json/scan_body.h"
 
-const struct json_scanner json_scanner_avx2 = {"avx2", body_value, body_string};
+#include "json/guess_body.h"
+
+const struct json_scanner json_scanner_avx2 = {"avx2", body_value, body_string, body_walk};
 
 #else
 

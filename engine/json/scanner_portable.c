@@ -4,4 +4,6 @@
 
 #include "json/scan_body.h"
 
-const struct json_scanner json_scanner_portable = {"portable", body_value, body_string};
+#include "json/guess_body.h"
+
+const struct json_scanner json_scanner_portable = {"portable", body_value, body_string, body_walk};
