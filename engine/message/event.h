@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "base/slice.h"
 #include "message/message.h"
+#include "json/guess.h"
 
 enum event_kind { EVENT_CHANGE, EVENT_CONTROL };
 
@@ -50,6 +51,7 @@ struct event_decoder {
     bool key_optional;         /* a missing key is not refused here: the caller makes one */
     struct event event;        /* the last one decoded */
     bool unescaped;            /* its type or key lies in type_text or key_text, not in the message */
+    struct json_guess *guess;  /* the shapes of the messages so far */
     struct buf type_text;      /* unescaped type and key, where they had escapes */
     struct buf key_text;
 };

@@ -5,6 +5,8 @@
 #include "json/read.h"
 #include "json/scan.h"
 
+enum { LOOK_BEYOND = 128 };
+
 enum state {
     AT_START,
     AT_FIRST,   /* behind '[' */
@@ -70,11 +72,17 @@ static void cut_short(const char *what, struct error *e) {
     e->position = position;
 }
 
-/* The line [start, end) must be one message with nothing but white space behind it. */
+/* The line [start, end) must be one message with nothing but white space behind it. The window goes on up
+ * to `limit`: decoders are fastest where they may look a little beyond the message. */
 static enum message_status decode_line(struct slicer *slicer, const char *start, const char *end,
-                                       struct error *e) {
+                                       const char *limit, struct error *e) {
     const char *at = start;
-    enum message_status status = slicer->decode(slicer->decoder, &at, end, e);
+    const char *beyond = limit - end > LOOK_BEYOND ? end + LOOK_BEYOND : limit;
+    enum message_status status = slicer->decode(slicer->decoder, &at, beyond, e);
+    if (at > end || (status != MESSAGE_OK && status != MESSAGE_FAILED && end < beyond)) {
+        at = start;
+        status = slicer->decode(slicer->decoder, &at, end, e);
+    }
     if (status == MESSAGE_CUT) {
         cut_short("line", e);
     }
@@ -172,7 +180,7 @@ static enum slicer_status next_line(struct slicer *slicer, const char **at, cons
         const char *behind = newline ? newline + 1 : end;
         move(slicer, at, json_skip_space(*at, stop));
         if (*at < stop) {
-            enum message_status status = decode_line(slicer, *at, stop, e);
+            enum message_status status = decode_line(slicer, *at, stop, end, e);
             enum slicer_status answer = judge(slicer, at, stop, status);
             if (answer != SLICER_FAILED) {
                 move(slicer, at, behind);
