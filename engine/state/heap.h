@@ -8,12 +8,12 @@
  * A slab has at most 2 MB; the first ones are small, and they grow with the heap. An entity that does not fit
  * into HEAP_UNITS_MAX units has memory of its own, and its reference is HEAP_LARGE + its number from 0.
  *
- * A block that is given back is taken again by the next one of its size, or is cut in two. Slabs in which
- * little lives are evacuated: heap_next names live blocks that should move, heap_move moves one; the caller
- * writes the new reference where the old one was. An empty slab is given back to the system.
+ * A block that is freed is listed by its size, to be taken again or cut in two. Slabs in which little lives are
+ * evacuated: while heap_is_sparse, heap_next names live blocks that should move and heap_move moves one; the
+ * caller writes the new reference where the old one was. An empty slab is given back to the system.
  *
  * Adopted slabs lie in memory that somebody mapped (a snapshot's file, MAP_PRIVATE). Their blocks are changed
- * in place like others; what is freed in them is only counted, until nothing lives in them. */
+ * in place like others; what is freed in them is only counted, until they are evacuated. */
 #ifndef STATE_HEAP_H
 #define STATE_HEAP_H
 
@@ -39,9 +39,9 @@
 
 struct heap_block {
     uint32_t mark;
-    uint16_t key_len; /* of a free block: it is in a list */
+    uint16_t key_len; /* of a free block: 1 where it is listed, or 0 */
     uint16_t value_len;
-    char bytes[]; /* key, then value; of a free block in a list: the references of its neighbours there */
+    char bytes[]; /* key, then value; of a listed block: its position in the list, 32 bits */
 };
 
 struct heap_large {
@@ -62,21 +62,28 @@ struct heap_slab {
     uint32_t origin;
 };
 
+/* Free blocks of about one size: the one freed last is taken first, as its memory is the nearest. */
+struct heap_list {
+    uint32_t *refs;
+    uint32_t count, room;
+};
+
 enum { HEAP_LISTS = 144 };
 
 struct heap {
-    struct heap_slab *slabs;   /* [0] is never used */
-    struct heap_large *larges; /* NULL: none yet */
+    struct heap_slab *slabs;                   /* [0] is never used */
+    struct heap_large *larges;                 /* NULL: none yet */
+    struct heap_list *lists;                   /* HEAP_LISTS of them; NULL: none yet */
+    uint64_t listed[(HEAP_LISTS + 63) / 64];   /* lists that are not empty */
+    size_t slab_units, used_units, live_units; /* sums over the slabs */
     uint32_t slab_count, slab_room;
     uint32_t large_count, large_room;
-    uint32_t free_slab, free_large;   /* number of a free one (of large: + 1), 0: none */
-    uint32_t current;                 /* the slab that new blocks go to, 0: none */
-    uint32_t victim, victim_at;       /* the slab being evacuated, 0: none, and how far */
-    uint32_t seek;                    /* where the next victim is looked for */
-    uint32_t lists[HEAP_LISTS];       /* free blocks by size, each the head of a chain */
-    uint64_t listed[(HEAP_LISTS + 63) / 64]; /* lists that are not empty */
-    size_t slab_units, used_units, live_units; /* sums over the slabs */
+    uint32_t free_slab, free_large; /* number of a free one (of large: + 1), 0: none */
+    uint32_t current;               /* the slab that new blocks go to, 0: none */
+    uint32_t victim, victim_at;     /* the slab being evacuated, 0: none, and how far */
+    uint32_t seek;                  /* where the next victim is looked for */
     size_t large_bytes;
+    size_t list_bytes;
     void *map; /* of the adopted slabs; the heap unmaps it when nothing lives in it */
     size_t map_len;
     size_t map_uses;
@@ -96,8 +103,14 @@ uint32_t heap_change(struct heap *heap, uint32_t ref, struct slice value);
 
 void heap_remove(struct heap *heap, uint32_t ref);
 
-/* Live blocks that should move because little lives around them, at most max; 0: none has to. Each is to be
- * moved or removed before the next call. Bounded work. */
+/* More than a fifth of the slabs' memory is not in live blocks. */
+static inline bool heap_is_sparse(const struct heap *heap) {
+    size_t waste = heap->used_units - heap->live_units;
+    return waste > heap->live_units / 4 && waste > 4096 / HEAP_UNIT;
+}
+
+/* Live blocks that should move because little lives around them, at most max; 0: none for now. Each is to be
+ * moved before the next call. Bounded work. */
 size_t heap_next(struct heap *heap, uint32_t *refs, size_t max);
 
 /* The reference after the move, or ref where there is no memory to move to. */
@@ -151,14 +164,18 @@ static inline struct slice heap_value(const struct heap *heap, uint32_t ref) {
     return slice_of(block->bytes + block->key_len, block->value_len);
 }
 
-/* Asks for the entity's first bytes; ref may be 0. */
-static inline void heap_touch(const struct heap *heap, uint32_t ref) {
-    if (ref && ref < HEAP_LARGE) {
-        const char *block = (const char *)heap_block(heap, ref);
-        __builtin_prefetch(block);
-        __builtin_prefetch(block + 64);
-        __builtin_prefetch(block + 128);
-        __builtin_prefetch(block + 192);
+/* Asks for the first `bytes` of a block (at most 256), by reading them: there are processors that leave out a
+ * prefetch when they are busy. ref may be 0. */
+static inline void heap_touch(const struct heap *heap, uint32_t ref, size_t bytes) {
+    if (ref == 0 || ref >= HEAP_LARGE) {
+        return;
+    }
+    const struct heap_slab *slab = &heap->slabs[ref >> HEAP_SLAB_BITS];
+    size_t at = (size_t)(ref & (HEAP_SLAB_UNITS - 1)) * HEAP_UNIT;
+    size_t end = (size_t)slab->used * HEAP_UNIT;
+    end = at + bytes < end ? at + bytes : end;
+    for (; at < end; at += 64) {
+        (void)*(const volatile char *)(slab->base + at);
     }
 }
 

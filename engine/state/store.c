@@ -32,6 +32,7 @@ void store_clear(struct store *store) {
     strmap_free(&store->names, NULL);
     memset(store->recent, 0, sizeof store->recent);
     heap_free(&store->heap);
+    store->clears++;
 }
 
 void store_free(struct store *store) {
@@ -100,8 +101,29 @@ static uint64_t hash_of(const struct store *store, struct slice key) {
     return XXH3_64bits_withSeed(key.ptr, key.len, store->seed);
 }
 
+enum { TIDY_MOVES = 16 };
+
+/* Moves some entities out of slabs in which little lives. A move that finds no memory changes nothing. */
+static void tidy(struct store *store) {
+    uint32_t refs[TIDY_MOVES];
+    uint64_t hashes[TIDY_MOVES];
+    size_t count = heap_next(&store->heap, refs, TIDY_MOVES);
+    for (size_t i = 0; i < count; i++) {
+        hashes[i] = hash_of(store, heap_key(&store->heap, refs[i]));
+        table_touch(&store->types[heap_type(&store->heap, refs[i])]->table, hashes[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct table *table = &store->types[heap_type(&store->heap, refs[i])]->table;
+        table_move(table, hashes[i], refs[i], heap_move(&store->heap, refs[i]));
+    }
+}
+
+static struct store_place place_of(const struct store *store, struct slice type, struct slice key) {
+    return (struct store_place){find_type(store, type), type, hash_of(store, key), store->clears};
+}
+
 void store_aim(struct store *store, struct slice type, struct slice key, struct store_place *place) {
-    *place = (struct store_place){find_type(store, type), type, hash_of(store, key)};
+    *place = place_of(store, type, key);
     if (place->type) {
         *recent(store, type) = place->type;
         table_touch(&place->type->table, place->hash);
@@ -109,13 +131,14 @@ void store_aim(struct store *store, struct slice type, struct slice key, struct 
 }
 
 void store_near(const struct store *store, const struct store_place *place) {
-    if (place->type) {
-        heap_touch(&store->heap, table_guess(&place->type->table, place->hash));
+    if (place->type && place->clears == store->clears) {
+        const struct table *table = &place->type->table;
+        heap_touch(&store->heap, table_guess(table, place->hash), table_usual(table));
     }
 }
 
 static struct store_type *type_at(const struct store *store, const struct store_place *place) {
-    return place->type ? place->type : find_type(store, place->type_name);
+    return place->type && place->clears == store->clears ? place->type : find_type(store, place->type_name);
 }
 
 static bool out_of_memory(struct error *e) {
@@ -148,6 +171,9 @@ static bool apply_patch(struct store *store, const struct store_place *place, co
 bool store_apply_at(struct store *store, const struct store_place *place, const struct event *change,
                     struct error *e) {
     struct store_type *type;
+    if (heap_is_sparse(&store->heap)) {
+        tidy(store);
+    }
     switch (change->operation) {
     case EVENT_INSERT:
     case EVENT_UPDATE:
@@ -163,10 +189,6 @@ bool store_apply_at(struct store *store, const struct store_place *place, const 
         return true;
     }
     return true;
-}
-
-static struct store_place place_of(const struct store *store, struct slice type, struct slice key) {
-    return (struct store_place){find_type(store, type), type, hash_of(store, key)};
 }
 
 bool store_apply(struct store *store, const struct event *change, struct error *e) {
@@ -303,6 +325,7 @@ static bool adopt(struct store *store, const struct store_image *image) {
 }
 
 bool store_adopt(struct store *store, const struct store_image *image, struct error *e) {
+    store_clear(store);
     if (!adopt(store, image)) {
         heap_adopt_use(&store->heap); /* the mapping stays the caller's */
         store->heap.map = NULL;

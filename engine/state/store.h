@@ -27,8 +27,8 @@ bool store_apply(struct store *store, const struct event *change, struct error *
 /* What a patch would leave: out is cleared and gets it. The store is not changed. */
 bool store_merged(const struct store *store, const struct event *patch, struct buf *out, struct error *e);
 
-/* Where a change goes: hashed once. Good until the store is cleared, whatever is applied in between, and as long
- * as the name of the type.
+/* Where a change goes: hashed once. Good as long as the store and the name of the type, whatever is applied or
+ * cleared in between.
  *
  * What takes long in a large store is to wait for memory. To wait for many changes at once: aim each of a run
  * of them (32 or so), call store_near for each, then apply them in their order. */
@@ -36,6 +36,7 @@ struct store_place {
     struct store_type *type; /* NULL: not seen before */
     struct slice type_name;
     uint64_t hash;
+    uint64_t clears; /* how often the store had been cleared */
 };
 
 /* Hashes the key, and asks for the part of the table that it falls into. */

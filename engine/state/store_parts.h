@@ -26,6 +26,7 @@ struct store {
     struct heap heap;
     struct buf merged;
     uint64_t seed;
+    uint64_t clears; /* how often it was */
 };
 
 struct store_image_type {

@@ -57,6 +57,16 @@ static inline void table_touch(const struct table *table, uint64_t hash) {
     }
 }
 
+/* About as many bytes as most blocks have, at most 256. */
+static inline size_t table_usual(const struct table *table) {
+    for (size_t lines = 1; lines < 4; lines++) {
+        if (table->bytes < table->count * (lines * 64 - 16)) {
+            return lines * 64;
+        }
+    }
+    return 256;
+}
+
 /* The reference of the first entity with this hash, most likely the one that is looked for; 0: none. Does not
  * touch the heap. */
 uint32_t table_guess(const struct table *table, uint64_t hash);

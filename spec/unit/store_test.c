@@ -395,7 +395,7 @@ static void store_survives_failing_memory(void **state) {
     while (!apply_with_failing_memory(failing, &failures)) {
         failing++;
     }
-    assert_true(failing > 15);
+    assert_true(failing > 10);
     assert_int_equal(failures, failing);
 }
 
