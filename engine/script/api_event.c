@@ -4,12 +4,17 @@
 #include <string.h>
 
 #include "script/convert.h"
+#include "script/names.h"
 
+/* The address of its name is also what tells an event from the userdata of others. */
 static const char event_name[] = "weir.event";
+static const char names_key; /* its address is the registry key of the types' names */
 
 enum cache { CACHE_VALUE = 1, CACHE_OLD, CACHE_REST, CACHE_COUNT = CACHE_REST };
 
 struct api_event {
+    const char *mark;   /* event_name */
+    int type;           /* see api_event_type */
     struct event event; /* its slices lie in bytes */
     struct slice old;
     struct slice new_value;
@@ -32,25 +37,39 @@ enum field {
     FIELD_FROM,
     FIELD_OFFSET,
     FIELD_TEXT,
-    FIELD_COUNT,
 };
 
-static const char *const field_names[FIELD_COUNT] = {
-    [FIELD_TYPE] = "type",
-    [FIELD_KEY] = "key",
-    [FIELD_OPERATION] = "operation",
-    [FIELD_CONTROL] = "control",
-    [FIELD_VALUE] = "value",
-    [FIELD_OLD_VALUE] = "old_value",
-    [FIELD_OLD] = "old",
-    [FIELD_NEW] = "new",
-    [FIELD_HEADERS] = "headers",
-    [FIELD_TXID] = "txid",
-    [FIELD_TIMESTAMP] = "timestamp",
-    [FIELD_FROM] = "from",
-    [FIELD_OFFSET] = "offset",
-    [FIELD_TEXT] = "text",
-};
+/* By length first: each name is then compared with few others. */
+static enum field field_named(struct slice name) {
+    switch (name.len) {
+    case 3:
+        return slice_equal(name, SLICE("key"))   ? FIELD_KEY
+               : slice_equal(name, SLICE("old")) ? FIELD_OLD
+               : slice_equal(name, SLICE("new")) ? FIELD_NEW
+                                                 : FIELD_NONE;
+    case 4:
+        return slice_equal(name, SLICE("type"))   ? FIELD_TYPE
+               : slice_equal(name, SLICE("text")) ? FIELD_TEXT
+               : slice_equal(name, SLICE("txid")) ? FIELD_TXID
+               : slice_equal(name, SLICE("from")) ? FIELD_FROM
+                                                  : FIELD_NONE;
+    case 5:
+        return slice_equal(name, SLICE("value")) ? FIELD_VALUE : FIELD_NONE;
+    case 6:
+        return slice_equal(name, SLICE("offset")) ? FIELD_OFFSET : FIELD_NONE;
+    case 7:
+        return slice_equal(name, SLICE("headers"))   ? FIELD_HEADERS
+               : slice_equal(name, SLICE("control")) ? FIELD_CONTROL
+                                                     : FIELD_NONE;
+    case 9:
+        return slice_equal(name, SLICE("operation"))   ? FIELD_OPERATION
+               : slice_equal(name, SLICE("old_value")) ? FIELD_OLD_VALUE
+               : slice_equal(name, SLICE("timestamp")) ? FIELD_TIMESTAMP
+                                                       : FIELD_NONE;
+    default:
+        return FIELD_NONE;
+    }
+}
 
 /* Copies bytes behind what is there; absent stays absent. */
 static struct slice keep(char **to, struct slice bytes) {
@@ -63,38 +82,90 @@ static struct slice keep(char **to, struct slice bytes) {
     return slice_of(at, bytes.len);
 }
 
-/* The same part of a text that has been copied from `from` to `to`. */
-static struct slice rebase(struct slice part, struct slice from, struct slice to) {
-    return part.ptr ? slice_of(to.ptr + (part.ptr - from.ptr), part.len) : part;
+/* What a part of the message becomes when the message is copied. */
+static struct slice rebase(struct slice part, const char *from, const char *to) {
+    return slice_of(part.ptr ? to + (part.ptr - from) : NULL, part.len);
 }
 
-void api_event_push(lua_State *L, const struct driver_item *item) {
+static bool lies_in(struct slice part, struct slice text) {
+    return part.ptr >= text.ptr && part.ptr < text.ptr + text.len;
+}
+
+/* The bytes behind the message: what does not lie in it. */
+static size_t bytes_beside(const struct driver_item *item, const struct event *event) {
+    size_t len = item->old.len;
+    len += lies_in(event->type, item->text) ? 0 : event->type.len;
+    len += lies_in(event->key, item->text) ? 0 : event->key.len;
+    return len + (lies_in(item->new_value, item->text) ? 0 : item->new_value.len);
+}
+
+static struct slice take(char **to, struct slice part, struct slice from, const char *text) {
+    return lies_in(part, from) ? rebase(part, from.ptr, text) : keep(to, part);
+}
+
+static void fill(struct api_event *held, const struct driver_item *item, const struct event *from) {
+    struct event *event = &held->event;
+    const char *old_text = item->text.ptr;
+    char *text = held->bytes;
+    char *to = text;
+    *event = *from;
+    event->text = keep(&to, item->text);
+    event->value = rebase(from->value, old_text, text);
+    event->old_value = rebase(from->old_value, old_text, text);
+    event->headers = rebase(from->headers, old_text, text);
+    event->txid = rebase(from->txid, old_text, text);
+    event->timestamp = rebase(from->timestamp, old_text, text);
+    event->from = rebase(from->from, old_text, text);
+    event->offset = rebase(from->offset, old_text, text);
+    event->type = take(&to, from->type, item->text, text);
+    event->key = take(&to, from->key, item->text, text);
+    held->new_value = take(&to, item->new_value, item->text, text);
+    held->old = keep(&to, item->old);
+}
+
+void api_event_push_kit(lua_State *L) {
+    luaL_getmetatable(L, event_name);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &names_key);
+    names_push_table(L, -1);
+}
+
+void api_event_push(lua_State *L, int kit, const struct driver_item *item) {
     static const struct event none;
     const struct event *from = item->event ? item->event : &none;
-    bool new_in_text = item->new_value.ptr && item->new_value.ptr == from->value.ptr;
-    size_t size = item->text.len + from->type.len + from->key.len + item->old.len +
-                  (new_in_text ? 0 : item->new_value.len);
+    size_t size = item->text.len + bytes_beside(item, from);
     struct api_event *event = lua_newuserdatauv(L, sizeof *event + size, CACHE_COUNT);
-    char *to = event->bytes;
-    struct slice text = keep(&to, item->text);
-    event->event = *from;
-    event->event.text = text;
-    event->event.type = keep(&to, from->type);
-    event->event.key = keep(&to, from->key);
-    event->event.value = rebase(from->value, item->text, text);
-    event->event.old_value = rebase(from->old_value, item->text, text);
-    event->event.headers = rebase(from->headers, item->text, text);
-    event->event.txid = rebase(from->txid, item->text, text);
-    event->event.timestamp = rebase(from->timestamp, item->text, text);
-    event->event.from = rebase(from->from, item->text, text);
-    event->event.offset = rebase(from->offset, item->text, text);
-    event->old = keep(&to, item->old);
-    event->new_value = new_in_text ? event->event.value : keep(&to, item->new_value);
-    luaL_setmetatable(L, event_name);
+    event->mark = event_name;
+    fill(event, item, from);
+    event->type = from->type.ptr ? names_number(L, kit + 1, from->type) : 0;
+    lua_pushvalue(L, kit);
+    lua_setmetatable(L, -2);
+}
+
+/* The event at index, or NULL. */
+static const struct api_event *event_at(lua_State *L, int index) {
+    const struct api_event *event = lua_touserdata(L, index);
+    bool same = event && lua_rawlen(L, index) >= sizeof *event && event->mark == event_name;
+    return same ? event : NULL;
+}
+
+static const struct api_event *check_event(lua_State *L, int index) {
+    const struct api_event *event = event_at(L, index);
+    if (!event) {
+        luaL_typeerror(L, index, event_name);
+    }
+    return event;
+}
+
+int api_event_type(lua_State *L, int index) {
+    return check_event(L, index)->type;
+}
+
+void api_event_push_type(lua_State *L, int kit, int type) {
+    lua_rawgeti(L, kit + 2, type);
 }
 
 void api_event_check(lua_State *L, int index, struct driver_item *item) {
-    const struct api_event *event = luaL_checkudata(L, index, event_name);
+    const struct api_event *event = check_event(L, index);
     *item = (struct driver_item){
         .event = &event->event,
         .text = event->event.text,
@@ -157,12 +228,21 @@ static int push_rest(lua_State *L, enum field field, struct slice json) {
     return 1;
 }
 
+/* In the metamethod: the upvalue has the types' names. */
+static int push_type(lua_State *L, const struct api_event *held) {
+    if (held->type == 0) {
+        return push_text(L, held->event.type);
+    }
+    lua_rawgeti(L, lua_upvalueindex(1), held->type);
+    return 1;
+}
+
 static int push_field(lua_State *L, const struct api_event *held, enum field field) {
     const struct event *event = &held->event;
     bool known = event->headers.ptr || event->type.ptr; /* a message that is no event has neither */
     switch (field) {
     case FIELD_TYPE:
-        return push_text(L, event->type);
+        return push_type(L, held);
     case FIELD_KEY:
         return push_text(L, event->key);
     case FIELD_TEXT:
@@ -196,21 +276,21 @@ static int push_field(lua_State *L, const struct api_event *held, enum field fie
     case FIELD_OFFSET:
         return push_json(L, event->offset);
     case FIELD_NONE:
-    case FIELD_COUNT:
         break;
     }
     lua_pushnil(L);
     return 1;
 }
 
-/* The upvalue maps names to fields. */
 static int event_index(lua_State *L) {
-    const struct api_event *event = luaL_checkudata(L, 1, event_name);
-    lua_pushvalue(L, 2);
-    lua_rawget(L, lua_upvalueindex(1));
-    enum field field = (enum field)lua_tointeger(L, -1);
-    lua_pop(L, 1);
-    return push_field(L, event, field);
+    const struct api_event *event = check_event(L, 1);
+    struct slice name;
+    if (lua_type(L, 2) != LUA_TSTRING) {
+        lua_pushnil(L);
+        return 1;
+    }
+    name.ptr = lua_tolstring(L, 2, &name.len);
+    return push_field(L, event, field_named(name));
 }
 
 static int event_newindex(lua_State *L) {
@@ -218,7 +298,7 @@ static int event_newindex(lua_State *L) {
 }
 
 static int event_tostring(lua_State *L) {
-    const struct api_event *held = luaL_checkudata(L, 1, event_name);
+    const struct api_event *held = check_event(L, 1);
     const struct event *event = &held->event;
     if (event->kind == EVENT_CONTROL) {
         lua_pushfstring(L, "%s", event_control_name(event->control));
@@ -234,7 +314,7 @@ static int event_tostring(lua_State *L) {
 }
 
 static int event_json(lua_State *L) {
-    const struct api_event *event = luaL_checkudata(L, 1, event_name);
+    const struct api_event *event = check_event(L, 1);
     return push_text(L, event->event.text);
 }
 
@@ -245,7 +325,7 @@ static int next_member(lua_State *L) {
 
 /* The message as a plain table, walked by next. */
 static int event_pairs(lua_State *L) {
-    const struct api_event *event = luaL_checkudata(L, 1, event_name);
+    const struct api_event *event = check_event(L, 1);
     lua_pushcfunction(L, next_member);
     convert_push(L, event->event.text);
     if (!lua_istable(L, -1)) {
@@ -266,12 +346,10 @@ void api_event_open(lua_State *L) {
     };
     luaL_newmetatable(L, event_name);
     luaL_setfuncs(L, methods, 0);
-    lua_createtable(L, 0, FIELD_COUNT);
-    for (int field = FIELD_NONE + 1; field < FIELD_COUNT; field++) {
-        lua_pushinteger(L, field);
-        lua_setfield(L, -2, field_names[field]);
-    }
+    names_push_new(L);
+    names_push_table(L, -1);
     lua_pushcclosure(L, event_index, 1);
-    lua_setfield(L, -2, "__index");
+    lua_setfield(L, -3, "__index");
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &names_key);
     lua_pop(L, 1);
 }

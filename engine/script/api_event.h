@@ -24,8 +24,19 @@
 /* Creates the metatable. The module table is on top of the stack and stays there. */
 void api_event_open(lua_State *L);
 
-/* Pushes an event that holds copies of what item refers to. Raises on memory. */
-void api_event_push(lua_State *L, const struct driver_item *item);
+/* What makes events: API_EVENT_KIT values on the stack, pushed once for many events. */
+enum { API_EVENT_KIT = 3 };
+void api_event_push_kit(lua_State *L);
+
+/* Pushes an event that holds copies of what item refers to; the kit is at index `kit`. Raises on memory. */
+void api_event_push(lua_State *L, int kit, const struct driver_item *item);
+
+/* The number of the type of the event at index: the same for the same type, from 1. 0: it has none, or there
+ * are too many types to number them all. */
+int api_event_type(lua_State *L, int index);
+
+/* Pushes the name of the type of that number, which is not 0. */
+void api_event_push_type(lua_State *L, int kit, int type);
 
 /* Fills item from the event at index: its slices are good as long as the event. Raises where it is none. */
 void api_event_check(lua_State *L, int index, struct driver_item *item);

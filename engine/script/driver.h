@@ -11,8 +11,8 @@
 
 enum driver_kind {
     DRIVER_NOTHING,    /* nothing to hand over now: the lane parks */
-    DRIVER_CHANGE,     /* a change that passed its schema; not applied yet: its rules come first */
-    DRIVER_APPLIED,    /* a change that no rule can refuse, applied: only its handlers are to be called */
+    DRIVER_CHANGE,     /* a change that passed its schema; not applied yet */
+    DRIVER_APPLIED,    /* a change of a type without rules and foreign schema, applied: handlers only */
     DRIVER_KEYLESS,    /* a change without a key, of a type that has getKey: resolve it */
     DRIVER_CONTROL,    /* a control, applied */
     DRIVER_UP_TO_DATE, /* everything that exists has been handled */

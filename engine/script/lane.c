@@ -1,12 +1,340 @@
 #include "script/lane.h"
 
 #include <lauxlib.h>
+#include <string.h>
 
 #include "script/api_event.h"
-#include "script/api_schema.h"
 #include "script/api_stream.h"
+#include "script/lane_calls.h"
 
-static const char body_key; /* its address is the registry key of the lane's body */
+/* Their addresses are the registry keys of the two functions of lua/weir/lane.lua. */
+static const char before_key; /* what comes before the handlers of an event that needs it */
+static const char failed_key; /* what becomes of a handler that raised */
+
+/* Where a lane is: a userdata that outlives the calls in which an error can unwind the stack. Its user value
+ * is the event whose handlers are called. */
+struct lane_run {
+    struct api_stream *stream;
+    bool handling;    /* handlers are being called: what is raised is theirs */
+    bool is_change;   /* they get the state and the event; otherwise the event, */
+    bool has_event;   /* or, where there is none, the state */
+    bool all;         /* the handlers for all types are at it, after those of the type */
+    lua_Integer at;   /* the handler under way, from 1 */
+    lua_Number pause; /* seconds that were waited before it was called again; 0: it has not failed */
+};
+
+enum { EVENT_VALUE = 1 };
+
+/* The stack of the part that runs protected. */
+enum {
+    RUN_SELF = 1,
+    RUN_STREAM,
+    RUN_STATE,
+    RUN_CHANGE, /* handlers by type */
+    RUN_ALL,    /* handlers for all types */
+    RUN_OTHER,  /* a table of the other handlers: control, upToDate */
+    RUN_LISTS,  /* handlers by the number of their type */
+    RUN_KIT,
+    RUN_EVENT = RUN_KIT + API_EVENT_KIT,
+    RUN_LIST, /* the handlers that are being called */
+};
+
+static int go_on(lua_State *L, struct lane_run *run);
+
+/* ---- which handlers ---- */
+
+/* Pushes the list of a type that has a number: one that is empty yet may be filled later. */
+static void push_numbered(lua_State *L, int type) {
+    if (lua_rawgeti(L, RUN_LISTS, type) == LUA_TTABLE) {
+        return;
+    }
+    lua_pop(L, 1);
+    api_event_push_type(L, RUN_KIT, type);
+    lua_pushvalue(L, -1);
+    if (lua_rawget(L, RUN_CHANGE) != LUA_TTABLE) {
+        lua_pop(L, 1);
+        lua_newtable(L);
+        lua_pushvalue(L, -2);
+        lua_pushvalue(L, -2);
+        lua_rawset(L, RUN_CHANGE);
+    }
+    lua_remove(L, -2);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, RUN_LISTS, type);
+}
+
+/* The list of the event's own type, or one without any. */
+static void push_own(lua_State *L) {
+    int type = api_event_type(L, RUN_EVENT);
+    if (type != 0) {
+        push_numbered(L, type);
+        return;
+    }
+    lua_getfield(L, RUN_EVENT, "type");
+    if (lua_isnil(L, -1) || (lua_rawget(L, RUN_CHANGE) != LUA_TTABLE)) {
+        lua_pop(L, 1);
+        lua_newtable(L);
+    }
+}
+
+static void push_list(lua_State *L, const struct lane_run *run) {
+    if (!run->is_change) {
+        lua_getfield(L, RUN_OTHER, run->has_event ? "control" : "upToDate");
+    } else if (run->all) {
+        lua_pushvalue(L, RUN_ALL);
+    } else {
+        push_own(L);
+    }
+}
+
+/* ---- calling them ---- */
+
+/* The event at RUN_EVENT (nil where there is none) is next to be handled. */
+static void begin(lua_State *L, struct lane_run *run, bool is_change) {
+    run->is_change = is_change;
+    run->has_event = !lua_isnil(L, RUN_EVENT);
+    run->all = false;
+    run->at = 1;
+    run->pause = 0;
+    run->handling = true;
+    lua_pushvalue(L, RUN_EVENT);
+    lua_setiuservalue(L, RUN_SELF, EVENT_VALUE);
+    push_list(L, run);
+}
+
+/* After an error: the same handler again. */
+static void begin_again(lua_State *L, const struct lane_run *run) {
+    lua_getiuservalue(L, RUN_SELF, EVENT_VALUE);
+    push_list(L, run);
+}
+
+static void step(struct lane_run *run) {
+    run->at++;
+    run->pause = 0;
+}
+
+static int handled(lua_State *L, int status, lua_KContext context) {
+    struct lane_run *run = (struct lane_run *)context;
+    (void)status;
+    step(run);
+    return go_on(L, run);
+}
+
+static int push_arguments(lua_State *L, const struct lane_run *run) {
+    if (run->is_change || !run->has_event) {
+        lua_pushvalue(L, RUN_STATE);
+    }
+    if (run->has_event) {
+        lua_pushvalue(L, RUN_EVENT);
+    }
+    return run->is_change ? 2 : 1;
+}
+
+/* Calls the handlers of RUN_LIST, those included that are added meanwhile, and then those for all types. */
+static void call_handlers(lua_State *L, struct lane_run *run) {
+    while (run->handling) {
+        while (lua_rawgeti(L, RUN_LIST, run->at) != LUA_TNIL) {
+            run->stream->script->handler_count++;
+            lua_callk(L, push_arguments(L, run), 0, (lua_KContext)run, handled);
+            step(run);
+        }
+        run->handling = run->is_change && !run->all;
+        run->all = true;
+        run->at = 1;
+        lua_settop(L, RUN_EVENT);
+        lua_pushvalue(L, RUN_ALL);
+    }
+}
+
+/* ---- what comes before ---- */
+
+/* lane.lua's answer is on top: the event whose handlers are to be called, or nil. */
+static void take_answer(lua_State *L, struct lane_run *run) {
+    if (lua_isnil(L, -1)) {
+        return;
+    }
+    lua_replace(L, RUN_EVENT);
+    lua_settop(L, RUN_EVENT);
+    begin(L, run, true);
+}
+
+static int prepared(lua_State *L, int status, lua_KContext context) {
+    struct lane_run *run = (struct lane_run *)context;
+    (void)status;
+    take_answer(L, run);
+    return go_on(L, run);
+}
+
+/* Rules, refusals, keys to be made: the script's functions may wait in there. */
+static void prepare(lua_State *L, struct lane_run *run, enum driver_kind kind,
+                    const struct driver_item *item) {
+    lua_settop(L, RUN_EVENT);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &before_key);
+    lua_pushvalue(L, RUN_STREAM);
+    int count = 1 + lane_calls_push_item(L, RUN_KIT, kind, item);
+    lua_callk(L, count, 1, (lua_KContext)run, prepared);
+    take_answer(L, run);
+}
+
+static bool needs_lua(const struct api_stream *stream, const struct driver_item *item) {
+    const struct api_type *type = api_stream_type(stream, item->event->type);
+    return stream->all.rules || (type && (type->rules || type->foreign_schema));
+}
+
+static int apply(lua_State *L, const struct api_stream *stream, const struct driver_item *item) {
+    struct error e;
+    return stream->driver.apply(stream->driver.user, item, &e) ? 0 : script_raise_bare(L, &e);
+}
+
+/* ---- the loop ---- */
+
+static void push_event(lua_State *L, const struct driver_item *item) {
+    lua_settop(L, RUN_EVENT - 1);
+    api_event_push(L, RUN_KIT, item);
+}
+
+/* One thing that the driver has, up to where its handlers are to be called. */
+static void take(lua_State *L, struct lane_run *run, enum driver_kind kind, const struct driver_item *item) {
+    switch (kind) {
+    case DRIVER_NOTHING:
+        break;
+    case DRIVER_CHANGE:
+        if (needs_lua(run->stream, item)) {
+            prepare(L, run, kind, item);
+            break;
+        }
+        push_event(L, item); /* first: the old value goes when the change is applied */
+        apply(L, run->stream, item);
+        begin(L, run, true);
+        break;
+    case DRIVER_APPLIED:
+        push_event(L, item);
+        begin(L, run, true);
+        break;
+    case DRIVER_CONTROL:
+        push_event(L, item);
+        begin(L, run, false);
+        break;
+    case DRIVER_UP_TO_DATE:
+        lua_settop(L, RUN_EVENT - 1);
+        lua_pushnil(L);
+        begin(L, run, false);
+        break;
+    case DRIVER_KEYLESS:
+    case DRIVER_INVALID:
+        prepare(L, run, kind, item);
+        break;
+    }
+}
+
+static int woken(lua_State *L, int status, lua_KContext context) {
+    (void)status;
+    return go_on(L, (struct lane_run *)context);
+}
+
+static int go_on(lua_State *L, struct lane_run *run) {
+    struct api_stream *stream = run->stream;
+    while (true) {
+        call_handlers(L, run);
+        struct driver_item item = {0};
+        enum driver_kind kind = stream->driver.next(stream->driver.user, &item);
+        if (kind == DRIVER_NOTHING) {
+            return task_park(L, &stream->lane, woken, (lua_KContext)run);
+        }
+        take(L, run, kind, &item);
+    }
+}
+
+/* Protected. Never returns but by an error. */
+static int run_lane(lua_State *L) {
+    struct lane_run *run = lua_touserdata(L, RUN_SELF);
+    luaL_checkstack(L, RUN_LIST + LUA_MINSTACK, NULL);
+    api_stream_push(L, run->stream);
+    lua_getfield(L, RUN_STREAM, "state");
+    lua_getfield(L, RUN_STREAM, "_handlers");
+    lua_getfield(L, -1, "change");
+    lua_insert(L, -2);
+    lua_getfield(L, -1, "allChange");
+    lua_insert(L, -2);
+    lua_newtable(L);
+    api_event_push_kit(L);
+    if (run->handling) {
+        begin_again(L, run);
+    } else {
+        lua_pushnil(L);
+    }
+    return go_on(L, run);
+}
+
+/* ---- errors ---- */
+
+enum { BODY_TRACEBACK = 1, BODY_RUN, BODY_TOP = BODY_RUN };
+
+enum body_step { BODY_ENTER, BODY_LEFT, BODY_DECIDED };
+
+static int body_left(lua_State *L, int status, lua_KContext context);
+static int body_decided(lua_State *L, int status, lua_KContext context);
+
+/* A handler has raised what is on top: asks lane.lua, which raises it again where the lane is to stop. */
+static void ask_what_now(lua_State *L, struct lane_run *run) {
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &failed_key);
+    lua_insert(L, -2);
+    api_stream_push(L, run->stream);
+    lua_insert(L, -2);
+    lua_getiuservalue(L, BODY_RUN, EVENT_VALUE);
+    lua_pushnumber(L, run->pause);
+    lua_callk(L, 4, 1, 0, body_decided);
+}
+
+/* A number: it has paused so long, and the handler is called again. Nil: the event is given up. */
+static void follow(lua_State *L, struct lane_run *run) {
+    run->handling = lua_isnumber(L, -1);
+    run->pause = lua_tonumber(L, -1);
+}
+
+static int body_go_on(lua_State *L, enum body_step next) {
+    struct lane_run *run = lua_touserdata(L, BODY_RUN);
+    while (true) {
+        switch (next) {
+        case BODY_ENTER:
+            lua_settop(L, BODY_TOP);
+            lua_pushcfunction(L, run_lane);
+            lua_pushvalue(L, BODY_RUN);
+            lua_pcallk(L, 1, 0, BODY_TRACEBACK, 0, body_left);
+            next = BODY_LEFT;
+            break;
+        case BODY_LEFT:
+            if (!run->handling) {
+                return lua_error(L);
+            }
+            ask_what_now(L, run);
+            next = BODY_DECIDED;
+            break;
+        case BODY_DECIDED:
+            follow(L, run);
+            next = BODY_ENTER;
+            break;
+        }
+    }
+}
+
+static int body_left(lua_State *L, int status, lua_KContext context) {
+    (void)status;
+    (void)context;
+    return body_go_on(L, BODY_LEFT);
+}
+
+static int body_decided(lua_State *L, int status, lua_KContext context) {
+    (void)status;
+    (void)context;
+    return body_go_on(L, BODY_DECIDED);
+}
+
+static int body(lua_State *L) {
+    return body_go_on(L, BODY_ENTER);
+}
+
+/* ---- its task ---- */
 
 static void over(struct task *task, const struct error *e) {
     const struct api_stream *stream = task->owner;
@@ -27,10 +355,12 @@ bool lane_is_busy(const struct api_stream *stream) {
     return task_is_alive(&stream->lane) && !stream->lane.parked;
 }
 
-static int prepare(lua_State *L, void *arg) {
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &body_key);
-    api_stream_push(L, arg);
-    return 1;
+static int push_body(lua_State *L, void *arg) {
+    lua_pushcfunction(L, body);
+    lua_pushcfunction(L, script_traceback);
+    struct lane_run *run = lua_newuserdatauv(L, sizeof *run, EVENT_VALUE);
+    *run = (struct lane_run){.stream = arg};
+    return 2;
 }
 
 void lane_wake(struct api_stream *stream) {
@@ -38,142 +368,26 @@ void lane_wake(struct api_stream *stream) {
     if (stream->lane.parked) {
         task_resume(&stream->lane);
     } else if (!task_is_alive(&stream->lane)) {
-        if (!task_start(&stream->lane, prepare, stream, &e)) {
+        if (!task_start(&stream->lane, push_body, stream, &e)) {
             stream->script->host.failed(stream->script->host.user, &e);
         }
     }
 }
 
-/* lane.body(fn): what runs in a lane. */
-static int set_body(lua_State *L) {
+/* functions(before, failed): what lua/weir/lane.lua has for a lane. */
+static int set_functions(lua_State *L) {
     luaL_checktype(L, 1, LUA_TFUNCTION);
-    lua_settop(L, 1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &body_key);
-    return 0;
-}
-
-/* Issues of an invalid message: those of its schema, or the reason as the only one. */
-static void push_issues(lua_State *L, const struct driver_item *item) {
-    if (item->issues) {
-        api_schema_push_issues(L, item->issues);
-        return;
-    }
-    lua_createtable(L, 1, 0);
-    lua_createtable(L, 0, 2);
-    lua_pushliteral(L, "");
-    lua_setfield(L, -2, "path");
-    lua_pushstring(L, item->reason);
-    lua_setfield(L, -2, "message");
-    lua_rawseti(L, -2, 1);
-}
-
-/* Returns the number of values pushed: kind, event, issues, reason. */
-static int push_item(lua_State *L, enum driver_kind kind, const struct driver_item *item) {
-    static const char *const names[] = {
-        [DRIVER_NOTHING] = "nothing", [DRIVER_CHANGE] = "change",   [DRIVER_APPLIED] = "applied",
-        [DRIVER_KEYLESS] = "keyless", [DRIVER_CONTROL] = "control", [DRIVER_UP_TO_DATE] = "up-to-date",
-        [DRIVER_INVALID] = "invalid",
-    };
-    lua_pushstring(L, names[kind]);
-    if (kind == DRIVER_NOTHING || kind == DRIVER_UP_TO_DATE) {
-        return 1;
-    }
-    api_event_push(L, item);
-    if (kind != DRIVER_INVALID) {
-        return 2;
-    }
-    push_issues(L, item);
-    lua_pushstring(L, item->reason);
-    return 4;
-}
-
-static int next_continued(lua_State *L, int status, lua_KContext context) {
-    struct api_stream *stream = api_stream_check(L, 1);
-    struct driver_item item = {0};
-    (void)status;
-    (void)context;
-    enum driver_kind kind = stream->driver.next(stream->driver.user, &item);
-    if (kind == DRIVER_NOTHING) {
-        return task_park(L, &stream->lane, next_continued, 0);
-    }
-    return push_item(L, kind, &item);
-}
-
-/* resolve(stream, event, key) -> kind, event, issues, reason: the keyless change with its key. */
-static int lane_resolve(lua_State *L) {
-    const struct api_stream *stream = api_stream_check(L, 1);
-    struct driver_item item;
-    size_t len;
-    const char *key = luaL_checklstring(L, 3, &len);
-    api_event_check(L, 2, &item);
-    struct event event = *item.event;
-    event.key = slice_of(key, len);
-    struct driver_item resolved = {0};
-    enum driver_kind kind = stream->driver.resolve(stream->driver.user, &event, &resolved);
-    return push_item(L, kind, &resolved);
-}
-
-/* next(stream) -> kind, event, issues, reason: waits until there is something. */
-static int lane_next(lua_State *L) {
-    lua_settop(L, 1);
-    return next_continued(L, LUA_OK, 0);
-}
-
-/* apply(stream, event) */
-static int lane_apply(lua_State *L) {
-    const struct api_stream *stream = api_stream_check(L, 1);
-    struct driver_item item;
-    struct error e;
-    api_event_check(L, 2, &item);
-    if (!stream->driver.apply(stream->driver.user, &item, &e)) {
-        return script_raise_bare(L, &e);
-    }
-    return 0;
-}
-
-/* refuse(stream, event, decision | nil, reason, located): raises where the decision is to stop. */
-static int lane_refuse(lua_State *L) {
-    const struct api_stream *stream = api_stream_check(L, 1);
-    const char *decision = luaL_optstring(L, 3, NULL);
-    const char *reason = luaL_checkstring(L, 4);
-    struct driver_item item;
-    struct error e;
-    api_event_check(L, 2, &item);
-    if (!stream->driver.refuse(stream->driver.user, &item, decision, reason, lua_toboolean(L, 5), &e)) {
-        return script_raise_bare(L, &e);
-    }
-    return 0;
-}
-
-/* giveUp(stream, event | nil, decision, reason): a handler failed, and the event is passed over. */
-static int lane_give_up(lua_State *L) {
-    const struct api_stream *stream = api_stream_check(L, 1);
-    const char *decision = luaL_checkstring(L, 3);
-    const char *reason = luaL_checkstring(L, 4);
-    struct driver_item item;
-    struct error e;
-    bool some = !lua_isnil(L, 2);
-    if (some) {
-        api_event_check(L, 2, &item);
-    }
-    if (!stream->driver.give_up(stream->driver.user, some ? &item : NULL, decision, reason, &e)) {
-        return script_raise_bare(L, &e);
-    }
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    lua_settop(L, 2);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &failed_key);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &before_key);
     return 0;
 }
 
 void lane_open(lua_State *L) {
-    static const luaL_Reg functions[] = {
-        {"body", set_body},
-        {"next", lane_next},
-        {"resolve", lane_resolve},
-        {"apply", lane_apply},
-        {"refuse", lane_refuse},
-        {"giveUp", lane_give_up},
-        {"traceback", script_traceback},
-        {"describe", script_describe},
-        {NULL, NULL},
-    };
-    luaL_newlib(L, functions);
+    lua_newtable(L);
+    lane_calls_open(L);
+    lua_pushcfunction(L, set_functions);
+    lua_setfield(L, -2, "functions");
     lua_setfield(L, -2, "_lane");
 }

@@ -1,6 +1,11 @@
 /* A lane: the coroutine in which a stream's rules and handlers run, one event after another, in stream
- * order. Its body is lua/weir/lane.lua, which pulls from the stream's driver until there is nothing, and
- * then parks. One lane of a stream waits (weir.sleep, append) while those of others go on. */
+ * order. It pulls from the stream's driver until there is nothing, and then parks. One lane of a stream waits
+ * (weir.sleep, append) while those of others go on.
+ *
+ *     body: [ protected: take an event -> (rules, in Lua) -> call its handlers, each in turn ] -> onError -> again
+ *
+ * What each event goes through is here, in C; what is rarer (rules, refusals, keys to be made, errors) is in
+ * lua/weir/lane.lua. */
 #ifndef SCRIPT_LANE_H
 #define SCRIPT_LANE_H
 

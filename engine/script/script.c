@@ -309,12 +309,12 @@ static void watch(lua_State *L, lua_Debug *activation) {
     if (script->interrupt && *script->interrupt) {
         stop_here(L, activation, watch, "interrupted");
     }
-    if (!script->handler_deadline || uv_hrtime() <= script->handler_deadline) {
+    if (!script->handler_deadline) {
         return;
     }
-    if (is_in_lane(L, activation)) {
+    if (is_in_lane(L, activation) || script->handler_watched != script->handler_count) {
         script_arm(script, L);
-    } else {
+    } else if (uv_hrtime() > script->handler_deadline) {
         stop_here(L, activation, watch,
                   "ran too long without waiting: raise limits.handler, or call weir.sleep in between");
     }
@@ -324,6 +324,7 @@ void script_arm(struct script *script, lua_State *co) {
     if (script->handler_limit_ms) {
         script->handler_deadline = uv_hrtime() + script->handler_limit_ms * UINT64_C(1000000);
     }
+    script->handler_watched = script->handler_count;
     lua_sethook(co, watch, LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
 }
 

@@ -55,6 +55,8 @@ struct script {
     bool stopping;             /* no further Lua: waits raise */
     uint64_t handler_limit_ms; /* a handler that runs so long without waiting is stopped */
     uint64_t handler_deadline; /* on uv_hrtime's clock, ns; 0: none */
+    uint64_t handler_count;    /* handlers that a lane has called: the limit is for each of them, */
+    uint64_t handler_watched;  /* and this is the one that the deadline is about */
     const volatile sig_atomic_t *interrupt; /* becomes true on Ctrl-C; NULL where nobody sets it */
 };
 

@@ -1,9 +1,9 @@
--- A stream's lane: the body of the coroutine in which its rules and handlers run, one event after
--- another. It pulls events from the native pipeline, which has parsed them and checked their schemas.
+-- What a stream's lane (engine/script/lane.c) leaves to Lua: rules, refusals, keys to be made, and what becomes
+-- of a handler that raised. The rest of its loop is native.
 
 local _, weir = ...
 local lane = weir._lane
-local next_item, apply, refuse, give_up, traceback = lane.next, lane.apply, lane.refuse, lane.giveUp, lane.traceback
+local apply, refuse, give_up = lane.apply, lane.refuse, lane.giveUp
 local sleep = weir.sleep
 
 local NONE = {} -- what is looked up for each event makes no garbage
@@ -14,8 +14,8 @@ local ON_ERROR = { stop = true, skip = true, retry = true, deadletter = true }
 local ON_INVALID = { stop = true, skip = true, deadletter = true }
 
 -- What onError says about an error: its policy, or its function's answer.
-local function decide(stream, handlers, err, event)
-  local policy = handlers.onError
+local function decide(stream, err, event)
+  local policy = stream._handlers.onError
   if type(policy) == "function" then
     policy = policy(err, event) or "stop"
     if not ON_ERROR[policy] then
@@ -32,25 +32,20 @@ local function text_of(err)
   return type(text) == "string" and text or "an error without a message"
 end
 
--- Calls a handler until it succeeds or onError gives up on it. True: the next one may be called.
-local function call(stream, handlers, event, fn, ...)
-  local pause = RETRY_FIRST
-  while true do
-    local ok, err = xpcall(fn, traceback, ...)
-    if ok then
-      return true
-    end
-    local decision = decide(stream, handlers, err, event)
-    if decision == "stop" then
-      error(err, 0)
-    elseif decision ~= "retry" then
-      give_up(stream, event, decision, text_of(err))
-      return false
-    end
-    weir.log.warn("%s: handler failed, called again in %g s: %s", stream.name, pause, text_of(err))
-    sleep(pause)
-    pause = math.min(pause * 2, RETRY_MAX)
+-- A handler raised err; paused is how long was waited before it was called, if it had failed before. Returns how
+-- long was waited now, after which it is to be called again, or nothing: the event is given up.
+local function failed(stream, err, event, paused)
+  local decision = decide(stream, err, event)
+  if decision == "stop" then
+    error(err, 0)
+  elseif decision ~= "retry" then
+    give_up(stream, event, decision, text_of(err))
+    return nil
   end
+  local pause = paused == 0 and RETRY_FIRST or math.min(paused * 2, RETRY_MAX)
+  weir.log.warn("%s: handler failed, called again in %g s: %s", stream.name, pause, text_of(err))
+  sleep(pause)
+  return pause
 end
 
 -- Nothing where every rule accepts the event, otherwise the reason of the first that does not.
@@ -64,19 +59,6 @@ local function first_refusal(rules, event, state)
     i = i + 1
     rule = rules[i]
   end
-end
-
--- Calls each handler of a list, those included that are added meanwhile. False: one was given up on.
-local function call_each(stream, handlers, event, list, ...)
-  local i, fn = 1, list[1]
-  while fn do
-    if not call(stream, handlers, event, fn, ...) then
-      return false
-    end
-    i = i + 1
-    fn = list[i]
-  end
-  return true
 end
 
 -- onInvalid's decision; nil leaves it to the stream's policy.
@@ -97,13 +79,8 @@ local function foreign_issues(schema, value)
   return result.issues
 end
 
-local function applied(stream, handlers, state, event)
-  if call_each(stream, handlers, event, handlers.change[event.type] or NONE, state, event) then
-    call_each(stream, handlers, event, handlers.allChange, state, event)
-  end
-end
-
-local function change(stream, handlers, state, event)
+-- Asks who may refuse the change. Returns the event where nobody did, and it has been applied.
+local function change(stream, handlers, event)
   local kind = event.type
   local foreign = handlers.foreign[kind]
   if foreign and event.operation ~= "delete" then
@@ -113,6 +90,7 @@ local function change(stream, handlers, state, event)
       return refuse(stream, event, ask_on_invalid(stream, handlers, event, issues), reason)
     end
   end
+  local state = stream.state
   local reason = first_refusal(handlers.rules[kind] or NONE, event, state)
     or first_refusal(handlers.allRules, event, state)
   if reason then
@@ -120,7 +98,7 @@ local function change(stream, handlers, state, event)
     return refuse(stream, event, ask_on_invalid(stream, handlers, event, issues), reason)
   end
   apply(stream, event)
-  return applied(stream, handlers, state, event)
+  return event
 end
 
 -- A change without a key, of a type that has getKey: what it is once it has one.
@@ -138,25 +116,21 @@ local function keyed(stream, handlers, event)
   return lane.resolve(stream, event, key)
 end
 
-lane.body(function(stream)
-  local handlers, state = stream._handlers, stream.state
-  while true do
-    local kind, event, issues, reason = next_item(stream)
-    local located = true
-    if kind == "keyless" then
-      kind, event, issues, reason = keyed(stream, handlers, event)
-      located = event ~= nil and event.key ~= nil
-    end
-    if kind == "applied" then
-      applied(stream, handlers, state, event)
-    elseif kind == "change" then
-      change(stream, handlers, state, event)
-    elseif kind == "control" then
-      call_each(stream, handlers, event, handlers.control, event)
-    elseif kind == "up-to-date" then
-      call_each(stream, handlers, nil, handlers.upToDate, state)
-    elseif kind == "invalid" then
-      refuse(stream, event, ask_on_invalid(stream, handlers, event, issues), reason, located)
-    end
+-- What comes before the handlers of a change. Returns the event whose handlers are to be called, or nothing.
+local function before(stream, kind, event, issues, reason)
+  local handlers = stream._handlers
+  local located = true
+  if kind == "keyless" then
+    kind, event, issues, reason = keyed(stream, handlers, event)
+    located = event ~= nil and event.key ~= nil
   end
-end)
+  if kind == "change" then
+    return change(stream, handlers, event)
+  elseif kind == "applied" then
+    return event
+  elseif kind == "invalid" then
+    refuse(stream, event, ask_on_invalid(stream, handlers, event, issues), reason, located)
+  end
+end
+
+lane.functions(before, failed)
