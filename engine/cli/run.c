@@ -14,13 +14,32 @@ static const char help[] =
     "  --once            end when every stream is up to date\n"
     "  --set NAME=VALUE  what weir.env(NAME) sees, before the environment; may be repeated\n"
     "  --config FILE     a JSON file with options of streams, settings, log, limits (docs/operations.md)\n"
+    "  --data DIR        keep a snapshot of each stream's state and offset in this folder, and go on from\n"
+    "                    there the next time, without reading and handling again what was before\n"
+    "  --snapshot-every DURATION\n"
+    "                    how often, by default 1m (0s: at the end only); always at the end\n"
     "\n"
     "Exit codes: 0 done, 1 the work failed, 2 the command line is wrong, 130 interrupted.\n";
 
 struct arguments {
     const char *script;
+    const char *source, *data, *every;
     bool once;
 };
+
+/* What the command line says, over all else. -1, or an exit code. */
+static int take_options(const struct command *command, struct config *config,
+                        const struct arguments *arguments, struct error *e) {
+    bool right = (!arguments->data || config_set_data(config, arguments->data, e)) &&
+                 (!arguments->every || config_set_snapshot_every(config, arguments->every, e));
+    if (!right) {
+        return command_misuse(command, "%s", e->message);
+    }
+    if (arguments->source && !config_set_source(config, arguments->source, e)) {
+        return command_fail(e);
+    }
+    return -1;
+}
 
 /* -1, or an exit code. */
 static int parse(const struct command *command, int argc, char **argv, struct config *config,
@@ -30,9 +49,10 @@ static int parse(const struct command *command, int argc, char **argv, struct co
         {"once", no_argument, NULL, 'o'},
         {"set", required_argument, NULL, 'S'},
         {"config", required_argument, NULL, 'c'},
+        {"data", required_argument, NULL, 'd'},
+        {"snapshot-every", required_argument, NULL, 'e'},
         {NULL, 0, NULL, 0},
     };
-    const char *source = NULL;
     const char *sets[64];
     int set_count = 0;
     bool ok = true;
@@ -40,7 +60,13 @@ static int parse(const struct command *command, int argc, char **argv, struct co
     for (int answer; ok && (answer = getopt_long(argc, argv, ":", options, NULL)) != -1;) {
         switch (answer) {
         case 's':
-            source = optarg;
+            arguments->source = optarg;
+            break;
+        case 'd':
+            arguments->data = optarg;
+            break;
+        case 'e':
+            arguments->every = optarg;
             break;
         case 'o':
             arguments->once = true;
@@ -64,13 +90,12 @@ static int parse(const struct command *command, int argc, char **argv, struct co
     if (optind != argc - 1) {
         return command_misuse(command, optind == argc ? "SCRIPT is missing" : "more than one SCRIPT");
     }
-    if (source && !*source) {
+    if (arguments->source && !*arguments->source) {
         return command_misuse(command, "--source is empty");
     }
     arguments->script = argv[optind];
     /* The environment wins over the file, the command line over both. */
-    ok = config_read_environment(config, e) && (!source || config_set_source(config, source, e));
-    if (!ok) {
+    if (!config_read_environment(config, e)) {
         return command_fail(e);
     }
     for (int i = 0; i < set_count; i++) {
@@ -78,7 +103,7 @@ static int parse(const struct command *command, int argc, char **argv, struct co
             return command_misuse(command, "%s", e->message);
         }
     }
-    return -1;
+    return take_options(command, config, arguments, e);
 }
 
 static bool declares_something(const struct session *session, const char *script, struct error *e) {
@@ -125,7 +150,7 @@ static int run(const struct command *command, int argc, char **argv) {
 
 const struct command command_run = {
     .name = "run",
-    .usage = "SCRIPT [--source SOURCE] [--once] [--set NAME=VALUE]... [--config FILE]",
+    .usage = "SCRIPT [--source SOURCE] [--once] [--set NAME=VALUE]... [--config FILE] [--data DIR]",
     .summary = "run a worker script",
     .help = help,
     .run = run,

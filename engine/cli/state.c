@@ -1,9 +1,12 @@
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "cli/command.h"
+#include "cli/data.h"
 #include "cli/output.h"
 #include "cli/session.h"
 #include "json/text.h"
@@ -20,10 +23,13 @@ static const char help[] =
     "  --schema SCRIPT       check values against the schemas that SCRIPT declares\n"
     "  --on-invalid POLICY   stop (default): a message that is not valid ends it with exit code 1;\n"
     "                        skip: it is reported on stderr and passed over\n"
+    "  --data DIR            keep a snapshot of the state and its offset in this folder, and go on from "
+    "there\n"
+    "                        the next time\n"
     "  --stats               one line on stderr: events, controls, rejected, entities, bytes, seconds\n";
 
 struct arguments {
-    const char *source, *type, *key, *schema;
+    const char *source, *type, *key, *schema, *data;
     const char *on_invalid; /* an option of weir.stream, as JSON */
     bool stats;
 };
@@ -31,9 +37,13 @@ struct arguments {
 /* -1, or an exit code. */
 static int parse(const struct command *command, int argc, char **argv, struct arguments *arguments) {
     static const struct option options[] = {
-        {"type", required_argument, NULL, 't'},       {"key", required_argument, NULL, 'k'},
-        {"schema", required_argument, NULL, 'S'},     {"stats", no_argument, NULL, 's'},
-        {"on-invalid", required_argument, NULL, 'i'}, {NULL, 0, NULL, 0},
+        {"type", required_argument, NULL, 't'},
+        {"key", required_argument, NULL, 'k'},
+        {"schema", required_argument, NULL, 'S'},
+        {"stats", no_argument, NULL, 's'},
+        {"on-invalid", required_argument, NULL, 'i'},
+        {"data", required_argument, NULL, 'd'},
+        {NULL, 0, NULL, 0},
     };
     opterr = 0;
     arguments->on_invalid = "stop";
@@ -54,6 +64,9 @@ static int parse(const struct command *command, int argc, char **argv, struct ar
         case 'i':
             arguments->on_invalid = optarg;
             break;
+        case 'd':
+            arguments->data = optarg;
+            break;
         default:
             return command_bad_option(command, answer, argv);
         }
@@ -66,6 +79,9 @@ static int parse(const struct command *command, int argc, char **argv, struct ar
     }
     if (!*argv[optind]) {
         return command_misuse(command, "SOURCE is empty");
+    }
+    if (arguments->data && !*arguments->data) {
+        return command_misuse(command, "--data: expected the path of a folder, got nothing");
     }
     if (arguments->key && !arguments->type) {
         return command_misuse(command, "--key needs --type");
@@ -143,8 +159,31 @@ static void print_stats(const struct session *session, const struct store *store
             (unsigned long long)counts.bytes, seconds);
 }
 
+/* What a snapshot's state depends on beside the stream: it must have been checked in the same way. */
+static bool describe(const struct arguments *arguments, char *text, size_t size, struct error *e) {
+    snprintf(text, size, "--on-invalid %s", arguments->on_invalid);
+    if (!arguments->schema || !arguments->data) {
+        return true;
+    }
+    struct buf script;
+    buf_init(&script, DATA_MAX);
+    bool ok = data_read(&script, arguments->schema, e);
+    if (ok) {
+        size_t used = strlen(text);
+        snprintf(text + used, size - used, " --schema %016" PRIx64, XXH3_64bits(script.ptr, script.len));
+    }
+    buf_free(&script);
+    return ok;
+}
+
+/* A worker's folder is not this command's: WEIR_DATA is for the worker. */
 static bool configure(struct config *config, const struct arguments *arguments, struct error *e) {
-    return config_read_environment(config, e) && config_set_source(config, arguments->source, e) &&
+    if (!config_read_environment(config, e)) {
+        return false;
+    }
+    config_forget_data(config);
+    return (!arguments->data || config_set_data(config, arguments->data, e)) &&
+           config_set_source(config, arguments->source, e) &&
            config_set_on_invalid(config, arguments->on_invalid, e);
 }
 
@@ -185,9 +224,11 @@ static int work(const struct command *command, int argc, char **argv, struct ses
     if (code >= 0) {
         return code;
     }
-    struct worker_options options = {.once = true, .no_handlers = true};
-    if (!configure(session->config, &arguments, &e) || !session_start(session, options, &e) ||
-        !declare(session, &arguments, &e) || !worker_run(session->worker, &e)) {
+    char variant[80];
+    struct worker_options options = {.once = true, .no_handlers = true, .variant = variant};
+    if (!describe(&arguments, variant, sizeof variant, &e) || !configure(session->config, &arguments, &e) ||
+        !session_start(session, options, &e) || !declare(session, &arguments, &e) ||
+        !worker_run(session->worker, &e)) {
         return command_fail(&e);
     }
     const struct store *store = worker_streams(session->worker)->store;
@@ -204,7 +245,7 @@ static int run(const struct command *command, int argc, char **argv) {
 
 const struct command command_state = {
     .name = "state",
-    .usage = "SOURCE [--type T [--key K]] [--schema SCRIPT] [--on-invalid stop|skip] [--stats]",
+    .usage = "SOURCE [--type T [--key K]] [--schema SCRIPT] [--on-invalid stop|skip] [--data DIR] [--stats]",
     .summary = "materialize a stream or file and print its state",
     .help = help,
     .run = run,

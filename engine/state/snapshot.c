@@ -122,7 +122,7 @@ static bool check_types(struct snapshot *snapshot) {
         places += count + table_spill((size_t)count);
         left -= count + table_spill((size_t)count);
     }
-    return left < SNAPSHOT_PAGE / sizeof(uint64_t);
+    return left * sizeof(uint64_t) < SNAPSHOT_LARGE_PAGE;
 }
 
 static bool check_slabs(struct snapshot *snapshot) {

@@ -2,7 +2,7 @@
  * docs/snapshot-format.md describes it for those who do not read C.
  *
  *     header     a page, checked by its own last 8 bytes
- *     places     the tables' places, type by type, filled up with zeros to a page
+ *     places     the tables' places, type by type, filled up with zeros to a page, in large files to 2 MB
  *     blocks     the slabs, back to back
  *     larges     keys and values of the large entities, back to back, filled up with zeros to 8 bytes
  *     index      about, types, slabs, larges, hashes of pieces, names of types, each filled up to 8 bytes
@@ -25,6 +25,7 @@
 enum {
     SNAPSHOT_VERSION = 1,
     SNAPSHOT_PAGE = 4096,
+    SNAPSHOT_LARGE_PAGE = 2 << 20,
     SNAPSHOT_PIECE = 256 << 10, /* bytes of places and larges that have a checksum of their own */
     SNAPSHOT_ABOUT_MAX = 16 << 20,
 };

@@ -11,16 +11,19 @@
 
 enum {
     SLAB_UNITS_LEAST = SNAPSHOT_PIECE / HEAP_UNIT,
-    AHEAD = 12, /* places whose entities are asked for before they are needed */
+    WRITE_CHUNK = SNAPSHOT_LARGE_PAGE, /* of bytes: the system can give such pages */
+    LARGE_FROM = 16 << 20,             /* bytes of blocks */
+    AHEAD = 12,                        /* places whose entities are asked for before they are needed */
 };
 
 static const uint64_t index_max = UINT64_C(1) << 36;
 
-/* A part of the file that is written from its start to its end. */
+/* A part of the file that is written from its start to its end, and checked in pieces. */
 struct part {
     uint64_t start, at; /* of the file; at: behind what was written */
     char *buf;
-    size_t used, room;
+    size_t used;
+    size_t piece; /* where in buf the present piece starts */
 };
 
 struct writer {
@@ -29,6 +32,7 @@ struct writer {
     const struct store *store;
     struct snapshot_header header;
     const struct store_type **types; /* those with entities, by name */
+    uint64_t places_len;
     struct part places, blocks, larges;
     uint32_t slab_units; /* at most, of a slab */
     struct snapshot_slab slab;
@@ -56,57 +60,79 @@ static bool write_at(struct writer *w, const char *ptr, size_t len, uint64_t at)
     return true;
 }
 
-static bool flush(struct writer *w, struct part *part) {
-    bool ok = write_at(w, part->buf, part->used, part->at);
-    part->at += part->used;
-    part->used = 0;
+static bool flush(struct writer *w, struct part *part, size_t len) {
+    bool ok = write_at(w, part->buf, len, part->at);
+    part->at += len;
+    part->used -= len;
+    memmove(part->buf, part->buf + len, part->used);
     return ok;
 }
 
-/* ---- places and larges: pieces, each with its checksum ---- */
+/* The end of a piece: its hash. Whole chunks are written, for which the system can take large pages. */
+static bool end_piece(struct writer *w, struct part *part, uint64_t *hash) {
+    *hash = XXH3_64bits(part->buf + part->piece, part->used - part->piece);
+    uint64_t whole = (part->at + part->used) / WRITE_CHUNK * WRITE_CHUNK;
+    bool ok = whole <= part->at || flush(w, part, (size_t)(whole - part->at));
+    part->piece = part->used;
+    return ok;
+}
 
-static bool flush_piece(struct writer *w, struct part *part, struct buf *pieces) {
-    uint64_t hash = XXH3_64bits(part->buf, part->used);
-    return (buf_append(pieces, &hash, sizeof hash) || out_of_memory(w->e)) && flush(w, part);
+static size_t piece_len(const struct part *part) {
+    return part->used - part->piece;
+}
+
+/* ---- places and larges ---- */
+
+static bool list_piece(struct writer *w, struct part *part, struct buf *pieces) {
+    uint64_t hash;
+    return end_piece(w, part, &hash) && (buf_append(pieces, &hash, sizeof hash) || out_of_memory(w->e));
 }
 
 static bool put_place(struct writer *w, uint64_t place) {
-    memcpy(w->places.buf + w->places.used, &place, sizeof place);
-    w->places.used += sizeof place;
-    return w->places.used < w->places.room || flush_piece(w, &w->places, &w->pieces);
+    struct part *part = &w->places;
+    memcpy(part->buf + part->used, &place, sizeof place);
+    part->used += sizeof place;
+    return piece_len(part) < SNAPSHOT_PIECE || list_piece(w, part, &w->pieces);
 }
 
 static bool put_large_bytes(struct writer *w, const char *ptr, size_t len) {
+    struct part *part = &w->larges;
     while (len > 0) {
-        size_t room = w->larges.room - w->larges.used;
+        size_t room = SNAPSHOT_PIECE - piece_len(part);
         size_t take = len < room ? len : room;
-        memcpy(w->larges.buf + w->larges.used, ptr, take);
-        w->larges.used += take;
+        memcpy(part->buf + part->used, ptr, take);
+        part->used += take;
         ptr += take;
         len -= take;
-        if (w->larges.used == w->larges.room && !flush_piece(w, &w->larges, &w->large_pieces)) {
+        if (take == room && !list_piece(w, part, &w->large_pieces)) {
             return false;
         }
     }
     return true;
 }
 
-/* Ends a part with zeros up to a multiple of `to`, and its last piece. */
-static bool end_pieces(struct writer *w, struct part *part, struct buf *pieces, uint64_t to) {
-    uint64_t len = part->at - part->start + part->used;
-    size_t fill = (size_t)(snapshot_round(len, to) - len);
-    memset(part->buf + part->used, 0, fill);
-    part->used += fill;
-    return part->used == 0 || flush_piece(w, part, pieces);
+/* Ends a part with zeros, up to a place in the file. */
+static bool end_part(struct writer *w, struct part *part, struct buf *pieces, uint64_t end) {
+    while (part->at + part->used < end) {
+        uint64_t fill = end - part->at - part->used;
+        size_t room = SNAPSHOT_PIECE - piece_len(part);
+        fill = fill < room ? fill : room;
+        memset(part->buf + part->used, 0, (size_t)fill);
+        part->used += (size_t)fill;
+        if (piece_len(part) == SNAPSHOT_PIECE && !list_piece(w, part, pieces)) {
+            return false;
+        }
+    }
+    return (piece_len(part) == 0 || list_piece(w, part, pieces)) && flush(w, part, part->used);
 }
 
 /* ---- blocks: slabs, each with its checksum ---- */
 
 static bool end_slab(struct writer *w) {
-    w->slab.units = (uint32_t)(w->blocks.used / HEAP_UNIT);
-    w->slab.hash = XXH3_64bits(w->blocks.buf, w->blocks.used);
+    w->slab.units = (uint32_t)(piece_len(&w->blocks) / HEAP_UNIT);
     w->header.slab_count++;
-    return (buf_append(&w->slabs, &w->slab, sizeof w->slab) || out_of_memory(w->e)) && flush(w, &w->blocks);
+    return end_piece(w, &w->blocks, &w->slab.hash) &&
+           (buf_append(&w->slabs, &w->slab, sizeof w->slab) || out_of_memory(w->e));
 }
 
 /* Copies a block as it would be were it new. *ref: what names it in the file. */
@@ -114,7 +140,7 @@ static bool put_block(struct writer *w, const struct heap_block *block, uint32_t
                       uint32_t *ref) {
     size_t len = (size_t)block->key_len + block->value_len;
     size_t units = heap_units(block->key_len, block->value_len);
-    if (w->blocks.used + units * HEAP_UNIT > w->blocks.room) {
+    if (piece_len(&w->blocks) / HEAP_UNIT + units > w->slab_units) {
         if (!end_slab(w)) {
             return false;
         }
@@ -131,7 +157,7 @@ static bool put_block(struct writer *w, const struct heap_block *block, uint32_t
     memset(to + (units - 1) * HEAP_UNIT, 0, HEAP_UNIT);
     memcpy(to, &head, sizeof head);
     memcpy(to + sizeof head, block->bytes, len);
-    *ref = number << HEAP_SLAB_BITS | (uint32_t)(w->blocks.used / HEAP_UNIT);
+    *ref = number << HEAP_SLAB_BITS | (uint32_t)(piece_len(&w->blocks) / HEAP_UNIT);
     w->blocks.used += units * HEAP_UNIT;
     return true;
 }
@@ -182,7 +208,8 @@ static bool put_tables(struct writer *w) {
             return false;
         }
     }
-    return end_pieces(w, &w->places, &w->pieces, SNAPSHOT_PAGE) && (w->blocks.used == 0 || end_slab(w));
+    return end_part(w, &w->places, &w->pieces, w->blocks.start) &&
+           (piece_len(&w->blocks) == 0 || end_slab(w)) && flush(w, &w->blocks, w->blocks.used);
 }
 
 static bool put_larges(struct writer *w) {
@@ -197,7 +224,7 @@ static bool put_larges(struct writer *w) {
             }
         }
     }
-    return end_pieces(w, &w->larges, &w->large_pieces, 8);
+    return end_part(w, &w->larges, &w->large_pieces, snapshot_round(w->larges.at + w->larges.used, 8));
 }
 
 /* ---- what comes before and behind ---- */
@@ -217,7 +244,7 @@ static bool list_types(struct writer *w) {
     for (size_t i = 0; i < store->type_count; i++) {
         if (store->types[i]->table.count > 0) {
             w->types[w->header.type_count++] = store->types[i];
-            w->places.at += table_places(&store->types[i]->table) * sizeof(uint64_t);
+            w->places_len += table_places(&store->types[i]->table) * sizeof(uint64_t);
         }
     }
     qsort(w->types, w->header.type_count, sizeof *w->types, compare_types);
@@ -233,17 +260,24 @@ static uint32_t slab_units(const struct store *store) {
     return units;
 }
 
+/* Blocks begin with a large page where there are many. */
+static uint64_t blocks_start(const struct writer *w) {
+    uint64_t end = SNAPSHOT_PAGE + w->places_len;
+    size_t blocks = w->store->heap.live_units * HEAP_UNIT;
+    return snapshot_round(end, blocks >= LARGE_FROM ? WRITE_CHUNK : SNAPSHOT_PAGE);
+}
+
 static bool open_parts(struct writer *w) {
-    size_t slab = (size_t)slab_units(w->store) * HEAP_UNIT;
-    w->memory = malloc(2 * (size_t)SNAPSHOT_PIECE + slab);
+    w->slab_units = slab_units(w->store);
+    const size_t rooms[] = {WRITE_CHUNK + SNAPSHOT_PIECE, WRITE_CHUNK + (size_t)w->slab_units * HEAP_UNIT};
+    w->memory = malloc(2 * rooms[0] + rooms[1]);
     if (!w->memory || !list_types(w)) {
         return out_of_memory(w->e);
     }
-    uint64_t places = snapshot_round(w->places.at, SNAPSHOT_PAGE);
-    w->places = (struct part){SNAPSHOT_PAGE, SNAPSHOT_PAGE, w->memory, 0, SNAPSHOT_PIECE};
-    w->larges = (struct part){0, 0, w->memory + SNAPSHOT_PIECE, 0, SNAPSHOT_PIECE};
-    uint64_t blocks = SNAPSHOT_PAGE + places;
-    w->blocks = (struct part){blocks, blocks, w->memory + 2 * (size_t)SNAPSHOT_PIECE, 0, slab};
+    uint64_t blocks = blocks_start(w);
+    w->places = (struct part){.start = SNAPSHOT_PAGE, .at = SNAPSHOT_PAGE, .buf = w->memory};
+    w->larges = (struct part){.buf = w->memory + rooms[0]};
+    w->blocks = (struct part){.start = blocks, .at = blocks, .buf = w->memory + 2 * rooms[0]};
     struct buf *const bufs[] = {&w->slabs,        &w->large_index, &w->pieces,
                                 &w->large_pieces, &w->names,       &w->index};
     for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++) {

@@ -10,7 +10,7 @@
 #include "base/units.h"
 #include "json/scan.h"
 
-enum { FILE_MAX = 16 << 20, HANDLER_LIMIT_MS = 60000 };
+enum { FILE_MAX = 16 << 20, HANDLER_LIMIT_MS = 60000, SNAPSHOT_EVERY_MS = 60000 };
 
 struct config {
     cJSON *streams;  /* an object: name -> object */
@@ -18,6 +18,7 @@ struct config {
     cJSON *sets;     /* likewise, from --set */
     char *source;
     char *on_invalid;
+    char *data;
     char *stream_text; /* what config_stream answered last, and */
     char *origin;      /* where that came from */
     char *path;        /* of the file that was read last */
@@ -25,6 +26,7 @@ struct config {
     enum log_level log_level;
     bool log_json;
     uint64_t handler_limit_ms;
+    uint64_t snapshot_every_ms;
 };
 
 struct config *config_new(void) {
@@ -38,6 +40,7 @@ struct config *config_new(void) {
     config->sets = cJSON_CreateObject();
     config->log_level = LOG_INFO;
     config->handler_limit_ms = HANDLER_LIMIT_MS;
+    config->snapshot_every_ms = SNAPSHOT_EVERY_MS;
     if (!config->streams || !config->settings || !config->asked || !config->sets) {
         config_free(config);
         return NULL;
@@ -57,6 +60,7 @@ void config_free(struct config *config) {
     cJSON_Delete(config->sets);
     free(config->source);
     free(config->on_invalid);
+    free(config->data);
     cJSON_free(config->stream_text);
     free(config);
 }
@@ -201,6 +205,16 @@ static bool set_handler_limit(struct config *config, const char *where, const ch
            error_set(e, ERROR_ARGUMENT, "%s: expected a duration (500ms, 30s, 5m), got %s", where, value);
 }
 
+static bool set_data(struct config *config, const char *where, const char *value, struct error *e) {
+    return *value ? replace_text(&config->data, value, e)
+                  : error_set(e, ERROR_ARGUMENT, "%s: expected the path of a folder, got nothing", where);
+}
+
+static bool set_snapshot_every(struct config *config, const char *where, const char *value, struct error *e) {
+    return units_duration(value, &config->snapshot_every_ms) ||
+           error_set(e, ERROR_ARGUMENT, "%s: expected a duration (500ms, 30s, 5m), got %s", where, value);
+}
+
 struct setter {
     const char *name;
     bool (*set)(struct config *config, const char *where, const char *value, struct error *e);
@@ -230,9 +244,25 @@ static bool take_strings(struct config *config, const char *path, const cJSON *o
     return true;
 }
 
+static bool take_string(struct config *config, const char *path, const cJSON *item,
+                        const struct setter *setter, struct error *e) {
+    char where[512];
+    snprintf(where, sizeof where, "%s: %s", path, item->string);
+    if (!cJSON_IsString(item)) {
+        return error_set(e, ERROR_ARGUMENT, "%s: expected a string, got %s", where, kind(item));
+    }
+    return setter->set(config, where, item->valuestring, e);
+}
+
 static bool take_section(struct config *config, const char *path, cJSON *section, struct error *e) {
+    static const struct setter strings[] = {{"data", set_data}, {"snapshotEvery", set_snapshot_every}};
     static const struct setter log_setters[] = {{"level", set_level}, {"format", set_format}, {NULL, NULL}};
     static const struct setter limit_setters[] = {{"handler", set_handler_limit}, {NULL, NULL}, {NULL, NULL}};
+    for (size_t i = 0; i < sizeof strings / sizeof *strings; i++) {
+        if (strcmp(section->string, strings[i].name) == 0) {
+            return take_string(config, path, section, &strings[i], e);
+        }
+    }
     if (!cJSON_IsObject(section)) {
         return error_set(e, ERROR_ARGUMENT, "%s: %s: expected an object, got %s", path, section->string,
                          kind(section));
@@ -249,8 +279,9 @@ static bool take_section(struct config *config, const char *path, cJSON *section
     if (strcmp(section->string, "limits") == 0) {
         return take_strings(config, path, section, limit_setters, e);
     }
-    return error_set(e, ERROR_ARGUMENT, "%s: unknown key %s: expected streams, settings, log or limits", path,
-                     section->string);
+    return error_set(e, ERROR_ARGUMENT,
+                     "%s: unknown key %s: expected streams, settings, log, limits, data or snapshotEvery",
+                     path, section->string);
 }
 
 static bool take_file(struct config *config, const char *path, struct slice text, struct error *e) {
@@ -286,6 +317,8 @@ bool config_read_environment(struct config *config, struct error *e) {
         {"WEIR_LOG", set_level},
         {"WEIR_LOG_FORMAT", set_format},
         {"WEIR_HANDLER_LIMIT", set_handler_limit},
+        {"WEIR_DATA", set_data},
+        {"WEIR_SNAPSHOT_EVERY", set_snapshot_every},
     };
     for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
         const char *value = getenv(variables[i].name);
@@ -315,6 +348,27 @@ bool config_set_source(struct config *config, const char *source, struct error *
 
 bool config_set_on_invalid(struct config *config, const char *policy, struct error *e) {
     return replace_text(&config->on_invalid, policy, e);
+}
+
+bool config_set_data(struct config *config, const char *path, struct error *e) {
+    return set_data(config, "--data", path, e);
+}
+
+void config_forget_data(struct config *config) {
+    free(config->data);
+    config->data = NULL;
+}
+
+const char *config_data(const struct config *config) {
+    return config->data;
+}
+
+bool config_set_snapshot_every(struct config *config, const char *duration, struct error *e) {
+    return set_snapshot_every(config, "--snapshot-every", duration, e);
+}
+
+uint64_t config_snapshot_every(const struct config *config) {
+    return config->snapshot_every_ms;
 }
 
 const char *config_source(const struct config *config) {

@@ -4,12 +4,13 @@
  *       "streams":  { "NAME": { "url": "...", "headers": {...}, ... } },   options of weir.stream
  *       "settings": { "NAME": "VALUE" },                                   what weir.env sees
  *       "log":      { "level": "info", "format": "text" | "json" },
- *       "limits":   { "handler": "60s" }
+ *       "limits":   { "handler": "60s" },
+ *       "data":     "DIR", "snapshotEvery": "1m"
  *     }
  *
  * NAME of a stream is its option `name`, or its url; "*" is any stream. A header may be {"file": "PATH"}:
  * its value is that file's text without the line end. Environment: WEIR_LOG (level), WEIR_LOG_FORMAT,
- * WEIR_SOURCE (the url of the only stream), WEIR_HANDLER_LIMIT. A mistake names the file, the key and what
+ * WEIR_SOURCE (the url of the only stream), WEIR_HANDLER_LIMIT, WEIR_DATA, WEIR_SNAPSHOT_EVERY. A mistake names the file, the key and what
  * was expected. */
 #ifndef WORKER_CONFIG_H
 #define WORKER_CONFIG_H
@@ -38,6 +39,15 @@ bool config_set(struct config *config, const char *assignment, struct error *e);
 /* The url of the only stream, as --source has it. */
 bool config_set_source(struct config *config, const char *source, struct error *e);
 const char *config_source(const struct config *config);
+
+/* The folder in which snapshots are kept, as --data has it; NULL: none. */
+bool config_set_data(struct config *config, const char *path, struct error *e);
+void config_forget_data(struct config *config);
+const char *config_data(const struct config *config);
+
+/* "30s": how often one is written while the worker runs, as --snapshot-every has it; 0s: only at the end. */
+bool config_set_snapshot_every(struct config *config, const char *duration, struct error *e);
+uint64_t config_snapshot_every(const struct config *config); /* milliseconds */
 
 /* onInvalid of every stream: "stop" or "skip". */
 bool config_set_on_invalid(struct config *config, const char *policy, struct error *e);

@@ -454,6 +454,7 @@ static enum intake_status give_word(struct intake *intake, struct error *e) {
         return INTAKE_REFUSED;
     }
     intake_locate(intake, e);
+    intake->taken--;
     return INTAKE_FAILED;
 }
 

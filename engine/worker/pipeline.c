@@ -6,6 +6,7 @@
 #include "script/api_schema.h"
 #include "script/lane.h"
 #include "worker/ahead.h"
+#include "worker/handled.h"
 #include "worker/reset.h"
 
 enum {
@@ -25,6 +26,8 @@ struct pipeline {
     struct pipeline_counts counts;
     struct deadletter *deadletter; /* opened when the first letter is written */
     struct reset_history resets;
+    struct checkpoint *checkpoint; /* NULL: none is kept */
+    struct handled handled;
     struct schema_issues issues;
     struct ahead ahead;
     struct buf merged; /* what a patch leaves */
@@ -42,6 +45,9 @@ static void finish(struct pipeline *pipeline, const struct error *e) {
         return;
     }
     pipeline->end = e ? PIPELINE_FAILED : PIPELINE_DONE;
+    if (e) {
+        handled_not(&pipeline->handled); /* the message given last, but for what `take` says */
+    }
     pipeline->host.ended(pipeline->host.user, pipeline, e);
 }
 
@@ -266,7 +272,10 @@ static enum driver_kind take_keyless(struct pipeline *pipeline, const struct eve
 
 static enum driver_kind pipeline_resolve(void *user, const struct event *event, struct driver_item *item) {
     struct pipeline *pipeline = user;
-    return take_change(pipeline, event, api_stream_type(pipeline->stream, event->type), NULL, item);
+    enum driver_kind kind = take_change(pipeline, event, api_stream_type(pipeline->stream, event->type), NULL,
+                                        item);
+    handled_item(&pipeline->handled, kind, item);
+    return kind;
 }
 
 /* False: there is nothing to tell of it. The event's text stays where it is until the next bytes come. */
@@ -345,6 +354,7 @@ static enum driver_kind take(struct pipeline *pipeline, struct driver_item *item
         return DRIVER_NOTHING;
     case INTAKE_FAILED:
         finish(pipeline, &e);
+        handled_all(&pipeline->handled);
         return DRIVER_NOTHING;
     }
     return DRIVER_NOTHING;
@@ -358,6 +368,7 @@ static enum driver_kind yield_turn(struct pipeline *pipeline) {
 static enum driver_kind pipeline_next(void *user, struct driver_item *item) {
     struct pipeline *pipeline = user;
     bool empty = false;
+    handled_all(&pipeline->handled);
     /* Asked once for each handler: handlers may be slow, and the loop must have its turn all the same. */
     if (pipeline->turn > 0 && uv_hrtime() > pipeline->turn_until) {
         return yield_turn(pipeline);
@@ -369,6 +380,7 @@ static enum driver_kind pipeline_next(void *user, struct driver_item *item) {
         *item = (struct driver_item){0};
         enum driver_kind kind = take(pipeline, item, &empty);
         if (kind != DRIVER_NOTHING) {
+            handled_item(&pipeline->handled, kind, item);
             return kind;
         }
     }
@@ -377,7 +389,12 @@ static enum driver_kind pipeline_next(void *user, struct driver_item *item) {
 }
 
 static bool pipeline_apply(void *user, const struct driver_item *item, struct error *e) {
-    return store_change(user, item->event, item->new_value, NULL, e);
+    struct pipeline *pipeline = user;
+    bool ok = store_change(pipeline, item->event, item->new_value, NULL, e);
+    if (ok) {
+        handled_applied(&pipeline->handled, item->event, item->old);
+    }
+    return ok;
 }
 
 static bool pipeline_refuse(void *user, const struct driver_item *item, const char *decision,
@@ -413,10 +430,24 @@ static void pipeline_locate(void *user, struct error *e) {
     intake_locate(&pipeline->intake, e);
 }
 
+/* Between two events; while a handler is at work it stays due. */
+static void save(struct pipeline *pipeline) {
+    struct place place;
+    if (lane_is_busy(pipeline->stream)) {
+        return;
+    }
+    if (handled_place(&pipeline->handled, &pipeline->intake, &place)) {
+        checkpoint_save(pipeline->checkpoint, pipeline->stream->store, &pipeline->resets, &place);
+    }
+}
+
 static void drain(struct loop_task *task) {
     struct pipeline *pipeline = task->owner;
     pipeline->turn = 0;
     pipeline->turn_until = uv_hrtime() + TURN_MS * UINT64_C(1000000);
+    if (pipeline->checkpoint && checkpoint_is_due(pipeline->checkpoint)) {
+        save(pipeline);
+    }
     if (pipeline->end != PIPELINE_RUNNING) {
         return;
     }
@@ -436,6 +467,36 @@ static void ready(void *user) {
     loop_defer(pipeline->loop, &pipeline->drain);
 }
 
+static void save_due(void *user) {
+    struct pipeline *pipeline = user;
+    loop_defer(pipeline->loop, &pipeline->drain);
+}
+
+/* Goes on from the checkpoint, if there is one. */
+static bool restore(struct pipeline *pipeline, struct source_options *source, struct place *place,
+                    struct error *e) {
+    static const enum source_format formats[] = {
+        [SLICER_ARRAY] = SOURCE_ARRAY, [SLICER_LINES] = SOURCE_LINES, [SLICER_AUTO] = SOURCE_AUTO};
+    uint64_t now = uv_hrtime();
+    if (!pipeline->checkpoint) {
+        return true;
+    }
+    checkpoint_watch(pipeline->checkpoint, save_due, pipeline);
+    switch (checkpoint_load(pipeline->checkpoint, pipeline->stream->store, &pipeline->resets, place, e)) {
+    case CHECKPOINT_NONE:
+        return true;
+    case CHECKPOINT_FAILED:
+        return false;
+    case CHECKPOINT_LOADED:
+        break;
+    }
+    source->offset = place->offset;
+    source->format = source_is_url(source->location) ? source->format : formats[place->format];
+    pipeline->intake.skip = place->skip;
+    pipeline->counts.first_ns = now;
+    return true;
+}
+
 struct pipeline *pipeline_new(const struct pipeline_options *options, struct error *e) {
     struct api_stream *stream = options->stream;
     struct pipeline *pipeline = calloc(1, sizeof *pipeline);
@@ -448,11 +509,13 @@ struct pipeline *pipeline_new(const struct pipeline_options *options, struct err
         .loop = options->source.loop,
         .log = options->source.log,
         .host = options->host,
+        .checkpoint = options->checkpoint,
         .handlers = options->handlers,
         .news = true,
         .drain = {.run = drain, .owner = pipeline},
     };
     reset_init(&pipeline->resets);
+    handled_init(&pipeline->handled, options->checkpoint != NULL, stream->message_max);
     schema_issues_init(&pipeline->issues);
     buf_init(&pipeline->merged, stream->message_max);
     buf_init(&pipeline->old, stream->message_max);
@@ -467,6 +530,7 @@ struct pipeline *pipeline_new(const struct pipeline_options *options, struct err
         .locate = pipeline_locate,
     };
     struct source_options source = options->source;
+    struct place place;
     if (!intake_init(&pipeline->intake, stream->message_max, ready, pipeline)) {
         error_set(e, ERROR_MEMORY, "%s: out of memory", stream->name);
         pipeline_free(pipeline);
@@ -477,7 +541,7 @@ struct pipeline *pipeline_new(const struct pipeline_options *options, struct err
     if (stream->default_type) {
         pipeline->intake.decoder.default_type = slice_from(stream->default_type);
     }
-    if (!intake_open(&pipeline->intake, &source, e)) {
+    if (!restore(pipeline, &source, &place, e) || !intake_open(&pipeline->intake, &source, e)) {
         pipeline_free(pipeline);
         return NULL;
     }
@@ -495,11 +559,24 @@ void pipeline_stop(struct pipeline *pipeline) {
     loop_cancel(pipeline->loop, &pipeline->drain);
 }
 
+bool pipeline_keep(struct pipeline *pipeline, struct error *e) {
+    struct place place;
+    if (!pipeline->checkpoint || !handled_undo(&pipeline->handled, pipeline->stream->store) ||
+        !handled_place(&pipeline->handled, &pipeline->intake, &place)) {
+        return true;
+    }
+    return checkpoint_finish(pipeline->checkpoint, pipeline->stream->store, &pipeline->resets, &place, e);
+}
+
 void pipeline_free(struct pipeline *pipeline) {
     if (!pipeline) {
         return;
     }
     pipeline_stop(pipeline);
+    if (pipeline->checkpoint) {
+        checkpoint_watch(pipeline->checkpoint, NULL, NULL);
+    }
+    handled_free(&pipeline->handled);
     intake_close(&pipeline->intake);
     deadletter_close(pipeline->deadletter);
     reset_free(&pipeline->resets);

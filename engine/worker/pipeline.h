@@ -13,6 +13,7 @@
 #include "base/strmap.h"
 #include "script/api_stream.h"
 #include "sink/deadletter.h"
+#include "worker/checkpoint.h"
 #include "worker/intake.h"
 
 struct pipeline;
@@ -35,17 +36,23 @@ struct pipeline_counts {
 };
 
 struct pipeline_options {
-    struct api_stream *stream;    /* borrowed; outlives the pipeline */
-    struct source_options source; /* loop, http, log, and what the stream says; sink is filled in */
-    bool handlers;                /* false: schemas only, no Lua function of the script is called */
+    struct api_stream *stream;     /* borrowed; outlives the pipeline */
+    struct source_options source;  /* loop, http, log, and what the stream says; sink is filled in */
+    bool handlers;                 /* false: schemas only, no Lua function of the script is called */
+    struct checkpoint *checkpoint; /* borrowed, outlives the pipeline; NULL: none is kept */
     struct pipeline_host host;
 };
 
-/* Opens the source. NULL with e where that cannot be done. */
+/* Opens the source, where the checkpoint says, if there is one. NULL with e where that cannot be done. */
 struct pipeline *pipeline_new(const struct pipeline_options *options, struct error *e);
 
 /* Stops reading; the handler under way may end. Afterwards it counts as done. */
 void pipeline_stop(struct pipeline *pipeline);
+
+/* Keeps in the checkpoint how far it has come, after pipeline_stop or its end. A change whose handlers have not
+ * returned is taken back: it will come again. Where there is no checkpoint or no place to go on from, nothing
+ * happens. False with e: it could not be kept. */
+bool pipeline_keep(struct pipeline *pipeline, struct error *e);
 
 void pipeline_free(struct pipeline *pipeline);
 

@@ -22,6 +22,12 @@ struct reset_history {
     bool unstamped;         /* there was a change without */
 };
 
+struct cJSON;
+
+/* Into an object of a snapshot, and back. False: out of memory; what is not there is as at first. */
+bool reset_save(const struct reset_history *history, struct cJSON *object);
+bool reset_restore(struct reset_history *history, const struct cJSON *object);
+
 enum reset_course {
     RESET_GO_ON,  /* clear the state */
     RESET_FOLLOW, /* clear the state, read from the offset */

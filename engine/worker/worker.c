@@ -10,6 +10,7 @@
 
 struct entry {
     struct pipeline *pipeline;
+    struct checkpoint *checkpoint; /* NULL: none is kept */
     struct entry *next;
 };
 
@@ -21,6 +22,7 @@ struct worker {
     struct script script;
     struct worker_options options;
     struct config *own_config;    /* where options had none */
+    struct datadir *data;         /* NULL: no snapshots are kept, or it does not run yet */
     struct entry *entries;        /* the first declared first */
     struct api_stream *unstarted; /* the first stream without a pipeline */
     struct loop_task starter;     /* starts streams that are declared while it runs */
@@ -88,6 +90,45 @@ static struct pipeline_options options_for(struct worker *worker, struct api_str
     };
 }
 
+/* Two streams of one name would take turns in one file. */
+static bool is_kept_already(const struct worker *worker, const struct checkpoint *checkpoint) {
+    for (const struct entry *entry = worker->entries; entry; entry = entry->next) {
+        if (entry->checkpoint &&
+            strcmp(checkpoint_name(entry->checkpoint), checkpoint_name(checkpoint)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool open_checkpoint(struct worker *worker, const struct api_stream *stream, struct entry *entry,
+                            struct error *e) {
+    if (!worker->data) {
+        return true;
+    }
+    if (!checkpoint_possible(stream->url)) {
+        log_write(&worker->log, LOG_WARN,
+                  "%s: no snapshot is kept of it: it cannot be read again from where it was left",
+                  strcmp(stream->url, "-") == 0 ? "standard input" : stream->name);
+        return true;
+    }
+    struct checkpoint_options options = {
+        .dir = worker->data,
+        .loop = worker->loop,
+        .log = &worker->log,
+        .stream = stream,
+        .variant = worker->options.no_handlers ? worker->options.variant : NULL,
+        .every_ms = config_snapshot_every(worker->options.config),
+    };
+    entry->checkpoint = checkpoint_new(&options, e);
+    if (entry->checkpoint && is_kept_already(worker, entry->checkpoint)) {
+        return error_set(e, ERROR_ARGUMENT,
+                         "%s: two streams have this name: snapshots need a name for each (option name)",
+                         stream->name);
+    }
+    return entry->checkpoint != NULL;
+}
+
 static bool start_stream(struct worker *worker, struct api_stream *stream, struct error *e) {
     struct pipeline_options options = options_for(worker, stream);
     struct entry *entry = calloc(1, sizeof *entry);
@@ -95,8 +136,12 @@ static bool start_stream(struct worker *worker, struct api_stream *stream, struc
     if (!entry) {
         return error_set(e, ERROR_MEMORY, "%s: out of memory", stream->name);
     }
-    entry->pipeline = pipeline_new(&options, e);
+    if (open_checkpoint(worker, stream, entry, e)) {
+        options.checkpoint = entry->checkpoint;
+        entry->pipeline = pipeline_new(&options, e);
+    }
     if (!entry->pipeline) {
+        checkpoint_close(entry->checkpoint);
         free(entry);
         return false;
     }
@@ -191,11 +236,9 @@ static bool open_parts(struct worker *worker, const struct worker_options *optio
 
 static bool close_parts(struct worker *worker, struct error *e) {
     bool ok = true;
-    while (worker->entries) {
-        struct entry *entry = worker->entries;
-        worker->entries = entry->next;
+    for (struct entry *entry = worker->entries; entry; entry = entry->next) {
         pipeline_free(entry->pipeline);
-        free(entry);
+        entry->pipeline = NULL;
     }
     if (worker->script.L) {
         script_close(&worker->script);
@@ -204,12 +247,19 @@ static bool close_parts(struct worker *worker, struct error *e) {
         lua_close(worker->L);
         worker->L = NULL;
     }
+    while (worker->entries) { /* which may take turns of the loop: no script is there any more */
+        struct entry *entry = worker->entries;
+        worker->entries = entry->next;
+        checkpoint_close(entry->checkpoint);
+        free(entry);
+    }
     if (worker->http) {
         http_free(worker->http);
     }
     if (worker->loop) {
         ok = loop_free(worker->loop, e);
     }
+    datadir_close(worker->data);
     config_free(worker->own_config);
     return ok;
 }
@@ -386,9 +436,33 @@ static bool run_loop(struct worker *worker) {
     return finished;
 }
 
+static bool open_data(struct worker *worker, struct error *e) {
+    const char *path = config_data(worker->options.config);
+    if (path && !worker->data) {
+        worker->data = datadir_open(path, e);
+    }
+    return !path || worker->data;
+}
+
+/* Nothing reads or handles any more. A snapshot that cannot be written fails what was a success. */
+static void keep_all(struct worker *worker) {
+    struct error e;
+    for (struct entry *entry = worker->entries; entry; entry = entry->next) {
+        if (!pipeline_keep(entry->pipeline, &e)) {
+            if (worker->failed) {
+                log_write(&worker->log, LOG_ERROR, "%s", e.message);
+            }
+            fail(worker, &e);
+        }
+    }
+}
+
 bool worker_run(struct worker *worker, struct error *e) {
     if (worker->running) {
         return error_set(e, ERROR_ARGUMENT, "weir.run: the worker runs already");
+    }
+    if (!open_data(worker, e)) {
+        return false;
     }
     worker->running = true;
     start_streams(worker);
@@ -406,6 +480,9 @@ bool worker_run(struct worker *worker, struct error *e) {
     }
     if (worker->failed) {
         stop_everything(worker);
+    }
+    keep_all(worker);
+    if (worker->failed) {
         *e = worker->failure;
         worker->failed = false;
         return false;

@@ -17,6 +17,7 @@ struct worker;
 struct worker_options {
     struct config *config; /* borrowed; NULL: none */
     bool once;             /* streams end when they are up to date */
+    const char *variant;   /* with no_handlers: what else the state depends on (worker/checkpoint.h) */
     bool no_handlers;      /* materialize only: schemas are checked, nothing else of the script runs */
     const volatile sig_atomic_t *interrupt; /* becomes true on Ctrl-C: call worker_wake then; NULL: never */
     bool signals; /* worker_run watches signals by itself (worker/interrupt.h); interrupt is NULL then */
