@@ -7,6 +7,7 @@
 #include "script/lane.h"
 #include "worker/ahead.h"
 #include "worker/handled.h"
+#include "worker/refusal.h"
 #include "worker/reset.h"
 
 enum {
@@ -24,7 +25,7 @@ struct pipeline {
     struct loop_task drain;
     struct pipeline_host host;
     struct pipeline_counts counts;
-    struct deadletter *deadletter; /* opened when the first letter is written */
+    struct refusal refusal;
     struct reset_history resets;
     struct checkpoint *checkpoint; /* NULL: none is kept */
     struct handled handled;
@@ -76,69 +77,6 @@ static void count_event(struct pipeline *pipeline) {
     pipeline->news = true;
 }
 
-/* Keeps the message in the file of the option deadletter. */
-static bool write_deadletter(struct pipeline *pipeline, struct slice text, const char *reason,
-                             struct error *e) {
-    const struct api_stream *stream = pipeline->stream;
-    if (!stream->deadletter) {
-        return error_set(e, ERROR_ARGUMENT, "%s: \"deadletter\" needs the option deadletter, a file",
-                         stream->name);
-    }
-    if (!pipeline->deadletter) {
-        pipeline->deadletter = deadletter_open(stream->deadletter, e);
-        if (!pipeline->deadletter) {
-            return false;
-        }
-    }
-    struct deadletter_entry entry = {
-        .stream = stream->name,
-        .offset = pipeline->intake.offset ? pipeline->intake.offset : "-1",
-        .index = pipeline->intake.taken - 1,
-        .reason = reason,
-        .text = text,
-    };
-    return deadletter_write(pipeline->deadletter, &entry, e);
-}
-
-/* e names what is wrong with the message; text is the message. False: the work must stop, e says why. */
-static bool pass_over(struct pipeline *pipeline, enum api_policy policy, struct slice text, struct error *e) {
-    struct error failure;
-    switch (policy) {
-    case POLICY_STOP:
-        return false;
-    case POLICY_DEADLETTER:
-        if (!write_deadletter(pipeline, text, e->message, &failure)) {
-            *e = failure;
-            return false;
-        }
-        log_write(pipeline->log, LOG_WARN, "to the dead letters: %s", e->message);
-        break;
-    case POLICY_SKIP:
-    case POLICY_FUNCTION:
-        log_write(pipeline->log, LOG_WARN, "skipped: %s", e->message);
-        break;
-    }
-    pipeline->counts.rejected++;
-    return true;
-}
-
-static enum api_policy policy_of(const struct pipeline *pipeline, const char *decision) {
-    if (!decision) {
-        return pipeline->stream->on_invalid;
-    }
-    return strcmp(decision, "stop") == 0         ? POLICY_STOP
-           : strcmp(decision, "deadletter") == 0 ? POLICY_DEADLETTER
-                                                 : POLICY_SKIP;
-}
-
-/* "type users, key u1: " */
-static void name_entity(const struct event *event, struct error *e) {
-    if (event && event->type.ptr && event->key.ptr) {
-        error_context(e, "%.*s/%.*s", (int)(event->type.len < 80 ? event->type.len : 80), event->type.ptr,
-                      (int)(event->key.len < 80 ? event->key.len : 80), event->key.ptr);
-    }
-}
-
 /* A message that was refused before Lua saw it. True: item is for onInvalid, the function; false: it has
  * been dealt with (the pipeline may have ended). */
 static bool refused(struct pipeline *pipeline, struct slice text, const struct event *event,
@@ -151,7 +89,7 @@ static bool refused(struct pipeline *pipeline, struct slice text, const struct e
             .event = event, .text = text, .reason = pipeline->reason.ptr, .issues = issues};
         return true;
     }
-    if (!pass_over(pipeline, pipeline->stream->on_invalid, text, e)) {
+    if (!refusal_pass_over(&pipeline->refusal, pipeline->stream->on_invalid, text, e)) {
         finish(pipeline, e);
     }
     return false;
@@ -238,7 +176,7 @@ static enum driver_kind take_change(struct pipeline *pipeline, const struct even
     bool valid = new_value(pipeline, event, &value, &e) && fits_schema(pipeline, type, value, &e);
     if (!valid) {
         const struct schema_issues *issues = e.code == ERROR_SCHEMA ? &pipeline->issues : NULL;
-        name_entity(event, &e);
+        refusal_name_entity(event, &e);
         bool ask = refused(pipeline, event->text, event, issues, &e, item);
         item->new_value = value;
         return ask ? DRIVER_INVALID : DRIVER_NOTHING;
@@ -402,10 +340,10 @@ static bool pipeline_refuse(void *user, const struct driver_item *item, const ch
     struct pipeline *pipeline = user;
     error_set(e, ERROR_SCHEMA, "%s", reason);
     if (!located) {
-        name_entity(item->event, e);
+        refusal_name_entity(item->event, e);
         intake_locate(&pipeline->intake, e);
     }
-    return pass_over(pipeline, policy_of(pipeline, decision), item->text, e);
+    return refusal_pass_over(&pipeline->refusal, refusal_policy(&pipeline->refusal, decision), item->text, e);
 }
 
 static bool pipeline_give_up(void *user, const struct driver_item *item, const char *decision,
@@ -415,7 +353,7 @@ static bool pipeline_give_up(void *user, const struct driver_item *item, const c
     intake_locate(&pipeline->intake, e);
     if (item && strcmp(decision, "deadletter") == 0) {
         struct error failure;
-        if (!write_deadletter(pipeline, item->text, e->message, &failure)) {
+        if (!refusal_keep(&pipeline->refusal, item->text, e->message, &failure)) {
             *e = failure;
             return false;
         }
@@ -426,7 +364,7 @@ static bool pipeline_give_up(void *user, const struct driver_item *item, const c
 
 static void pipeline_locate(void *user, struct error *e) {
     const struct pipeline *pipeline = user;
-    name_entity(pipeline->intake.event, e);
+    refusal_name_entity(pipeline->intake.event, e);
     intake_locate(&pipeline->intake, e);
 }
 
@@ -514,6 +452,7 @@ struct pipeline *pipeline_new(const struct pipeline_options *options, struct err
         .news = true,
         .drain = {.run = drain, .owner = pipeline},
     };
+    refusal_init(&pipeline->refusal, stream, &pipeline->intake, pipeline->log);
     reset_init(&pipeline->resets);
     handled_init(&pipeline->handled, options->checkpoint != NULL, stream->message_max);
     schema_issues_init(&pipeline->issues);
@@ -578,7 +517,7 @@ void pipeline_free(struct pipeline *pipeline) {
     }
     handled_free(&pipeline->handled);
     intake_close(&pipeline->intake);
-    deadletter_close(pipeline->deadletter);
+    refusal_free(&pipeline->refusal);
     reset_free(&pipeline->resets);
     schema_issues_free(&pipeline->issues);
     buf_free(&pipeline->merged);
@@ -593,6 +532,7 @@ enum pipeline_end pipeline_ended(const struct pipeline *pipeline) {
 }
 
 const struct pipeline_counts *pipeline_counts(struct pipeline *pipeline) {
+    pipeline->counts.rejected = pipeline->refusal.passed_over;
     pipeline->counts.bytes = intake_bytes(&pipeline->intake);
     return &pipeline->counts;
 }

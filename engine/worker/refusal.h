@@ -1,0 +1,37 @@
+/* What becomes of messages that are refused: the policies of onInvalid and onError, and the dead letters. */
+#ifndef WORKER_REFUSAL_H
+#define WORKER_REFUSAL_H
+
+#include <stdint.h>
+
+#include "base/log.h"
+#include "script/api_stream.h"
+#include "sink/deadletter.h"
+#include "worker/intake.h"
+
+struct refusal {
+    const struct api_stream *stream;
+    const struct intake *intake; /* the message is the one it gave last */
+    const struct log *log;
+    struct deadletter *letters; /* opened when the first one is written */
+    uint64_t passed_over;
+};
+
+/* Borrows all of them. */
+void refusal_init(struct refusal *refusal, const struct api_stream *stream, const struct intake *intake,
+                  const struct log *log);
+void refusal_free(struct refusal *refusal);
+
+/* "stop", "deadletter", "skip"; NULL: what the stream says. */
+enum api_policy refusal_policy(const struct refusal *refusal, const char *decision);
+
+/* Deals with a message; e says what is wrong with it. False: the work must stop, and e says why. */
+bool refusal_pass_over(struct refusal *refusal, enum api_policy policy, struct slice text, struct error *e);
+
+/* Keeps the message in the file of the option deadletter. */
+bool refusal_keep(struct refusal *refusal, struct slice text, const char *reason, struct error *e);
+
+/* Puts "TYPE/KEY" in front of e's message, where they are known. event may be NULL. */
+void refusal_name_entity(const struct event *event, struct error *e);
+
+#endif
