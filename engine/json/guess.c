@@ -9,7 +9,7 @@
 #include "json/scanner.h"
 
 enum {
-    MARGIN = GUESS_GLUE_MAX, /* bytes before the limit of a window in which nothing is learned */
+    MARGIN = 64, /* bytes before the limit of a window in which nothing is learned */
     NO_STEP = GUESS_STEPS_MAX,
     FIRST_NODES = 32,
     FIRST_COURSES = 4,
@@ -17,6 +17,8 @@ enum {
     /* Guessing is judged once in so many tries. */
     WINDOW = 256,
     HITS_WANTED = WINDOW / 3, /* with fewer, trying costs more than it saves */
+    MISSES_MAX = WINDOW / 4,  /* of one scalar's length */
+    VARIES_WINDOWS = 32,      /* until its length is looked at again */
     LESSONS = 64,             /* messages learned in a window, as long as that helps */
     PAUSE_MIN = 4096,         /* messages left alone behind a window without success; doubled each time */
     PAUSE_MAX = 1 << 20,
@@ -37,6 +39,7 @@ struct json_guess {
     size_t course_count;
     size_t course_room;
 
+    unsigned windows;
     unsigned tries, hits; /* in this window */
     unsigned lessons;     /* left in this window */
     unsigned lessons_max;
@@ -68,9 +71,24 @@ static void forget(struct json_guess *guess) {
     guess->course_count = 0;
 }
 
-/* Ends a window. Without success all is forgotten: either the stream has other shapes now (the first time that
- * may well be), or it has none. */
+/* No longer expects lengths that came out wrong too often; tries again now and then. */
+static void judge_scalars(struct json_guess *guess) {
+    for (size_t i = 0; i < guess->node_count; i++) {
+        struct guess_node *node = &guess->nodes[i];
+        if (node->misses > MISSES_MAX) {
+            node->scalar = GUESS_VARIES;
+        } else if (node->scalar == GUESS_VARIES && guess->windows % VARIES_WINDOWS == 0) {
+            node->scalar = 0;
+        }
+        node->misses = 0;
+    }
+}
+
+/* Ends a window. Without success all is forgotten: either the stream has other shapes now (the first time
+ * that may well be), or it has none. */
 static void judge(struct json_guess *guess) {
+    guess->windows++;
+    judge_scalars(guess);
     if (guess->hits < HITS_WANTED) {
         forget(guess);
         guess->waiting = guess->pause;
@@ -92,7 +110,7 @@ static void judge(struct json_guess *guess) {
 
 bool json_guess_walk(struct json_guess *guess, const struct json_scanner *scanner, const char **at,
                      const char *end, const char **bound) {
-    const char *places[GUESS_STEPS_MAX];
+    const char *places[GUESS_STEPS_MAX + 1];
     unsigned course;
     if (guess->node_count == 0) {
         return false;
@@ -101,9 +119,12 @@ bool json_guess_walk(struct json_guess *guess, const struct json_scanner *scanne
     if (!behind) {
         return false;
     }
-    const struct bound *bounds = guess->courses + (size_t)course * guess->bounds;
-    for (unsigned i = 0; i < guess->bounds; i++) {
-        bound[i] = bounds[i].step == NO_STEP ? NULL : places[bounds[i].step] + bounds[i].offset;
+    /* With a place for those that are missing, no bound is a case of its own. */
+    unsigned count = guess->bounds;
+    const struct bound *bounds = guess->courses + (size_t)course * count;
+    places[NO_STEP] = NULL;
+    for (unsigned i = 0; i < count; i++) {
+        bound[i] = (const char *)((uintptr_t)places[bounds[i].step] + bounds[i].offset);
     }
     *at = behind;
     return true;
@@ -265,7 +286,6 @@ static uint16_t add_node(struct json_guess *guess, uint16_t parent, const struct
     struct guess_node *node = &guess->nodes[index];
     *node = (struct guess_node){
         .len = step->len,
-        .half = step->len > GUESS_HALF ? GUESS_HALF : step->len,
         .kind = step->kind,
         .next = guess->nodes[parent].first,
     };
@@ -293,7 +313,7 @@ static void add_way(struct json_guess *guess, const struct lesson *lesson, const
         return;
     }
     if (!rooted) {
-        guess->nodes[guess->node_count++] = (struct guess_node){0};
+        guess->nodes[guess->node_count++] = (struct guess_node){.kind = GUESS_NONE};
     }
     for (; known < lesson->count; known++) {
         at = add_node(guess, at, &lesson->steps[known]);

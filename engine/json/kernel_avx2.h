@@ -26,25 +26,36 @@ static inline unsigned kernel_first(uint64_t mask) {
     return (unsigned)__builtin_ctzll(mask);
 }
 
-static inline __m256i kernel_quoting(__m256i bytes) {
-    return _mm256_or_si256(_mm256_cmpeq_epi8(bytes, _mm256_set1_epi8('"')),
-                           _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8('\\')));
+/* The bytes that a string is searched for. The compiler would build these again for each search. */
+struct kernel_marks {
+    __m256i quote, slash, space;
+};
+
+static inline struct kernel_marks kernel_marks(void) {
+    struct kernel_marks marks = {_mm256_set1_epi8('"'), _mm256_set1_epi8('\\'), _mm256_set1_epi8(0x20)};
+    __asm__("" : "+x"(marks.quote), "+x"(marks.slash), "+x"(marks.space));
+    return marks;
+}
+
+static inline __m256i kernel_quoting(__m256i bytes, const struct kernel_marks *marks) {
+    return _mm256_or_si256(_mm256_cmpeq_epi8(bytes, marks->quote), _mm256_cmpeq_epi8(bytes, marks->slash));
 }
 
 /* The bytes of a block that a string cannot pass over: quotes, backslashes, controls and non-ASCII. As
  * signed numbers, the last two are both below 0x20. */
-static inline uint64_t kernel_odd(const char *at) {
+static inline uint64_t kernel_odd(const char *at, const struct kernel_marks *marks) {
     __m256i bytes = kernel_load(at);
-    __m256i low = _mm256_cmpgt_epi8(_mm256_set1_epi8(0x20), bytes);
-    return kernel_mask(_mm256_or_si256(kernel_quoting(bytes), low));
+    __m256i low = _mm256_cmpgt_epi8(marks->space, bytes);
+    return kernel_mask(_mm256_or_si256(kernel_quoting(bytes, marks), low));
 }
 
 /* The same for the first half of a block. */
-static inline uint64_t kernel_odd_half(const char *at) {
+static inline uint64_t kernel_odd_half(const char *at, const struct kernel_marks *marks) {
     __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
-    __m128i quoting = _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')),
-                                   _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\')));
-    return (uint32_t)_mm_movemask_epi8(_mm_or_si128(quoting, _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20))));
+    __m128i quoting = _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm256_castsi256_si128(marks->quote)),
+                                   _mm_cmpeq_epi8(bytes, _mm256_castsi256_si128(marks->slash)));
+    __m128i low = _mm_cmpgt_epi8(_mm256_castsi256_si128(marks->space), bytes);
+    return (uint32_t)_mm_movemask_epi8(_mm_or_si128(quoting, low));
 }
 
 /* The digits among 32 bytes, a bit each. */
@@ -54,10 +65,10 @@ static inline uint32_t kernel_digits(const char *at) {
     return (uint32_t)kernel_mask(_mm256_cmpeq_epi8(_mm256_max_epu8(values, nine), nine));
 }
 
-/* Whether the first `len` bytes (1 to 32) are the same; 32 can be read at both. */
+/* Whether the first `len` bytes (up to 32) are the same; 32 can be read at both. */
 static inline bool kernel_same(const char *a, const char *b, unsigned len) {
     uint32_t equal = (uint32_t)kernel_mask(_mm256_cmpeq_epi8(kernel_load(a), kernel_load(b)));
-    return ~equal << (32 - len) == 0;
+    return _bzhi_u32(~equal, len) == 0;
 }
 
 struct kernel_utf8 {
@@ -102,14 +113,15 @@ static inline void kernel_utf8_take(struct kernel_utf8 *utf8, __m256i bytes) {
 
 /* The bytes of a block that end a run of text (quotes, backslashes and controls); takes what is before the
  * first of them as UTF-8. */
-static inline uint64_t kernel_text(struct kernel_utf8 *utf8, const char *at) {
+static inline uint64_t kernel_text(struct kernel_utf8 *utf8, const char *at,
+                                   const struct kernel_marks *marks) {
     static const uint8_t keep[64] = {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
                                      255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
                                      255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
     __m256i bytes = kernel_load(at);
     __m256i limit = _mm256_set1_epi8(0x1F);
     __m256i control = _mm256_cmpeq_epi8(_mm256_max_epu8(bytes, limit), limit);
-    uint64_t stop = kernel_mask(_mm256_or_si256(kernel_quoting(bytes), control));
+    uint64_t stop = kernel_mask(_mm256_or_si256(kernel_quoting(bytes, marks), control));
     if (stop) {
         bytes = _mm256_and_si256(bytes, kernel_load(keep + 32 - kernel_first(stop)));
     }

@@ -28,16 +28,25 @@ static inline unsigned kernel_first(uint64_t mask) {
     return (unsigned)__builtin_ctzll(mask) / 4;
 }
 
-static inline uint8x16_t kernel_quoting(uint8x16_t bytes) {
-    return vorrq_u8(vceqq_u8(bytes, vdupq_n_u8('"')), vceqq_u8(bytes, vdupq_n_u8('\\')));
+/* The bytes that a string is searched for. */
+struct kernel_marks {
+    uint8x16_t quote, slash, space;
+};
+
+static inline struct kernel_marks kernel_marks(void) {
+    return (struct kernel_marks){vdupq_n_u8('"'), vdupq_n_u8('\\'), vdupq_n_u8(0x20)};
+}
+
+static inline uint8x16_t kernel_quoting(uint8x16_t bytes, const struct kernel_marks *marks) {
+    return vorrq_u8(vceqq_u8(bytes, marks->quote), vceqq_u8(bytes, marks->slash));
 }
 
 /* The bytes of a block that a string cannot pass over: quotes, backslashes, controls and non-ASCII. As
  * signed numbers, the last two are both below 0x20. */
-static inline uint64_t kernel_odd(const char *at) {
+static inline uint64_t kernel_odd(const char *at, const struct kernel_marks *marks) {
     uint8x16_t bytes = kernel_load(at);
-    uint8x16_t low = vcltq_s8(vreinterpretq_s8_u8(bytes), vdupq_n_s8(0x20));
-    return kernel_mask(vorrq_u8(kernel_quoting(bytes), low));
+    uint8x16_t low = vcltq_s8(vreinterpretq_s8_u8(bytes), vreinterpretq_s8_u8(marks->space));
+    return kernel_mask(vorrq_u8(kernel_quoting(bytes, marks), low));
 }
 
 /* The digits among 32 bytes, a bit each. */
@@ -54,14 +63,14 @@ static inline uint32_t kernel_digits(const char *at) {
     return vgetq_lane_u32(vreinterpretq_u32_u8(sums), 0);
 }
 
-/* Whether the first `len` bytes (1 to 32) are the same; 32 can be read at both. */
+/* Whether the first `len` bytes (up to 32) are the same; 32 can be read at both. */
 static inline bool kernel_same(const char *a, const char *b, unsigned len) {
     uint64_t low = ~kernel_mask(vceqq_u8(kernel_load(a), kernel_load(b)));
-    if (len <= 16) {
-        return low << (64 - 4 * len) == 0;
-    }
     uint64_t high = ~kernel_mask(vceqq_u8(kernel_load(a + 16), kernel_load(b + 16)));
-    return (low | high << (128 - 4 * len)) == 0;
+    if (len < 16) {
+        return (low & ~(UINT64_MAX << 4 * len)) == 0;
+    }
+    return low == 0 && (len == 16 || high << (128 - 4 * len) == 0);
 }
 
 struct kernel_utf8 {
@@ -95,11 +104,12 @@ static inline void kernel_utf8_take(struct kernel_utf8 *utf8, uint8x16_t bytes) 
 
 /* The bytes of a block that end a run of text (quotes, backslashes and controls); takes what is before the
  * first of them as UTF-8. */
-static inline uint64_t kernel_text(struct kernel_utf8 *utf8, const char *at) {
+static inline uint64_t kernel_text(struct kernel_utf8 *utf8, const char *at,
+                                   const struct kernel_marks *marks) {
     static const uint8_t keep[32] = {255, 255, 255, 255, 255, 255, 255, 255,
                                      255, 255, 255, 255, 255, 255, 255, 255};
     uint8x16_t bytes = kernel_load(at);
-    uint64_t stop = kernel_mask(vorrq_u8(kernel_quoting(bytes), vcltq_u8(bytes, vdupq_n_u8(0x20))));
+    uint64_t stop = kernel_mask(vorrq_u8(kernel_quoting(bytes, marks), vcltq_u8(bytes, marks->space)));
     if (stop) {
         bytes = vandq_u8(bytes, kernel_load(keep + 16 - kernel_first(stop)));
     }

@@ -35,11 +35,20 @@ static inline uint64_t kernel_below(uint64_t bytes, unsigned limit) {
     return (bytes - KERNEL_ALL(limit)) & ~bytes & KERNEL_ALL(0x80);
 }
 
+/* The bytes that a string is searched for. */
+struct kernel_marks {
+    uint64_t quote, slash;
+};
+
+static inline struct kernel_marks kernel_marks(void) {
+    return (struct kernel_marks){KERNEL_ALL('"'), KERNEL_ALL('\\')};
+}
+
 /* The bytes of a block that a string cannot pass over: quotes, backslashes, controls and non-ASCII. */
-static inline uint64_t kernel_odd(const char *at) {
+static inline uint64_t kernel_odd(const char *at, const struct kernel_marks *marks) {
     uint64_t bytes = kernel_load(at);
-    return kernel_below(bytes, 0x20) | kernel_below(bytes ^ KERNEL_ALL('"'), 1) |
-           kernel_below(bytes ^ KERNEL_ALL('\\'), 1) | (bytes & KERNEL_ALL(0x80));
+    return kernel_below(bytes, 0x20) | kernel_below(bytes ^ marks->quote, 1) |
+           kernel_below(bytes ^ marks->slash, 1) | (bytes & KERNEL_ALL(0x80));
 }
 
 static inline uint32_t kernel_digits8(const char *at) {
@@ -55,14 +64,17 @@ static inline uint32_t kernel_digits(const char *at) {
            kernel_digits8(at + 24) << 24;
 }
 
-/* Whether the first `len` bytes (1 to 32) are the same; 32 can be read at both. */
+/* Whether the first `len` bytes (up to 32) are the same; 32 can be read at both. */
 static inline bool kernel_same(const char *a, const char *b, unsigned len) {
-    for (; len > 8; len -= 8, a += 8, b += 8) {
+    for (; len >= 8; len -= 8, a += 8, b += 8) {
         if (kernel_load(a) != kernel_load(b)) {
             return false;
         }
     }
-    return (kernel_load(a) ^ kernel_load(b)) << (64 - 8 * len) == 0;
+    if (len == 0) {
+        return true;
+    }
+    return ((kernel_load(a) ^ kernel_load(b)) & ((UINT64_C(1) << 8 * len) - 1)) == 0;
 }
 
 #endif

@@ -25,13 +25,21 @@ static inline unsigned kernel_first(uint64_t mask) {
     return (unsigned)__builtin_ctzll(mask);
 }
 
+/* The bytes that a string is searched for. */
+struct kernel_marks {
+    __m128i quote, slash, space;
+};
+
+static inline struct kernel_marks kernel_marks(void) {
+    return (struct kernel_marks){_mm_set1_epi8('"'), _mm_set1_epi8('\\'), _mm_set1_epi8(0x20)};
+}
+
 /* The bytes of a block that a string cannot pass over: quotes, backslashes, controls and non-ASCII. As
  * signed numbers, the last two are both below 0x20. */
-static inline uint64_t kernel_odd(const char *at) {
+static inline uint64_t kernel_odd(const char *at, const struct kernel_marks *marks) {
     __m128i bytes = kernel_load(at);
-    __m128i quoting = _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')),
-                                   _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\')));
-    return kernel_mask(_mm_or_si128(quoting, _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20))));
+    __m128i quoting = _mm_or_si128(_mm_cmpeq_epi8(bytes, marks->quote), _mm_cmpeq_epi8(bytes, marks->slash));
+    return kernel_mask(_mm_or_si128(quoting, _mm_cmplt_epi8(bytes, marks->space)));
 }
 
 static inline uint32_t kernel_digits16(const char *at) {
@@ -45,11 +53,11 @@ static inline uint32_t kernel_digits(const char *at) {
     return kernel_digits16(at) | kernel_digits16(at + 16) << 16;
 }
 
-/* Whether the first `len` bytes (1 to 32) are the same; 32 can be read at both. */
+/* Whether the first `len` bytes (up to 32) are the same; 32 can be read at both. */
 static inline bool kernel_same(const char *a, const char *b, unsigned len) {
     uint32_t low = kernel_mask(_mm_cmpeq_epi8(kernel_load(a), kernel_load(b)));
     uint32_t high = kernel_mask(_mm_cmpeq_epi8(kernel_load(a + 16), kernel_load(b + 16)));
-    return ~(low | high << 16) << (32 - len) == 0;
+    return (~(low | high << 16) & ((UINT64_C(1) << len) - 1)) == 0;
 }
 
 #endif

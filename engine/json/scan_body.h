@@ -26,11 +26,11 @@ static inline void body_tail(char tail[KERNEL_BLOCK], const char *at, size_t len
 }
 
 /* The first byte from `at` on that is not plain; `end` where there is none. */
-static BODY_INLINE const char *body_plain(const char *at, const char *end) {
+static BODY_INLINE const char *body_plain(const char *at, const char *end, const struct kernel_marks *marks) {
 #if KERNEL_HAS_HALF
     /* Most strings are short, and half a block is known sooner than a whole one. */
     if (end - at >= KERNEL_BLOCK / 2) {
-        uint64_t odd = kernel_odd_half(at);
+        uint64_t odd = kernel_odd_half(at, marks);
         if (BODY_LIKELY(odd)) {
             return at + kernel_first(odd);
         }
@@ -38,7 +38,7 @@ static BODY_INLINE const char *body_plain(const char *at, const char *end) {
     }
 #endif
     while (end - at >= KERNEL_BLOCK) {
-        uint64_t odd = kernel_odd(at);
+        uint64_t odd = kernel_odd(at, marks);
         if (BODY_LIKELY(odd)) {
             return at + kernel_first(odd);
         }
@@ -46,13 +46,13 @@ static BODY_INLINE const char *body_plain(const char *at, const char *end) {
     }
     char tail[KERNEL_BLOCK];
     body_tail(tail, at, (size_t)(end - at));
-    return at + kernel_first(kernel_odd(tail));
+    return at + kernel_first(kernel_odd(tail, marks));
 }
 
 #if KERNEL_HAS_UTF8
 
 /* From a non-ASCII byte to the quote, backslash or control that ends the run of text. */
-static inline const char *body_utf8(const char *at, const char *end) {
+static inline const char *body_utf8(const char *at, const char *end, const struct kernel_marks *marks) {
     struct kernel_utf8 utf8;
     kernel_utf8_begin(&utf8);
     for (;;) {
@@ -62,7 +62,7 @@ static inline const char *body_utf8(const char *at, const char *end) {
             body_tail(tail, at, (size_t)(end - at));
             block = tail;
         }
-        uint64_t stop = kernel_text(&utf8, block);
+        uint64_t stop = kernel_text(&utf8, block, marks);
         if (stop) {
             return kernel_utf8_ok(&utf8) ? at + kernel_first(stop) : NULL;
         }
@@ -77,7 +77,8 @@ static inline bool body_continues(const char *at) {
 }
 
 /* Over the multi-byte sequences from a non-ASCII byte to the next ASCII byte. */
-static inline const char *body_utf8(const char *at, const char *end) {
+static inline const char *body_utf8(const char *at, const char *end, const struct kernel_marks *marks) {
+    (void)marks;
     while (at < end && (unsigned char)*at >= 0x80) {
         unsigned char first = (unsigned char)at[0];
         ptrdiff_t len = first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
@@ -130,6 +131,7 @@ static inline const char *body_escape(const char *at, const char *end) {
 
 /* From a byte of a string's content that is not plain to the closing quote. */
 static const char *body_rest_of_text(const char *at, const char *end, bool *escaped) {
+    const struct kernel_marks marks = kernel_marks();
     while (at < end && *at != '"') {
         if (*at == '\\') {
             *escaped = true;
@@ -137,19 +139,20 @@ static const char *body_rest_of_text(const char *at, const char *end, bool *esca
         } else if ((unsigned char)*at < 0x20) {
             return NULL;
         } else {
-            at = body_utf8(at, end);
+            at = body_utf8(at, end, &marks);
         }
         if (!at) {
             return NULL;
         }
-        at = body_plain(at, end);
+        at = body_plain(at, end, &marks);
     }
     return at < end ? at : NULL;
 }
 
 /* From behind the opening quote to the closing one. */
-static BODY_INLINE const char *body_text(const char *at, const char *end, bool *escaped) {
-    at = body_plain(at, end);
+static BODY_INLINE const char *body_text(const char *at, const char *end, const struct kernel_marks *marks,
+                                         bool *escaped) {
+    at = body_plain(at, end, marks);
     if (BODY_LIKELY(at < end && *at == '"')) {
         return at;
     }
@@ -157,8 +160,9 @@ static BODY_INLINE const char *body_text(const char *at, const char *end, bool *
 }
 
 static const char *body_string(const char *at, const char *end, bool *escaped) {
+    const struct kernel_marks marks = kernel_marks();
     *escaped = false;
-    at = body_text(at + 1, end, escaped);
+    at = body_text(at + 1, end, &marks, escaped);
     return at ? at + 1 : NULL;
 }
 
@@ -194,7 +198,7 @@ static const char *body_number_slowly(const char *at, const char *end) {
 
 /* *place is on a digit or '-'. The digits of the next 32 bytes are looked at together; the other parts are
  * found by their gaps. */
-static inline const char *body_number(const char *at, const char *end) {
+static BODY_INLINE const char *body_number(const char *at, const char *end) {
     if (end - at < 32) {
         return body_number_slowly(at, end);
     }
@@ -228,7 +232,10 @@ static inline const char *body_word(const char *at, const char *end, const char 
 }
 
 /* A number, true, false or null. */
-static inline const char *body_bare(const char *at, const char *end) {
+static BODY_INLINE const char *body_bare(const char *at, const char *end) {
+    if ((*at >= '0' && *at <= '9') || *at == '-') {
+        return body_number(at, end);
+    }
     switch (*at) {
     case 't':
         return body_word(at, end, "true", 4);
@@ -236,18 +243,6 @@ static inline const char *body_bare(const char *at, const char *end) {
         return body_word(at, end, "false", 5);
     case 'n':
         return body_word(at, end, "null", 4);
-    case '-':
-    case '0':
-    case '1':
-    case '2':
-    case '3':
-    case '4':
-    case '5':
-    case '6':
-    case '7':
-    case '8':
-    case '9':
-        return body_number(at, end);
     default:
         return NULL;
     }
@@ -260,13 +255,13 @@ static inline const char *body_space(const char *at, const char *end) {
 }
 
 /* From in front of a member's name onto its value. */
-static BODY_INLINE const char *body_name(const char *at, const char *end) {
+static BODY_INLINE const char *body_name(const char *at, const char *end, const struct kernel_marks *marks) {
     bool escaped;
     at = body_space(at, end);
     if (at == end || *at != '"') {
         return NULL;
     }
-    at = body_text(at + 1, end, &escaped);
+    at = body_text(at + 1, end, marks, &escaped);
     if (!at) {
         return NULL;
     }
@@ -281,8 +276,8 @@ struct body_nest {
 };
 
 /* Behind a value: closes containers, or moves onto the next value. *done when none is open. */
-static BODY_INLINE const char *body_behind(const char *at, const char *end, struct body_nest *nest,
-                                           bool *done) {
+static BODY_INLINE const char *body_behind(const char *at, const char *end, const struct kernel_marks *marks,
+                                           struct body_nest *nest, bool *done) {
     while (nest->depth > 0) {
         char closing = nest->closing[nest->depth - 1];
         at = body_space(at, end);
@@ -290,7 +285,7 @@ static BODY_INLINE const char *body_behind(const char *at, const char *end, stru
             return NULL;
         }
         if (*at == ',') {
-            return closing == '}' ? body_name(at + 1, end) : body_space(at + 1, end);
+            return closing == '}' ? body_name(at + 1, end, marks) : body_space(at + 1, end);
         }
         if (*at != closing) {
             return NULL;
@@ -303,6 +298,7 @@ static BODY_INLINE const char *body_behind(const char *at, const char *end, stru
 }
 
 static const char *body_value(const char *at, const char *end, unsigned depth) {
+    const struct kernel_marks marks = kernel_marks();
     struct body_nest nest;
     bool done = false;
     bool escaped;
@@ -312,7 +308,7 @@ static const char *body_value(const char *at, const char *end, unsigned depth) {
             return NULL;
         }
         if (*at == '"') {
-            at = body_text(at + 1, end, &escaped);
+            at = body_text(at + 1, end, &marks, &escaped);
             at = at ? at + 1 : NULL;
         } else if (*at == '{' || *at == '[') {
             bool object = *at == '{';
@@ -325,7 +321,7 @@ static const char *body_value(const char *at, const char *end, unsigned depth) {
                 return NULL;
             }
             if (*at != (object ? '}' : ']')) {
-                at = object ? body_name(at, end) : at;
+                at = object ? body_name(at, end, &marks) : at;
                 continue;
             }
             at++;
@@ -333,7 +329,7 @@ static const char *body_value(const char *at, const char *end, unsigned depth) {
         } else {
             at = body_bare(at, end);
         }
-        at = at ? body_behind(at, end, &nest, &done) : NULL;
+        at = at ? body_behind(at, end, &marks, &nest, &done) : NULL;
     }
     return at;
 }
