@@ -5,17 +5,19 @@
 #include <sys/mman.h>
 
 #include "state/heap_parts.h"
+#include "state/pages.h"
 
 enum {
     SLAB_UNITS_LEAST = 64,        /* 1 KB */
     SLAB_PART = 16,               /* a new slab is this part of the heap */
     MAPPED_UNITS_LEAST = 1 << 14, /* slabs of 256 KB and more are mapped, so that they can be given back */
     PAGE_UNITS = 4096 / HEAP_UNIT,
-    SLAB_BYTES = HEAP_SLAB_UNITS * HEAP_UNIT,
     VICTIM_WINDOW = 1024, /* slabs among which the emptiest is looked for */
     POP_TRIES = 4,
     STEPS_PER_MOVE = 4, /* blocks looked at for each that may move */
 };
+
+_Static_assert(HEAP_SLAB_UNITS * HEAP_UNIT == PAGES_HUGE, "the largest slab is one large page");
 
 void heap_init(struct heap *heap) {
     *heap = (struct heap){0};
@@ -36,7 +38,7 @@ static void free_slab_memory(const struct heap_slab *slab) {
     if (slab->origin == HEAP_MALLOCED) {
         free(slab->base);
     } else if (slab->origin == HEAP_MAPPED) {
-        munmap(slab->base, (size_t)slab->units * HEAP_UNIT);
+        pages_unmap(slab->base, (size_t)slab->units * HEAP_UNIT);
     }
 }
 
@@ -100,26 +102,6 @@ static uint32_t slab_number(struct heap *heap) {
     return heap->free_slab;
 }
 
-static void *map_memory(size_t bytes) {
-    void *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return map == MAP_FAILED ? NULL : map;
-}
-
-/* The largest slabs lie at a multiple of their size, so that each can be one large page. */
-static void *map_aligned(void) {
-    char *map = map_memory(2 * (size_t)SLAB_BYTES);
-    if (!map) {
-        return NULL;
-    }
-    size_t before = -(uintptr_t)map & (SLAB_BYTES - 1);
-    if (before > 0) {
-        munmap(map, before);
-    }
-    munmap(map + before + SLAB_BYTES, SLAB_BYTES - before);
-    madvise(map + before, SLAB_BYTES, MADV_HUGEPAGE);
-    return map + before;
-}
-
 /* Allocates a slab for a heap of this size and a block of `least` units. */
 static bool slab_allocate(struct heap_slab *slab, size_t heap_units_all, uint32_t least) {
     size_t units = heap_units_all / SLAB_PART;
@@ -131,10 +113,10 @@ static bool slab_allocate(struct heap_slab *slab, size_t heap_units_all, uint32_
     } else if (units < HEAP_SLAB_UNITS / 2) {
         units = (units + PAGE_UNITS - 1) / PAGE_UNITS * PAGE_UNITS;
         *slab = (struct heap_slab){.units = (uint32_t)units, .origin = HEAP_MAPPED};
-        slab->base = map_memory(units * HEAP_UNIT);
+        slab->base = pages_map(units * HEAP_UNIT);
     } else {
         *slab = (struct heap_slab){.units = HEAP_SLAB_UNITS, .origin = HEAP_MAPPED};
-        slab->base = map_aligned();
+        slab->base = pages_map(PAGES_HUGE);
     }
     return slab->base != NULL;
 }
@@ -193,15 +175,6 @@ static bool next_slab(struct heap *heap, uint32_t least) {
 
 /* --- blocks --- */
 
-/* A free block out of a list, or 0. Those of the victim are left out: they would have to move soon. */
-static uint32_t pop(struct heap *heap, uint32_t list) {
-    uint32_t ref = heap_list_pop(heap, list);
-    for (int tries = 1; ref && ref >> HEAP_SLAB_BITS == heap->victim; tries++) {
-        ref = tries < POP_TRIES ? heap_list_pop(heap, list) : 0;
-    }
-    return ref;
-}
-
 /* Leaves `units` of a free block, and lists the rest as another one. */
 static void cut(struct heap *heap, uint32_t ref, uint32_t units) {
     struct heap_block *block = heap_block(heap, ref);
@@ -221,10 +194,11 @@ static uint32_t take_part(struct heap *heap, uint32_t units) {
         return 0;
     }
     uint32_t list = heap_list_next(heap, heap_list_of(units) + 1);
-    uint32_t ref = list < HEAP_LISTS ? pop(heap, list) : 0;
-    if (ref) {
-        cut(heap, ref, units);
+    uint32_t ref = list < HEAP_LISTS ? heap_list_pop(heap, list) : 0;
+    if (!ref || ref >> HEAP_SLAB_BITS == heap->victim) {
+        return 0;
     }
+    cut(heap, ref, units);
     return ref;
 }
 
@@ -242,27 +216,40 @@ static uint32_t take_new(struct heap *heap, uint32_t units) {
     return ref;
 }
 
+/* Where the block freed last does not do: there is none, or it lies in the victim, and would have to move
+ * again. */
+static __attribute__((noinline)) uint32_t take_other(struct heap *heap, uint32_t units) {
+    uint32_t list = heap_list_of(units);
+    for (int tries = 0; tries < POP_TRIES; tries++) {
+        uint32_t ref = heap_list_pop(heap, list);
+        if (ref && ref >> HEAP_SLAB_BITS != heap->victim) {
+            return ref;
+        }
+    }
+    uint32_t ref = take_part(heap, units);
+    return ref ? ref : take_new(heap, units);
+}
+
 /* A block of at least `units`, whose mark has its size. 0: out of memory. */
 static uint32_t take(struct heap *heap, uint32_t units) {
     units = heap_list_size(units);
-    uint32_t ref = pop(heap, heap_list_of(units));
-    ref = ref ? ref : take_part(heap, units);
-    ref = ref ? ref : take_new(heap, units);
-    if (ref) {
-        uint32_t got = units_of(heap_block(heap, ref));
-        heap->slabs[ref >> HEAP_SLAB_BITS].live += got;
-        heap->live_units += got;
-    }
-    return ref;
+    uint32_t ref = heap_list_pop(heap, heap_list_of(units));
+    return ref && ref >> HEAP_SLAB_BITS != heap->victim ? ref : take_other(heap, units);
 }
 
-static void give(struct heap *heap, uint32_t ref) {
+static void count_live(struct heap *heap, uint32_t ref, uint32_t units, size_t bytes) {
+    heap->slabs[ref >> HEAP_SLAB_BITS].live += units;
+    heap->live_units += units;
+    heap->live_bytes += bytes;
+}
+
+static void give(struct heap *heap, uint32_t ref, struct heap_block *block) {
     uint32_t number = ref >> HEAP_SLAB_BITS;
     struct heap_slab *slab = &heap->slabs[number];
-    struct heap_block *block = heap_block(heap, ref);
     uint32_t units = units_of(block);
     slab->live -= units;
     heap->live_units -= units;
+    heap->live_bytes -= (size_t)block->key_len + block->value_len;
     block->mark = HEAP_MARK_FREE | units;
     block->key_len = 0;
     if (number != heap->victim && slab->origin != HEAP_ADOPTED) {
@@ -272,11 +259,15 @@ static void give(struct heap *heap, uint32_t ref) {
 
 /* --- entities --- */
 
-static uint32_t add_block(struct heap *heap, uint32_t type, struct slice key, struct slice value,
-                          uint32_t units) {
-    uint32_t ref = take(heap, units);
+uint32_t heap_add(struct heap *heap, uint32_t type, struct slice key, struct slice value) {
+    size_t units = heap_units(key.len, value.len);
+    if (units > HEAP_UNITS_MAX) {
+        return heap_large_add(heap, type, key, value);
+    }
+    uint32_t ref = take(heap, (uint32_t)units);
     if (ref) {
         struct heap_block *block = heap_block(heap, ref);
+        count_live(heap, ref, units_of(block), key.len + value.len);
         block->mark = heap_mark(type, units_of(block));
         block->key_len = (uint16_t)key.len;
         block->value_len = (uint16_t)value.len;
@@ -286,43 +277,67 @@ static uint32_t add_block(struct heap *heap, uint32_t type, struct slice key, st
     return ref;
 }
 
-uint32_t heap_add(struct heap *heap, uint32_t type, struct slice key, struct slice value) {
-    size_t units = heap_units(key.len, value.len);
-    return units > HEAP_UNITS_MAX ? heap_large_add(heap, type, key, value)
-                                  : add_block(heap, type, key, value, (uint32_t)units);
+/* Another block for the entity in this one. */
+static uint32_t change_block(struct heap *heap, uint32_t ref, struct heap_block *from, struct slice value,
+                             uint32_t units) {
+    uint32_t to = take(heap, units);
+    if (!to) {
+        return 0;
+    }
+    struct heap_block *block = heap_block(heap, to);
+    uint32_t key_len = from->key_len;
+    count_live(heap, to, units_of(block), key_len + value.len);
+    block->mark = heap_mark(from->mark >> HEAP_MARK_TYPE_SHIFT, units_of(block));
+    block->key_len = (uint16_t)key_len;
+    block->value_len = (uint16_t)value.len;
+    /* In words: blocks end with a whole one, and the value comes after. */
+    for (uint32_t at = 0; at < key_len; at += 8) {
+        memcpy(block->bytes + at, from->bytes + at, 8);
+    }
+    memcpy(block->bytes + key_len, value.ptr, value.len);
+    give(heap, ref, from);
+    return to;
 }
 
-/* A block may be this much larger than it has to be. */
-static bool fits(uint32_t has, size_t needs) {
-    return needs <= has && has - needs <= has / 8;
-}
-
-uint32_t heap_change(struct heap *heap, uint32_t ref, struct slice value) {
-    struct slice key = heap_key(heap, ref);
-    size_t units = heap_units(key.len, value.len);
-    if (ref >= HEAP_LARGE && units > HEAP_UNITS_MAX && heap->larges[ref - HEAP_LARGE].room > 0) {
-        return heap_large_change(heap, ref, value) ? ref : 0;
-    }
-    if (ref < HEAP_LARGE) {
-        struct heap_block *block = heap_block(heap, ref);
-        if (fits(units_of(block), units)) {
-            memcpy(block->bytes + block->key_len, value.ptr, value.len);
-            block->value_len = (uint16_t)value.len;
-            return ref;
-        }
-    }
-    uint32_t to = heap_add(heap, heap_type(heap, ref), key, value);
+/* From or to a large entity. */
+static uint32_t change_kind(struct heap *heap, uint32_t ref, struct slice value) {
+    uint32_t to = heap_add(heap, heap_type(heap, ref), heap_key(heap, ref), value);
     if (to) {
         heap_remove(heap, ref);
     }
     return to;
 }
 
+/* A block may be this much larger than it has to be. */
+static bool fits(uint32_t has, size_t needs) {
+    return has - needs <= has / 8; /* more than it has: a very large number */
+}
+
+uint32_t heap_change(struct heap *heap, uint32_t ref, struct slice value) {
+    if (ref >= HEAP_LARGE) {
+        const struct heap_large *large = &heap->larges[ref - HEAP_LARGE];
+        if (heap_units(large->key_len, value.len) <= HEAP_UNITS_MAX || large->room == 0) {
+            return change_kind(heap, ref, value);
+        }
+        return heap_large_change(heap, ref, value) ? ref : 0;
+    }
+    struct heap_block *block = heap_block(heap, ref);
+    size_t units = heap_units(block->key_len, value.len);
+    if (fits(units_of(block), units)) {
+        memcpy(block->bytes + block->key_len, value.ptr, value.len);
+        heap->live_bytes = heap->live_bytes - block->value_len + value.len;
+        block->value_len = (uint16_t)value.len;
+        return ref;
+    }
+    return units > HEAP_UNITS_MAX ? change_kind(heap, ref, value)
+                                  : change_block(heap, ref, block, value, (uint32_t)units);
+}
+
 void heap_remove(struct heap *heap, uint32_t ref) {
     if (ref >= HEAP_LARGE) {
         heap_large_remove(heap, ref);
     } else {
-        give(heap, ref);
+        give(heap, ref, heap_block(heap, ref));
     }
 }
 
@@ -391,7 +406,7 @@ uint32_t heap_move(struct heap *heap, uint32_t ref) {
 }
 
 size_t heap_resident(const struct heap *heap) {
-    return heap->slab_units * HEAP_UNIT + heap->large_bytes + heap->list_bytes +
+    return heap->slab_units * HEAP_UNIT + heap->large_bytes + heap->list_bytes + heap->table_bytes +
            heap->slab_room * sizeof *heap->slabs + heap->large_room * sizeof *heap->larges;
 }
 
@@ -428,7 +443,8 @@ bool heap_adopt_large(struct heap *heap, uint32_t type, char *bytes, uint32_t ke
     return true;
 }
 
-void heap_adopt_end(struct heap *heap) {
+void heap_adopt_end(struct heap *heap, size_t bytes) {
+    heap->live_bytes = bytes - heap->large_bytes;
     for (uint32_t i = 1; i < heap->slab_count; i++) {
         if (!heap->slabs[i].base) {
             slab_number_free(heap, i);

@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/slice.h"
 
@@ -82,8 +83,10 @@ struct heap {
     uint32_t current;               /* the slab that new blocks go to, 0: none */
     uint32_t victim, victim_at;     /* the slab being evacuated, 0: none, and how far */
     uint32_t seek;                  /* where the next victim is looked for */
-    size_t large_bytes;
+    size_t live_bytes;  /* of keys and values in blocks */
+    size_t large_bytes; /* allocated for large entities */
     size_t list_bytes;
+    size_t table_bytes; /* of the tables' places: the tables count them */
     void *map; /* of the adopted slabs; the heap unmaps it when nothing lives in it */
     size_t map_len;
     size_t map_uses;
@@ -103,10 +106,16 @@ uint32_t heap_change(struct heap *heap, uint32_t ref, struct slice value);
 
 void heap_remove(struct heap *heap, uint32_t ref);
 
-/* More than a fifth of the slabs' memory is not in live blocks. */
+/* Too much of the slabs' memory is not in live blocks: more than a third; or so much that keys and values are
+ * less than 1 / 1.4 of what is held for them, which is to stay below 1.5. No less than an eighth: for small
+ * entities, whose blocks and places alone take that much, it would not help. */
 static inline bool heap_is_sparse(const struct heap *heap) {
     size_t waste = heap->used_units - heap->live_units;
-    return waste > heap->live_units / 4 && waste > 4096 / HEAP_UNIT;
+    if (waste <= heap->live_units / 8 + 4096 / HEAP_UNIT) {
+        return false;
+    }
+    return waste > heap->live_units / 3 ||
+           heap->slab_units * HEAP_UNIT + heap->table_bytes > heap->live_bytes + heap->live_bytes * 2 / 5;
 }
 
 /* Live blocks that should move because little lives around them, at most max; 0: none for now. Each is to be
@@ -122,12 +131,12 @@ size_t heap_resident(const struct heap *heap);
 /* Adoption, into a heap after heap_init: the mapping, then its slabs in the order of their numbers from 1, and
  * its large entities from 0. base is at 8 bytes; units: what there is of the slab, all in blocks, of which
  * those marked free (with key_len 0) count as free; live: units of the others. base NULL (bytes NULL): the
- * number is free. heap_adopt_end is called at last. False: out of memory; heap_free undoes it.
+ * number is free. heap_adopt_end is called at last, with the bytes of all keys and values. False: out of memory; heap_free undoes it.
  * heap_adopt_use counts one more user of the mapping (a table's places), which heap_unuse ends. */
 void heap_adopt(struct heap *heap, void *map, size_t map_len);
 bool heap_adopt_slab(struct heap *heap, char *base, uint32_t units, uint32_t live);
 bool heap_adopt_large(struct heap *heap, uint32_t type, char *bytes, uint32_t key_len, uint32_t value_len);
-void heap_adopt_end(struct heap *heap);
+void heap_adopt_end(struct heap *heap, size_t bytes);
 void heap_adopt_use(struct heap *heap);
 void heap_unuse(struct heap *heap);
 
@@ -155,6 +164,33 @@ static inline struct slice heap_key(const struct heap *heap, uint32_t ref) {
     return slice_of(block->bytes, block->key_len);
 }
 
+static inline uint64_t heap_word(const char *bytes) {
+    uint64_t word;
+    memcpy(&word, bytes, sizeof word);
+    return word;
+}
+
+/* The entity's key is this one. Written out, as it is asked once for each event and keys are short. */
+static inline bool heap_has_key(const struct heap *heap, uint32_t ref, struct slice key) {
+    struct slice has = heap_key(heap, ref);
+    if (has.len != key.len) {
+        return false;
+    }
+    if (key.len < 8) {
+        return memcmp(has.ptr, key.ptr, key.len) == 0;
+    }
+    for (size_t at = 0; at + 8 < key.len; at += 8) {
+        if (heap_word(has.ptr + at) != heap_word(key.ptr + at)) {
+            return false;
+        }
+    }
+    return heap_word(has.ptr + key.len - 8) == heap_word(key.ptr + key.len - 8);
+}
+
+static inline size_t heap_value_len(const struct heap *heap, uint32_t ref) {
+    return ref >= HEAP_LARGE ? heap->larges[ref - HEAP_LARGE].value_len : heap_block(heap, ref)->value_len;
+}
+
 static inline struct slice heap_value(const struct heap *heap, uint32_t ref) {
     if (ref >= HEAP_LARGE) {
         const struct heap_large *large = &heap->larges[ref - HEAP_LARGE];
@@ -164,18 +200,14 @@ static inline struct slice heap_value(const struct heap *heap, uint32_t ref) {
     return slice_of(block->bytes + block->key_len, block->value_len);
 }
 
-/* Asks for the first `bytes` of a block (at most 256), by reading them: there are processors that leave out a
- * prefetch when they are busy. ref may be 0. */
+/* Asks for the first `bytes` of a block; ref may be 0. */
 static inline void heap_touch(const struct heap *heap, uint32_t ref, size_t bytes) {
     if (ref == 0 || ref >= HEAP_LARGE) {
         return;
     }
-    const struct heap_slab *slab = &heap->slabs[ref >> HEAP_SLAB_BITS];
-    size_t at = (size_t)(ref & (HEAP_SLAB_UNITS - 1)) * HEAP_UNIT;
-    size_t end = (size_t)slab->used * HEAP_UNIT;
-    end = at + bytes < end ? at + bytes : end;
-    for (; at < end; at += 64) {
-        (void)*(const volatile char *)(slab->base + at);
+    const char *block = (const char *)heap_block(heap, ref);
+    for (size_t at = 0; at < bytes; at += 64) {
+        __builtin_prefetch(block + at, 1);
     }
 }
 

@@ -5,11 +5,6 @@
 
 enum { ROOM_LEAST = 8, ROOM_KEPT = 1024 };
 
-static void mark_listed(struct heap *heap, uint32_t list, bool listed) {
-    uint64_t bit = UINT64_C(1) << list % 64;
-    heap->listed[list / 64] = listed ? heap->listed[list / 64] | bit : heap->listed[list / 64] & ~bit;
-}
-
 uint32_t heap_list_next(const struct heap *heap, uint32_t list) {
     for (uint32_t word = list / 64; word < sizeof heap->listed / sizeof *heap->listed; word++) {
         uint64_t bits = heap->listed[word];
@@ -34,7 +29,7 @@ static bool resize(struct heap *heap, struct heap_list *list, uint32_t room) {
     return true;
 }
 
-static bool make_room(struct heap *heap, uint32_t list) {
+bool heap_list_grow(struct heap *heap, uint32_t number) {
     if (!heap->lists) {
         heap->lists = calloc(HEAP_LISTS, sizeof *heap->lists);
         if (!heap->lists) {
@@ -42,29 +37,17 @@ static bool make_room(struct heap *heap, uint32_t list) {
         }
         heap->list_bytes = HEAP_LISTS * sizeof *heap->lists;
     }
-    struct heap_list *l = &heap->lists[list];
-    return l->count < l->room || resize(heap, l, l->room ? l->room * 2 : ROOM_LEAST);
+    struct heap_list *list = &heap->lists[number];
+    return list->count < list->room || resize(heap, list, list->room ? list->room * 2 : ROOM_LEAST);
 }
 
-void heap_list_push(struct heap *heap, uint32_t ref, struct heap_block *block) {
-    uint32_t list = heap_list_of(block->mark & HEAP_MARK_UNITS);
-    if (!make_room(heap, list)) {
-        return;
-    }
-    struct heap_list *l = &heap->lists[list];
-    block->key_len = 1;
-    memcpy(block->bytes, &l->count, sizeof l->count);
-    l->refs[l->count++] = ref;
-    mark_listed(heap, list, true);
-}
-
-static void emptied(struct heap *heap, uint32_t list) {
-    struct heap_list *l = &heap->lists[list];
-    mark_listed(heap, list, false);
-    if (l->room > ROOM_KEPT) {
-        heap->list_bytes -= l->room * sizeof *l->refs;
-        free(l->refs);
-        *l = (struct heap_list){0};
+void heap_list_emptied(struct heap *heap, uint32_t number) {
+    struct heap_list *list = &heap->lists[number];
+    heap->listed[number / 64] &= ~(UINT64_C(1) << number % 64);
+    if (list->room > ROOM_KEPT) {
+        heap->list_bytes -= list->room * sizeof *list->refs;
+        free(list->refs);
+        *list = (struct heap_list){0};
     }
 }
 
@@ -78,23 +61,10 @@ void heap_list_drop(struct heap *heap, struct heap_block *block) {
     memcpy(heap_block(heap, last)->bytes, &at, sizeof at);
     block->key_len = 0;
     if (l->count == 0) {
-        emptied(heap, list);
+        heap_list_emptied(heap, list);
     } else if (l->room > ROOM_KEPT && l->count < l->room / 4) {
         resize(heap, l, l->room / 2);
     }
-}
-
-uint32_t heap_list_pop(struct heap *heap, uint32_t list) {
-    if (!heap->lists || heap->lists[list].count == 0) {
-        return 0;
-    }
-    struct heap_list *l = &heap->lists[list];
-    uint32_t ref = l->refs[--l->count];
-    heap_block(heap, ref)->key_len = 0;
-    if (l->count == 0) {
-        emptied(heap, list);
-    }
-    return ref;
 }
 
 void heap_list_free(struct heap *heap) {

@@ -37,14 +37,42 @@ static inline uint32_t heap_list_size(uint32_t units) {
 /* The first list from `list` on that is not empty, or HEAP_LISTS. */
 uint32_t heap_list_next(const struct heap *heap, uint32_t list);
 
-/* Lists a free block. Where there is no memory for that, it stays out of the lists. */
-void heap_list_push(struct heap *heap, uint32_t ref, struct heap_block *block);
+/* Makes room for another block in the list. False: out of memory. */
+bool heap_list_grow(struct heap *heap, uint32_t list);
+
+/* To be called when the list has become empty. */
+void heap_list_emptied(struct heap *heap, uint32_t list);
 
 /* Takes out a block that is listed. */
 void heap_list_drop(struct heap *heap, struct heap_block *block);
 
+/* Lists a free block. Where there is no memory for that, it stays out of the lists. */
+static inline void heap_list_push(struct heap *heap, uint32_t ref, struct heap_block *block) {
+    uint32_t number = heap_list_of(block->mark & HEAP_MARK_UNITS);
+    if ((!heap->lists || heap->lists[number].count == heap->lists[number].room) &&
+        !heap_list_grow(heap, number)) {
+        return;
+    }
+    struct heap_list *list = &heap->lists[number];
+    block->key_len = 1;
+    memcpy(block->bytes, &list->count, sizeof list->count);
+    list->refs[list->count++] = ref;
+    heap->listed[number / 64] |= UINT64_C(1) << number % 64;
+}
+
 /* Takes out the block freed last, 0: none. */
-uint32_t heap_list_pop(struct heap *heap, uint32_t list);
+static inline uint32_t heap_list_pop(struct heap *heap, uint32_t number) {
+    if (!(heap->listed[number / 64] >> number % 64 & 1)) {
+        return 0;
+    }
+    struct heap_list *list = &heap->lists[number];
+    uint32_t ref = list->refs[--list->count];
+    heap_block(heap, ref)->key_len = 0;
+    if (list->count == 0) {
+        heap_list_emptied(heap, number);
+    }
+    return ref;
+}
 
 void heap_list_free(struct heap *heap);
 

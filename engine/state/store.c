@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <sys/random.h>
+#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include "json/merge.h"
@@ -23,7 +24,7 @@ struct store *store_new(size_t patch_max) {
 
 void store_clear(struct store *store) {
     for (size_t i = 0; i < store->type_count; i++) {
-        table_free(&store->types[i]->table, &store->heap);
+        table_free(&store->types[i]->table);
         free(store->types[i]);
     }
     free(store->types);
@@ -84,7 +85,7 @@ static struct store_type *add_type(struct store *store, struct slice name) {
     if (!type) {
         return NULL;
     }
-    table_init(&type->table, (uint32_t)store->type_count);
+    table_init(&type->table, &store->heap, (uint32_t)store->type_count);
     type->name_len = name.len;
     memcpy(type->name, name.ptr, name.len);
     if (!strmap_put(&store->names, name, type)) {
@@ -97,43 +98,53 @@ static struct store_type *add_type(struct store *store, struct slice name) {
 
 /* --- changes --- */
 
-static uint64_t hash_of(const struct store *store, struct slice key) {
-    return XXH3_64bits_withSeed(key.ptr, key.len, store->seed);
+static uint64_t aim_at(const struct store *store, struct slice key) {
+    return table_aim(XXH3_64bits_withSeed(key.ptr, key.len, store->seed));
 }
 
 enum { TIDY_MOVES = 16 };
 
 /* Moves some entities out of slabs in which little lives. A move that finds no memory changes nothing. */
-static void tidy(struct store *store) {
+static __attribute__((noinline)) void tidy(struct store *store) {
     uint32_t refs[TIDY_MOVES];
-    uint64_t hashes[TIDY_MOVES];
+    uint64_t aims[TIDY_MOVES];
     size_t count = heap_next(&store->heap, refs, TIDY_MOVES);
     for (size_t i = 0; i < count; i++) {
-        hashes[i] = hash_of(store, heap_key(&store->heap, refs[i]));
-        table_touch(&store->types[heap_type(&store->heap, refs[i])]->table, hashes[i]);
+        aims[i] = aim_at(store, heap_key(&store->heap, refs[i]));
+        table_touch(&store->types[heap_type(&store->heap, refs[i])]->table, aims[i]);
     }
     for (size_t i = 0; i < count; i++) {
         struct table *table = &store->types[heap_type(&store->heap, refs[i])]->table;
-        table_move(table, hashes[i], refs[i], heap_move(&store->heap, refs[i]));
+        table_move(table, aims[i], refs[i], heap_move(&store->heap, refs[i]));
     }
 }
 
 static struct store_place place_of(const struct store *store, struct slice type, struct slice key) {
-    return (struct store_place){find_type(store, type), type, hash_of(store, key), store->clears};
+    return (struct store_place){
+        .type = find_type(store, type), .type_name = type, .aim = aim_at(store, key), .clears = store->clears};
 }
 
 void store_aim(struct store *store, struct slice type, struct slice key, struct store_place *place) {
-    *place = place_of(store, type, key);
-    if (place->type) {
-        *recent(store, type) = place->type;
-        table_touch(&place->type->table, place->hash);
+    struct store_type **slot = recent(store, type);
+    struct store_type *found = *slot;
+    if (!found || !slice_equal(name_of(found), type)) {
+        found = strmap_get(&store->names, type);
+        *slot = found ? found : *slot;
+    }
+    place->type = found;
+    place->type_name = type;
+    place->aim = aim_at(store, key);
+    place->clears = store->clears;
+    if (found) {
+        table_touch(&found->table, place->aim);
     }
 }
 
-void store_near(const struct store *store, const struct store_place *place) {
+void store_near(const struct store *store, struct store_place *place) {
     if (place->type && place->clears == store->clears) {
         const struct table *table = &place->type->table;
-        heap_touch(&store->heap, table_guess(table, place->hash), table_usual(table));
+        uint32_t ref = table_guess(table, &place->aim);
+        heap_touch(&store->heap, ref, table_usual(table));
     }
 }
 
@@ -145,11 +156,19 @@ static bool out_of_memory(struct error *e) {
     return error_set(e, ERROR_MEMORY, "out of memory while storing a value");
 }
 
-static bool put(struct store *store, const struct store_place *place, struct slice key, struct slice value,
-                struct error *e) {
+static bool put_new_type(struct store *store, const struct store_place *place, struct slice key,
+                         struct slice value, struct error *e) {
     struct store_type *type = type_at(store, place);
     type = type ? type : add_type(store, place->type_name);
-    return (type && table_put(&type->table, &store->heap, place->hash, key, value)) || out_of_memory(e);
+    return (type && table_put(&type->table, place->aim, key, value)) || out_of_memory(e);
+}
+
+static inline bool put(struct store *store, const struct store_place *place, struct slice key,
+                       struct slice value, struct error *e) {
+    if (!place->type || place->clears != store->clears) {
+        return put_new_type(store, place, key, value, e);
+    }
+    return table_put(&place->type->table, place->aim, key, value) || out_of_memory(e);
 }
 
 bool store_merged(const struct store *store, const struct event *patch, struct buf *out, struct error *e) {
@@ -157,7 +176,7 @@ bool store_merged(const struct store *store, const struct event *patch, struct b
     return json_merge_patch(out, store_get(store, patch->type, patch->key), patch->value, e);
 }
 
-static bool apply_patch(struct store *store, const struct store_place *place, const struct event *patch,
+static __attribute__((noinline)) bool apply_patch(struct store *store, const struct store_place *place, const struct event *patch,
                         struct error *e) {
     struct slice old = store_get_at(store, place, patch->key);
     buf_clear(&store->merged);
@@ -168,27 +187,24 @@ static bool apply_patch(struct store *store, const struct store_place *place, co
     return ok;
 }
 
+static __attribute__((noinline)) void apply_delete(struct store *store, const struct store_place *place, struct slice key) {
+    struct store_type *type = type_at(store, place);
+    if (type) {
+        table_remove(&type->table, place->aim, key);
+    }
+}
+
 bool store_apply_at(struct store *store, const struct store_place *place, const struct event *change,
                     struct error *e) {
-    struct store_type *type;
     if (heap_is_sparse(&store->heap)) {
         tidy(store);
     }
-    switch (change->operation) {
-    case EVENT_INSERT:
-    case EVENT_UPDATE:
-    case EVENT_UPSERT:
-        return put(store, place, change->key, change->value, e);
-    case EVENT_PATCH:
-        return apply_patch(store, place, change, e);
-    case EVENT_DELETE:
-        type = type_at(store, place);
-        if (type) {
-            table_remove(&type->table, &store->heap, place->hash, change->key);
-        }
+    if (change->operation == EVENT_DELETE) {
+        apply_delete(store, place, change->key);
         return true;
     }
-    return true;
+    return change->operation == EVENT_PATCH ? apply_patch(store, place, change, e)
+                                            : put(store, place, change->key, change->value, e);
 }
 
 bool store_apply(struct store *store, const struct event *change, struct error *e) {
@@ -198,7 +214,7 @@ bool store_apply(struct store *store, const struct event *change, struct error *
 
 struct slice store_get_at(const struct store *store, const struct store_place *place, struct slice key) {
     const struct store_type *type = type_at(store, place);
-    uint32_t ref = type ? table_find(&type->table, &store->heap, place->hash, key) : 0;
+    uint32_t ref = type ? table_find(&type->table, place->aim, key) : 0;
     return ref ? heap_value(&store->heap, ref) : (struct slice){0};
 }
 
@@ -238,13 +254,8 @@ size_t store_bytes(const struct store *store) {
     return sum(store, (struct slice){0}, bytes_of);
 }
 
-static size_t places_of(const struct table *table) {
-    return table->places ? table_places(table) * sizeof *table->places : 0;
-}
-
 size_t store_resident(const struct store *store) {
-    size_t total = sizeof *store + heap_resident(&store->heap) + store->type_room * sizeof(struct store_type *) +
-                   sum(store, (struct slice){0}, places_of);
+    size_t total = sizeof *store + heap_resident(&store->heap) + store->type_room * sizeof(struct store_type *);
     for (size_t i = 0; i < store->type_count; i++) {
         total += sizeof *store->types[i] + store->types[i]->name_len;
     }
@@ -311,7 +322,7 @@ static bool adopt(struct store *store, const struct store_image *image) {
         struct store_type *type = add_type(store, from->name);
         ok = type != NULL;
         if (ok && from->place_count > 0) {
-            table_adopt(&type->table, heap, from->places, from->place_count, from->count, from->bytes);
+            table_adopt(&type->table, from->places, from->place_count, from->count, from->bytes);
         }
     }
     for (size_t i = 0; ok && i < image->slab_count; i++) {
@@ -333,6 +344,6 @@ bool store_adopt(struct store *store, const struct store_image *image, struct er
         return error_set(e, ERROR_MEMORY, "out of memory while taking over a snapshot");
     }
     store->seed = image->seed;
-    heap_adopt_end(&store->heap);
+    heap_adopt_end(&store->heap, store_bytes(store));
     return true;
 }

@@ -35,7 +35,7 @@ bool store_merged(const struct store *store, const struct event *patch, struct b
 struct store_place {
     struct store_type *type; /* NULL: not seen before */
     struct slice type_name;
-    uint64_t hash;
+    uint64_t aim;    /* half of the key's hash, and where in the table it was */
     uint64_t clears; /* how often the store had been cleared */
 };
 
@@ -43,7 +43,7 @@ struct store_place {
 void store_aim(struct store *store, struct slice type, struct slice key, struct store_place *place);
 
 /* Asks for the entity, if there is one. */
-void store_near(const struct store *store, const struct store_place *place);
+void store_near(const struct store *store, struct store_place *place);
 
 /* store_get and store_apply, for the type and key that `place` was aimed at. */
 struct slice store_get_at(const struct store *store, const struct store_place *place, struct slice key);

@@ -16,6 +16,7 @@
 #include "state/heap.h"
 
 struct table {
+    struct heap *heap;  /* where its entities are; not owned */
     uint64_t *places;   /* NULL: none yet */
     size_t place_count; /* homes, at most 2^32; there are table_places() places */
     size_t count;
@@ -25,14 +26,13 @@ struct table {
 };
 
 /* Allocates nothing. */
-void table_init(struct table *table, uint32_t type);
+void table_init(struct table *table, struct heap *heap, uint32_t type);
 
 /* Gives the places back; the entities are the heap's. */
-void table_free(struct table *table, struct heap *heap);
+void table_free(struct table *table);
 
-/* Takes over places in the heap's mapping (or anything that lives as long); they are changed in place. */
-void table_adopt(struct table *table, struct heap *heap, uint64_t *places, size_t place_count, size_t count,
-                 size_t bytes);
+/* Takes over places in the heap's mapping; they are changed in place. */
+void table_adopt(struct table *table, uint64_t *places, size_t place_count, size_t count, size_t bytes);
 
 static inline size_t table_spill(size_t place_count) {
     return place_count < 64 ? place_count : 64;
@@ -43,17 +43,23 @@ static inline size_t table_places(const struct table *table) {
     return table->place_count + table_spill(table->place_count);
 }
 
-static inline size_t table_home(const struct table *table, uint64_t hash) {
-    return (size_t)((hash >> 32) * table->place_count >> 32);
+static inline size_t table_home(const struct table *table, uint64_t place) {
+    return (size_t)((place >> 32) * table->place_count >> 32);
 }
 
-/* hash is that of the key, all 64 bits. The reference, 0 where there is none; good until the next change. */
-uint32_t table_find(const struct table *table, const struct heap *heap, uint64_t hash, struct slice key);
+/* How a key is looked up: the upper half of its hash, and in the lower half a place where it may be (from
+ * table_guess), or 0. */
+static inline uint64_t table_aim(uint64_t hash) {
+    return hash & 0xFFFFFFFF00000000u;
+}
 
-/* Asks for the places that the hash's search begins with. */
-static inline void table_touch(const struct table *table, uint64_t hash) {
+/* The reference, 0 where there is none; good until the next change. */
+uint32_t table_find(const struct table *table, uint64_t aim, struct slice key);
+
+/* Asks for the places that the search begins with. */
+static inline void table_touch(const struct table *table, uint64_t aim) {
     if (table->places) {
-        __builtin_prefetch(&table->places[table_home(table, hash)]);
+        __builtin_prefetch(&table->places[table_home(table, aim)]);
     }
 }
 
@@ -67,17 +73,17 @@ static inline size_t table_usual(const struct table *table) {
     return 256;
 }
 
-/* The reference of the first entity with this hash, most likely the one that is looked for; 0: none. Does not
- * touch the heap. */
-uint32_t table_guess(const struct table *table, uint64_t hash);
+/* The reference of the first entity with this hash, most likely the one that is looked for; 0: none. Writes
+ * its place into *aim. Does not touch the heap. */
+uint32_t table_guess(const struct table *table, uint64_t *aim);
 
 /* False: out of memory, or a key or value of 4 GB; nothing changed. */
-bool table_put(struct table *table, struct heap *heap, uint64_t hash, struct slice key, struct slice value);
+bool table_put(struct table *table, uint64_t aim, struct slice key, struct slice value);
 
 /* False: there is none. */
-bool table_remove(struct table *table, struct heap *heap, uint64_t hash, struct slice key);
+bool table_remove(struct table *table, uint64_t aim, struct slice key);
 
 /* The entity is at `to` from now on. */
-void table_move(struct table *table, uint64_t hash, uint32_t from, uint32_t to);
+void table_move(struct table *table, uint64_t aim, uint32_t from, uint32_t to);
 
 #endif

@@ -25,12 +25,12 @@ struct entities {
 
 static void entities_init(struct entities *entities, unsigned bits) {
     heap_init(&entities->heap);
-    table_init(&entities->table, 7);
+    table_init(&entities->table, &entities->heap, 7);
     entities->bits = bits;
 }
 
 static void entities_free(struct entities *entities) {
-    table_free(&entities->table, &entities->heap);
+    table_free(&entities->table);
     heap_free(&entities->heap);
 }
 
@@ -39,20 +39,21 @@ static uint64_t hash_of(const struct entities *entities, struct slice key) {
     for (size_t i = 0; i < key.len; i++) {
         hash = (hash ^ (unsigned char)key.ptr[i]) * UINT64_C(0x9E3779B97F4A7C15);
     }
-    return (hash ^ hash >> 29) * UINT64_C(0xBF58476D1CE4E5B9) >> (64 - entities->bits) << (64 - entities->bits);
+    return (hash ^ hash >> 29) * UINT64_C(0xBF58476D1CE4E5B9) >> (64 - entities->bits) << (64 - entities->bits) &
+           0xFFFFFFFF00000000u;
 }
 
 static struct slice find(const struct entities *entities, struct slice key) {
-    uint32_t ref = table_find(&entities->table, &entities->heap, hash_of(entities, key), key);
+    uint32_t ref = table_find(&entities->table, hash_of(entities, key), key);
     return ref ? heap_value(&entities->heap, ref) : (struct slice){0};
 }
 
 static bool put(struct entities *entities, struct slice key, struct slice value) {
-    return table_put(&entities->table, &entities->heap, hash_of(entities, key), key, value);
+    return table_put(&entities->table, hash_of(entities, key), key, value);
 }
 
 static bool take_out(struct entities *entities, struct slice key) {
-    return table_remove(&entities->table, &entities->heap, hash_of(entities, key), key);
+    return table_remove(&entities->table, hash_of(entities, key), key);
 }
 
 static struct event change(enum event_operation operation, const char *type, const char *key,

@@ -1,0 +1,41 @@
+#include "state/pages.h"
+
+#include <stdint.h>
+#include <sys/mman.h>
+
+enum { PAGE = 4096 };
+
+static size_t whole(size_t size) {
+    return (size + PAGE - 1) / PAGE * PAGE;
+}
+
+static char *map(size_t size) {
+    void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return pages == MAP_FAILED ? NULL : pages;
+}
+
+/* More is mapped than asked for, and what lies before and behind the aligned part unmapped. */
+static void *map_aligned(size_t size) {
+    char *pages = map(size + PAGES_HUGE);
+    if (!pages) {
+        return NULL;
+    }
+    size_t before = -(uintptr_t)pages & (PAGES_HUGE - 1);
+    if (before > 0) {
+        munmap(pages, before);
+    }
+    munmap(pages + before + size, PAGES_HUGE - before);
+    madvise(pages + before, size, MADV_HUGEPAGE);
+    return pages + before;
+}
+
+void *pages_map(size_t size) {
+    if (size > SIZE_MAX - 2 * PAGES_HUGE) {
+        return NULL;
+    }
+    return size < PAGES_HUGE ? map(whole(size)) : map_aligned(whole(size));
+}
+
+void pages_unmap(void *pages, size_t size) {
+    munmap(pages, whole(size));
+}
