@@ -35,10 +35,13 @@ void heap_unuse(struct heap *heap) {
 }
 
 static void free_slab_memory(const struct heap_slab *slab) {
+    size_t size = (size_t)slab->units * HEAP_UNIT;
     if (slab->origin == HEAP_MALLOCED) {
         free(slab->base);
     } else if (slab->origin == HEAP_MAPPED) {
-        pages_unmap(slab->base, (size_t)slab->units * HEAP_UNIT);
+        pages_unmap(slab->base, size);
+    } else {
+        pages_forget(slab->base, size);
     }
 }
 

@@ -3,7 +3,7 @@
 
 #include "state/heap_parts.h"
 
-enum { ROOM_LEAST = 8, ROOM_KEPT = 1024 };
+enum { ROOM_LEAST = 8, ROOM_KEPT = 64 };
 
 uint32_t heap_list_next(const struct heap *heap, uint32_t list) {
     for (uint32_t word = list / 64; word < sizeof heap->listed / sizeof *heap->listed; word++) {

@@ -39,3 +39,10 @@ void *pages_map(size_t size) {
 void pages_unmap(void *pages, size_t size) {
     munmap(pages, whole(size));
 }
+
+void pages_forget(void *at, size_t size) {
+    size_t before = -(uintptr_t)at & (PAGE - 1);
+    if (size > before) {
+        madvise((char *)at + before, (size - before) / PAGE * PAGE, MADV_DONTNEED);
+    }
+}

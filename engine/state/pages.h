@@ -13,4 +13,7 @@ void *pages_map(size_t size);
 /* What pages_map gave, with the size that it was asked for. */
 void pages_unmap(void *pages, size_t size);
 
+/* The whole pages in this part of any private mapping need not be kept: what was written there is gone. */
+void pages_forget(void *at, size_t size);
+
 #endif
