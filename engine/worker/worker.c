@@ -444,15 +444,17 @@ static bool open_data(struct worker *worker, struct error *e) {
     return !path || worker->data;
 }
 
-/* Nothing reads or handles any more. A snapshot that cannot be written fails what was a success. */
+/* Nothing reads or handles any more. A snapshot that cannot be written fails what was a success: the next run
+ * would handle again what this one did. Where nothing is handled, it only costs that time. */
 static void keep_all(struct worker *worker) {
     struct error e;
     for (struct entry *entry = worker->entries; entry; entry = entry->next) {
         if (!pipeline_keep(entry->pipeline, &e)) {
-            if (worker->failed) {
+            if (worker->failed || worker->options.no_handlers) {
                 log_write(&worker->log, LOG_ERROR, "%s", e.message);
+            } else {
+                fail(worker, &e);
             }
-            fail(worker, &e);
         }
     }
 }
