@@ -258,6 +258,15 @@ enum checkpoint_found checkpoint_load(struct checkpoint *checkpoint, struct stor
     return CHECKPOINT_LOADED;
 }
 
+void checkpoint_explain(const struct checkpoint *checkpoint, struct error *e) {
+    size_t used = strlen(e->message);
+    if (e->code == ERROR_GONE || e->code == ERROR_NOT_FOUND || e->code == ERROR_HTTP) {
+        snprintf(e->message + used, sizeof e->message - used,
+                 "; it was to go on from the snapshot %s/%s: without that file it is read from its start",
+                 datadir_path(checkpoint->options.dir), checkpoint->name);
+    }
+}
+
 /* ---- saving ---- */
 
 static bool describe(const struct checkpoint *checkpoint, const struct reset_history *resets,

@@ -47,6 +47,9 @@ enum checkpoint_found {
 enum checkpoint_found checkpoint_load(struct checkpoint *checkpoint, struct store *store,
                                       struct reset_history *resets, struct place *place, struct error *e);
 
+/* Where reading failed before anything came, and the place that was loaded may be why: says so in e. */
+void checkpoint_explain(const struct checkpoint *checkpoint, struct error *e);
+
 /* due(user) will be called from a task whenever it is time: see to it that checkpoint_save is called. */
 void checkpoint_watch(struct checkpoint *checkpoint, void (*due)(void *user), void *user);
 bool checkpoint_is_due(const struct checkpoint *checkpoint);

@@ -29,6 +29,7 @@ struct pipeline {
     struct reset_history resets;
     struct checkpoint *checkpoint; /* NULL: none is kept */
     struct handled handled;
+    bool restored; /* it goes on from a checkpoint, and nothing has come yet */
     struct schema_issues issues;
     struct ahead ahead;
     struct buf merged; /* what a patch leaves */
@@ -286,11 +287,15 @@ static enum driver_kind take(struct pipeline *pipeline, struct driver_item *item
         return refused(pipeline, pipeline->intake.slicer.message, NULL, NULL, &e, item) ? DRIVER_INVALID
                                                                                         : DRIVER_NOTHING;
     case INTAKE_CHUNK:
+        pipeline->restored = false;
         return take_chunk(pipeline) ? DRIVER_UP_TO_DATE : DRIVER_NOTHING;
     case INTAKE_EOF:
         finish(pipeline, NULL);
         return DRIVER_NOTHING;
     case INTAKE_FAILED:
+        if (pipeline->restored) {
+            checkpoint_explain(pipeline->checkpoint, &e);
+        }
         finish(pipeline, &e);
         handled_all(&pipeline->handled);
         return DRIVER_NOTHING;
@@ -431,6 +436,7 @@ static bool restore(struct pipeline *pipeline, struct source_options *source, st
     source->offset = place->offset;
     source->format = source_is_url(source->location) ? source->format : formats[place->format];
     pipeline->intake.skip = place->skip;
+    pipeline->restored = true;
     pipeline->counts.first_ns = now;
     return true;
 }
