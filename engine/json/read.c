@@ -1,5 +1,10 @@
 #include "json/read.h"
 
+#include <stdint.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #include "json/scan.h"
 #include "json/text.h"
 
@@ -26,9 +31,54 @@ const char *json_kind_name(enum json_kind kind) {
     return names[kind];
 }
 
+/* Bytes that are compared at once. The compiler makes SSE2, NEON or plain code of it. */
+typedef uint8_t block __attribute__((vector_size(16)));
+typedef uint64_t block_halves __attribute__((vector_size(16)));
+
+static inline block load(const char *at) {
+    block bytes;
+    memcpy(&bytes, at, sizeof bytes);
+    return bytes;
+}
+
+static inline bool any(block lanes) {
+    block_halves halves = (block_halves)lanes;
+    return (halves[0] | halves[1]) != 0;
+}
+
+#if defined(__SSE2__)
+/* A bit for each byte, all of whose bits are set or none. */
+static inline unsigned bits_of(block lanes) {
+    return (unsigned)_mm_movemask_epi8((__m128i)lanes);
+}
+#else
+static inline unsigned eight_bits(uint64_t half) {
+    char bytes[sizeof half];
+    unsigned bits = 0;
+    memcpy(bytes, &half, sizeof half);
+    for (unsigned i = 0; i < sizeof half; i++) {
+        bits |= (unsigned)(bytes[i] != 0) << i;
+    }
+    return bits;
+}
+
+static inline unsigned bits_of(block lanes) {
+    block_halves halves = (block_halves)lanes;
+    return halves[0] | halves[1] ? eight_bits(halves[0]) | eight_bits(halves[1]) << 8 : 0;
+}
+#endif
+
 /* at is on the opening quote. */
 static const char *skip_string(const char *at, const char *end) {
-    for (at++; at < end && *at != '"'; at++) {
+    at++;
+    while (end - at >= (ptrdiff_t)sizeof(block)) {
+        block bytes = load(at);
+        if (any((block)(bytes == '"') | (block)(bytes == '\\'))) {
+            break;
+        }
+        at += sizeof bytes;
+    }
+    for (; at < end && *at != '"'; at++) {
         if (*at == '\\') {
             at++;
         }
@@ -137,18 +187,108 @@ bool json_string_is(struct slice string, struct slice bytes) {
     return same == bytes.len;
 }
 
-struct slice json_member(struct slice object, struct slice name) {
+/* ---- one member by its name ---- */
+
+/* Whether a name's bytes between two quotes are nothing but that name: between the end of one string and the
+ * start of the next there is other than its first byte, and inside of a string the second quote would have a
+ * backslash before it. (The first one may have one.) And no escape but \u stands for any of its bytes. */
+static bool is_searchable(struct slice name) {
+    char first = name.len > 0 ? name.ptr[0] : ' ';
+    bool fits = first != ' ' && first != ',' && first != ':' && first != ']' && first != '}';
+    for (size_t i = 0; fits && i < name.len; i++) {
+        unsigned char c = (unsigned char)name.ptr[i];
+        fits = c >= ' ' && c != '"' && c != '\\' && c != '/';
+    }
+    return fits;
+}
+
+/* Where there is a string at `quote` that is as long as the name: the value behind it, if it is that name. */
+static const char *value_of_name(const char *quote, const char *end, struct slice name,
+                                 const char *otherwise) {
+    bool alike = quote[name.len] == name.ptr[name.len - 1] && quote[-1] != '\\';
+    if (!alike || memcmp(quote + 1, name.ptr, name.len) != 0) {
+        return otherwise;
+    }
+    const char *at = json_skip_space(quote + name.len + 2, end);
+    return at < end && *at == ':' ? json_skip_space(at + 1, end) : otherwise;
+}
+
+/* A search by the name's raw bytes, and what it has come across. */
+struct search {
+    struct slice name;
+    const char *end;
+    const char *value; /* of the last string that is such a name, in whatever object; NULL: none */
+};
+
+/* Goes through the strings that start where `quotes` has bits, and are as long as the name. */
+static void search_hits(struct search *search, const char *at, unsigned quotes) {
+    for (; quotes != 0; quotes &= quotes - 1) {
+        const char *quote = at + __builtin_ctz(quotes);
+        search->value = value_of_name(quote, search->end, search->name, search->value);
+    }
+}
+
+/* Strings that start within the block, with the name's first byte, and end where the name would. nested gets
+ * lanes where objects are inside the object, unicode those where escapes are, by which the name may have been
+ * written differently. */
+static inline unsigned search_block(const char *at, struct slice name, block *nested, block *unicode) {
+    block bytes = load(at);
+    block behind = load(at + 1);
+    block first = (block){0} + (uint8_t)name.ptr[0];
+    *nested |= (block)(bytes == '{');
+    *unicode |= (block)(bytes == '\\') & (block)(behind == 'u');
+    return bits_of((block)(bytes == '"') & (block)(behind == first) &
+                   (block)(load(at + name.len + 1) == '"'));
+}
+
+/* False where this way is none: the object is too short, or what is found may not be what is meant. The
+ * object's first byte is its brace, so there is one before each name; what is too near to the end for a name is
+ * not looked at. */
+static bool search_for(struct slice object, struct slice name, const char **value) {
+    if (object.len < sizeof(block) + name.len + 2 || !is_searchable(name)) {
+        return false;
+    }
+    struct search search = {name, object.ptr + object.len, NULL};
+    const char *last = search.end - (sizeof(block) + name.len + 1);
+    block nested = {0};
+    block unicode = {0};
+    for (const char *at = object.ptr + 1; at < last; at += sizeof(block)) {
+        unsigned quotes = search_block(at, name, &nested, &unicode);
+        if (__builtin_expect(quotes != 0, 0)) {
+            search_hits(&search, at, quotes);
+        }
+    }
+    search_hits(&search, last, search_block(last, name, &nested, &unicode));
+    *value = search.value;
+    return !any(unicode) && (!search.value || !any(nested));
+}
+
+/* The slow way. */
+static const char *walk_for(struct slice object, struct slice name) {
     struct json_walk walk;
-    struct slice found = {0};
+    const char *found = NULL;
     struct slice each_name;
     struct slice value;
     json_walk_open(&walk, object);
     while (json_walk_member(&walk, &each_name, &value)) {
         if (json_string_is(each_name, name)) {
-            found = value;
+            found = value.ptr;
         }
     }
     return found;
+}
+
+const char *json_find_member(struct slice object, struct slice name) {
+    const char *value;
+    return search_for(object, name, &value) ? value : walk_for(object, name);
+}
+
+struct slice json_member(struct slice object, struct slice name) {
+    const char *value = json_find_member(object, name);
+    if (!value) {
+        return (struct slice){0};
+    }
+    return slice_of(value, (size_t)(json_skip_value(value, object.ptr + object.len) - value));
 }
 
 struct slice json_trim(struct slice text) {

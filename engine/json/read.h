@@ -38,6 +38,9 @@ bool json_string_is(struct slice string, struct slice bytes);
 /* The last member of that name (names without escapes or with), ptr NULL where there is none. */
 struct slice json_member(struct slice object, struct slice name);
 
+/* The same, but only where its value starts; NULL: there is none. */
+const char *json_find_member(struct slice object, struct slice name);
+
 /* Without white space on either side. */
 struct slice json_trim(struct slice text);
 

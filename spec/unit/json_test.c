@@ -620,6 +620,96 @@ static void agrees_with_cjson(void **state) {
     assert_true(compared > 50000 && good > 5000);
 }
 
+/* Members by name, against a walk over all of them */
+
+static struct slice walk_to_member(struct slice object, struct slice name) {
+    struct json_walk walk;
+    struct slice found = {0};
+    struct slice each_name;
+    struct slice value;
+    json_walk_open(&walk, object);
+    while (json_walk_member(&walk, &each_name, &value)) {
+        if (json_string_is(each_name, name)) {
+            found = value;
+        }
+    }
+    return found;
+}
+
+static const char *one_of(const char *const *texts, size_t count, uint64_t *seed) {
+    return texts[random_next(seed) % count];
+}
+
+/* Names and values that look like each other. */
+static void append_object(struct buf *to, uint64_t *seed, unsigned depth) {
+    static const char *const names[] = {
+        "text", "text",     "tex",        "texts",    "xtext",
+        "t",    "",         ",",          ":",        "}",
+        "a/b",  "a\\/b",    "\\u0074ext", "\\\"text", "text\\\"",
+        "\\\\", "te\\\\xt", "\xc3\xa9",   "\\u00e9",  "a longer name than sixteen bytes"};
+    static const char *const values[] = {"1",
+                                         "\"text\"",
+                                         "\"\\\"text\\\":2\"",
+                                         "\"\\\\\"",
+                                         "[\"text\", 3]",
+                                         "\"{\"",
+                                         "\"}\"",
+                                         "null",
+                                         "[]",
+                                         "-1.5e3",
+                                         "true",
+                                         "\"text\\\\\"",
+                                         "\", \"",
+                                         "\":\"",
+                                         "\"\\u0041\"",
+                                         "\"some words that make the object longer, so that it has blocks\""};
+    static const char *const spaces[] = {"", "", "", " ", "\n\t", "                 "};
+    buf_append_byte(to, '{');
+    for (unsigned left = (unsigned)(random_next(seed) % 7); left > 0; left--) {
+        const char *space = one_of(spaces, sizeof spaces / sizeof *spaces, seed);
+        buf_printf(to, "%s\"%s\"%s:%s", space, one_of(names, sizeof names / sizeof *names, seed), space,
+                   space);
+        if (depth > 0 && random_next(seed) % 8 == 0) {
+            append_object(to, seed, depth - 1);
+        } else {
+            buf_append_text(to, one_of(values, sizeof values / sizeof *values, seed));
+        }
+        buf_printf(to, "%s%s", space, left > 1 ? "," : "");
+    }
+    assert_true(buf_append_byte(to, '}'));
+}
+
+static void finds_members(void **state) {
+    (void)state;
+    static const struct slice wanted[] = {
+        TEXT("text"),   TEXT("t"),      TEXT(""),         TEXT(","),
+        TEXT(":"),      TEXT("}"),      TEXT("a/b"),      TEXT("\\"),
+        TEXT("\"text"), TEXT("text\""), TEXT("\xc3\xa9"), TEXT("a longer name than sixteen bytes")};
+    uint64_t seed = 88172645463325252u;
+    unsigned found = 0;
+    for (unsigned round = 0; round < 100000; round++) {
+        struct buf text;
+        struct error e;
+        buf_init(&text, 1 << 20);
+        append_object(&text, &seed, 3);
+        struct slice object = exact(buf_slice(&text));
+        if (!json_check(object, &e)) {
+            fail_msg("%s: %.*s", e.message, (int)object.len, object.ptr);
+        }
+        for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+            struct slice expected = walk_to_member(object, wanted[i]);
+            struct slice got = json_member(object, wanted[i]);
+            found += got.ptr != NULL;
+            if (got.ptr != expected.ptr || got.len != expected.len) {
+                fail_msg("%s in %.*s", wanted[i].ptr, (int)object.len, object.ptr);
+            }
+        }
+        free((void *)object.ptr);
+        buf_free(&text);
+    }
+    assert_true(found > 50000);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(accepts_valid_texts),
@@ -636,6 +726,7 @@ int main(void) {
         cmocka_unit_test(quote_refuses_other_bytes),
         cmocka_unit_test(strings_round_trip),
         cmocka_unit_test(walks),
+        cmocka_unit_test(finds_members),
         cmocka_unit_test(agrees_with_cjson),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
