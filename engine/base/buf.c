@@ -19,6 +19,7 @@ void buf_free(struct buf *b) {
 
 bool buf_reserve(struct buf *b, size_t more) {
     if (more > b->max - b->len) {
+        b->full = true;
         return false;
     }
     size_t need = b->len + more;
@@ -34,6 +35,7 @@ bool buf_reserve(struct buf *b, size_t more) {
     }
     char *ptr = realloc(b->ptr, cap);
     if (!ptr) {
+        b->full = false;
         return false;
     }
     b->ptr = ptr;
@@ -100,7 +102,7 @@ void buf_shrink(struct buf *b, size_t keep) {
 }
 
 bool buf_error(const struct buf *b, struct error *e, const char *what, const char *option) {
-    if (b->cap >= b->max || b->len >= b->max / 2) {
+    if (b->full) {
         return error_set(e, ERROR_LIMIT, "%s would pass its cap of %zu bytes: raise %s", what, b->max,
                          option);
     }

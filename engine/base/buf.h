@@ -14,6 +14,7 @@ struct buf {
     size_t len; /* bytes in use */
     size_t cap; /* bytes allocated */
     size_t max; /* len never passes this */
+    bool full;  /* what was refused last would have passed max */
 };
 
 /* Allocates nothing yet. max is in bytes. */

@@ -29,7 +29,7 @@ void sse_reset(struct sse *sse) {
 }
 
 static bool too_big(const struct sse *sse, struct error *e) {
-    if (sse->data.len + 1 < sse->data.max / 2) {
+    if (!sse->data.full) {
         return error_set(e, ERROR_MEMORY, "out of memory for an event of more than %zu bytes", sse->data.len);
     }
     return error_set(e, ERROR_LIMIT,

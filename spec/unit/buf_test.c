@@ -75,6 +75,34 @@ static void never_passes_its_cap(void **state) {
     buf_free(&b);
 }
 
+/* However little is in it, and however large what does not fit. */
+static void tells_its_cap_from_memory(void **state) {
+    (void)state;
+    static const char bytes[1000];
+    struct error e;
+    struct buf b;
+    buf_init(&b, 600);
+    assert_false(buf_append(&b, bytes, 601));
+    assert_false(buf_error(&b, &e, "it", "nothing"));
+    assert_int_equal(e.code, ERROR_LIMIT);
+    assert_true(buf_append(&b, bytes, 10));
+    assert_false(buf_append(&b, bytes, 591));
+    assert_false(buf_error(&b, &e, "it", "nothing"));
+    assert_int_equal(e.code, ERROR_LIMIT);
+    memory_left = 0;
+    assert_false(buf_append(&b, bytes, 590));
+    memory_left = -1;
+    assert_false(buf_error(&b, &e, "it", "nothing"));
+    assert_int_equal(e.code, ERROR_MEMORY);
+    assert_true(buf_append(&b, bytes, 500));
+    memory_left = 0;
+    assert_false(buf_append(&b, bytes, 90));
+    memory_left = -1;
+    assert_false(buf_error(&b, &e, "it", "nothing"));
+    assert_int_equal(e.code, ERROR_MEMORY);
+    buf_free(&b);
+}
+
 static void gives_memory_back(void **state) {
     (void)state;
     struct buf b;
@@ -126,6 +154,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(appends),
         cmocka_unit_test(never_passes_its_cap),
+        cmocka_unit_test(tells_its_cap_from_memory),
         cmocka_unit_test(gives_memory_back),
         cmocka_unit_test(survives_failing_memory),
     };
