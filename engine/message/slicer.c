@@ -107,10 +107,8 @@ static enum slicer_status next_framed(struct slicer *slicer, const char **at, co
         slicer->framing = true;
     }
     bool found = json_frame_find(&slicer->frame, *at, end, &len);
-    if (!found && slicer->frame.seen > slicer->message_max) {
-        return too_long(slicer, e);
-    }
-    if (!found && !last) {
+    bool too_far = !found && slicer->frame.seen > slicer->message_max;
+    if (!found && !last && !too_far) {
         return SLICER_MORE;
     }
     const char *stop = found ? *at + len : end;
@@ -120,7 +118,9 @@ static enum slicer_status next_framed(struct slicer *slicer, const char **at, co
         cut_short("message", e);
     }
     if (status == MESSAGE_OK || status == MESSAGE_REFUSED) {
-        stop = behind; /* what follows has to be a comma or the end */
+        stop = behind; /* what follows has to be a comma or the end, or is white space in front of it */
+    } else if (too_far) {
+        return too_long(slicer, e);
     } else if (!found && status != MESSAGE_FAILED) {
         slicer->position = slicer->taken;
         slicer->index = slicer->found;

@@ -254,6 +254,23 @@ static void stops_at_a_message_that_is_too_long(void **state) {
     buf_free(&got);
 }
 
+/* What is behind a message is no part of it: neither white space nor what does not belong there. */
+static void white_space_does_not_make_a_message_too_long(void **state) {
+    (void)state;
+    char text[2 * MESSAGE_MAX];
+    memset(text, ' ', sizeof text);
+    memcpy(text, "[{}", 3);
+    memcpy(text + sizeof text - 3, ",1]", 3);
+    struct buf got = slice_text(slice_of(text, sizeof text), SLICER_ARRAY, (struct cut){.step = 64});
+    assert_non_null(strstr(got.ptr, "\nrefused 1 @8190 line 0 [1] event"));
+    buf_free(&got);
+    check_every_cut(slice_of(text, sizeof text), SLICER_ARRAY, NULL);
+    memset(text + 3, 'x', sizeof text - 3);
+    got = slice_text(slice_of(text, sizeof text), SLICER_ARRAY, (struct cut){.step = 64});
+    assert_non_null(strstr(got.ptr, "\nbroken syntax @3+0: expected ',' or ']', found 'x'"));
+    buf_free(&got);
+}
+
 static unsigned pick(unsigned *seed, unsigned below) {
     return (unsigned)rand_r(seed) % below;
 }
@@ -331,6 +348,7 @@ int main(void) {
         cmocka_unit_test(names_what_breaks_an_array),
         cmocka_unit_test(slices_lines),
         cmocka_unit_test(stops_at_a_message_that_is_too_long),
+        cmocka_unit_test(white_space_does_not_make_a_message_too_long),
         cmocka_unit_test(random_texts_are_cut_anywhere),
         cmocka_unit_test(begins_anew),
     };
