@@ -4,14 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Stream content reaches messages: it must not be able to steer a terminal. */
-static void replace_control_characters(char *text) {
-    for (unsigned char *at = (unsigned char *)text; *at; at++) {
-        if ((*at < 0x20 && *at != '\n' && *at != '\t') || *at == 0x7f) {
-            *at = '?';
-        }
-    }
-}
+#include "base/plain.h"
 
 bool error_set(struct error *e, enum error_code code, const char *format, ...) {
     if (!e) {
@@ -24,7 +17,7 @@ bool error_set(struct error *e, enum error_code code, const char *format, ...) {
     va_start(args, format);
     vsnprintf(e->message, sizeof e->message, format, args);
     va_end(args);
-    replace_control_characters(e->message);
+    plain_text(e->message);
     return false;
 }
 
@@ -45,7 +38,7 @@ bool error_context(struct error *e, const char *format, ...) {
     memcpy(e->message, context, used);
     memcpy(e->message + used, ": ", 2);
     e->message[used + 2 + kept] = '\0';
-    replace_control_characters(e->message);
+    plain_text(e->message);
     return false;
 }
 

@@ -37,7 +37,7 @@ struct error {
 };
 
 /* Fills *e (which may be NULL) with a code and a printf-style message, cut to ERROR_MESSAGE_MAX with
- * control characters replaced. Always returns false, so that a function may end with
+ * what must not be shown replaced (base/plain.h). Always returns false, so that a function may end with
  * `return error_set(e, ...)`. Position and status become 0. */
 bool error_set(struct error *e, enum error_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -6,6 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/plain.h"
+
 static const char *const names[] = {"debug", "info", "warn", "error", "off"};
 static const char *const colors[] = {"\033[2m", "\033[36m", "\033[33m", "\033[31m", ""};
 
@@ -32,15 +34,6 @@ static void stamp(char *out, size_t size) {
     gmtime_r(&now.tv_sec, &utc);
     size_t used = strftime(out, size, "%Y-%m-%dT%H:%M:%S", &utc);
     snprintf(out + used, size - used, ".%03ldZ", now.tv_nsec / 1000000);
-}
-
-/* Text may hold stream content: control characters (but tab and newline) must not reach a terminal. */
-static void put_plain(FILE *file, const char *text) {
-    for (; *text; text++) {
-        unsigned char byte = (unsigned char)*text;
-        bool harmless = (byte >= 0x20 && byte != 0x7f) || byte == '\n' || byte == '\t';
-        putc_unlocked(harmless ? byte : '?', file);
-    }
 }
 
 static void put_json(FILE *file, const char *text) {
@@ -77,17 +70,20 @@ void log_write(const struct log *log, enum log_level level, const char *format, 
     }
     va_end(again);
 
+    char *line = text ? text : fixed;
     char when[40];
     stamp(when, sizeof when);
     flockfile(log->file);
     if (log->json) {
         fprintf(log->file, "{\"time\":\"%s\",\"level\":\"%s\",\"message\":\"", when, names[level]);
-        put_json(log->file, text ? text : fixed);
+        plain_utf8(line);
+        put_json(log->file, line);
         fputs("\"}\n", log->file);
     } else {
         fprintf(log->file, "%s %s%-5s%s ", when, log->color ? colors[level] : "", names[level],
                 log->color ? "\033[0m" : "");
-        put_plain(log->file, text ? text : fixed);
+        plain_text(line);
+        fputs(line, log->file);
         putc_unlocked('\n', log->file);
     }
     fflush(log->file);

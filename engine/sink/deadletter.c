@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/plain.h"
 #include "json/text.h"
 
 struct deadletter {
@@ -58,10 +59,8 @@ static bool put_lossy(struct buf *line, const char *text) {
     }
     line->len = start;
     char *copy = strdup(text);
-    for (char *at = copy; copy && *at; at++) {
-        if ((unsigned char)*at >= 0x80) {
-            *at = '?';
-        }
+    if (copy) {
+        plain_utf8(copy);
     }
     bool ok = copy && json_quote(line, slice_from(copy), &bad);
     free(copy);
