@@ -17,12 +17,16 @@ void head_free(struct head *head) {
     head->fields = NULL;
 }
 
+static bool is_space(char c) {
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 static struct slice trim(struct slice s) {
-    while (s.len && strchr(" \t\r\n", s.ptr[0])) {
+    while (s.len && is_space(s.ptr[0])) {
         s.ptr++;
         s.len--;
     }
-    while (s.len && strchr(" \t\r\n", s.ptr[s.len - 1])) {
+    while (s.len && is_space(s.ptr[s.len - 1])) {
         s.len--;
     }
     return s;
