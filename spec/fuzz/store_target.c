@@ -1,0 +1,322 @@
+/* state/store.h: whatever changes are applied in whatever order, with memory that fails now and then, the store
+ * holds what a plain list of entities holds.
+ *
+ * Input: steps of a few bytes each, see run_step. The store's hashes are seeded with 0 here (getrandom is
+ * wrapped), so that a finding comes again. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "../unit/memory.h"
+#include "fuzz.h"
+#include "state/store.h"
+#include "json/merge.h"
+
+enum {
+    TYPES = 4,
+    KEYS = 1024,
+    LONG_KEY = 1000,
+    VALUE_MAX = 1 << 17,
+    STEPS = 300,
+    RUN = 32,
+    FULL_CHECK = 100
+};
+
+ssize_t __wrap_getrandom(void *buffer, size_t length, unsigned flags);
+
+ssize_t __wrap_getrandom(void *buffer, size_t length, unsigned flags) {
+    (void)flags;
+    memset(buffer, 0, length);
+    return (ssize_t)length;
+}
+
+/* ---- the list ---- */
+
+struct model {
+    char *values[TYPES][KEYS];          /* terminated; NULL: no entity */
+    unsigned least[TYPES], most[TYPES]; /* of the keys that ever had a value */
+    size_t count, bytes;
+};
+
+/* Room for the longest key; the last few are long. */
+static struct slice key_of(unsigned key, char out[static 40000]) {
+    int len = snprintf(out, 16, "%u", key);
+    if (key >= LONG_KEY) {
+        size_t full = (size_t)(key - LONG_KEY + 1) * 1600;
+        memset(out + len, 'k', full - (size_t)len);
+        return slice_of(out, full);
+    }
+    return slice_of(out, (size_t)len);
+}
+
+static struct slice type_of(unsigned type) {
+    static const char *const names[TYPES] = {"users", "messages", "t",
+                                             "a type with a name that is rather long"};
+    return slice_from(names[type % TYPES]);
+}
+
+static size_t key_len(unsigned key) {
+    static char text[40000];
+    return key_of(key, text).len;
+}
+
+static void model_put(struct model *model, unsigned type, unsigned key, char *value) {
+    char *old = model->values[type][key];
+    size_t name = key_len(key);
+    model->count -= old != NULL;
+    model->bytes -= old ? name + strlen(old) : 0;
+    model->count += value != NULL;
+    model->bytes += value ? name + strlen(value) : 0;
+    free(old);
+    model->values[type][key] = value;
+    model->least[type] = key < model->least[type] ? key : model->least[type];
+    model->most[type] = key >= model->most[type] ? key + 1 : model->most[type];
+}
+
+static void model_clear(struct model *model) {
+    for (size_t i = 0; i < TYPES; i++) {
+        for (unsigned k = model->least[i]; k < model->most[i]; k++) {
+            free(model->values[i][k]);
+            model->values[i][k] = NULL;
+        }
+        model->least[i] = KEYS;
+        model->most[i] = 0;
+    }
+    model->count = model->bytes = 0;
+}
+
+/* ---- values ---- */
+
+static const char *const patches[] = {
+    "{}",
+    "{\"a\":null}",
+    "{\"b\":[1.0,null]}",
+    "{\"a\":{\"b\":null,\"c\":2}}",
+    "{\"\\u0061\":true}",
+    "\"a string\"",
+    "{\"d\":\"01234567890123456789012345678901234567890123456789\"}",
+    "null",
+};
+
+/* A string, or an object, of about that many bytes. To be freed. */
+static char *value_of(uint8_t kind, size_t len) {
+    char *value = fuzz_alloc(len + 32);
+    bool object = kind & 1;
+    int head = snprintf(value, len + 32, "%s", object ? "{\"a\":\"" : "\"");
+    memset(value + head, 'a' + kind % 26, len);
+    snprintf(value + head + len, 8, "%s", object ? "\"}" : "\"");
+    return value;
+}
+
+static size_t take_size(struct fuzz_input *input) {
+    uint8_t byte = fuzz_byte(input);
+    return byte < 128 ? byte : byte < 192 ? (size_t)(byte - 127) * 100 : (size_t)(byte - 191) * 1600;
+}
+
+/* ---- both ---- */
+
+struct play {
+    struct store *store;
+    struct model model;
+    struct fuzz_input input;
+    long failing; /* allocations until one fails in the next change; -1: none */
+};
+
+static void check_entity(const struct play *play, unsigned type, unsigned key) {
+    static char text[40000];
+    const char *expected = play->model.values[type][key];
+    struct slice got = store_get(play->store, type_of(type), key_of(key, text));
+    FUZZ_CHECK(!got.ptr == !expected, "%u/%u is %s", type, key, got.ptr ? "there" : "missing");
+    FUZZ_CHECK(!expected || slice_is(got, expected), "%u/%u: got %zu bytes %.*s, expected %zu: %.60s", type,
+               key, got.len, (int)(got.len > 60 ? 60 : got.len), got.ptr, expected ? strlen(expected) : 0,
+               expected);
+}
+
+/* What the change would leave; NULL: nothing. */
+static char *outcome(const struct play *play, unsigned type, unsigned key, enum event_operation operation,
+                     const char *value) {
+    if (operation == EVENT_DELETE) {
+        return NULL;
+    }
+    if (operation != EVENT_PATCH) {
+        return strdup(value);
+    }
+    struct buf out;
+    const char *old = play->model.values[type][key];
+    buf_init(&out, VALUE_MAX * 2);
+    bool ok = json_merge_patch(&out, slice_from(old), slice_from(value), NULL) && buf_append_byte(&out, '\0');
+    FUZZ_CHECK(ok, "out of memory in the target itself");
+    return out.ptr;
+}
+
+static void change(struct play *play, const struct store_place *place, unsigned type, unsigned key,
+                   enum event_operation operation, const char *value) {
+    static char text[40000];
+    struct error e = {0};
+    struct event event = {
+        .kind = EVENT_CHANGE,
+        .operation = operation,
+        .type = type_of(type),
+        .key = key_of(key, text),
+        .value = slice_from(value),
+    };
+    char *after = outcome(play, type, key, operation, value);
+    memory_left = play->failing;
+    bool ok = place ? store_apply_at(play->store, place, &event, &e) : store_apply(play->store, &event, &e);
+    bool failed = play->failing >= 0 && memory_left < 0;
+    play->failing = memory_left;
+    memory_left = -1;
+    FUZZ_CHECK(ok || (failed && e.code == ERROR_MEMORY), "%s: %s", error_name(e.code), e.message);
+    if (ok) {
+        model_put(&play->model, type, key, after);
+    } else {
+        free(after);
+        play->failing = -1;
+    }
+    check_entity(play, type, key);
+}
+
+static void check_rows(const struct play *play, unsigned type) {
+    size_t count;
+    size_t cursor = 0;
+    size_t seen = 0;
+    struct store_row row;
+    struct store_row *rows = store_rows(play->store, type_of(type), &count);
+    FUZZ_CHECK(rows, "no rows");
+    FUZZ_CHECK(count == store_count(play->store, type_of(type)), "%zu rows of %zu", count,
+               store_count(play->store, type_of(type)));
+    for (size_t i = 1; i < count; i++) {
+        FUZZ_CHECK(slice_compare(rows[i - 1].key, rows[i].key) < 0, "the rows are not in order");
+    }
+    while (store_next(play->store, type_of(type), &cursor, &row)) {
+        struct slice value = store_get(play->store, type_of(type), row.key);
+        FUZZ_CHECK(value.ptr == row.value.ptr && value.len == row.value.len, "another value in a walk");
+        seen++;
+    }
+    FUZZ_CHECK(seen == count, "a walk over %zu of %zu", seen, count);
+    free(rows);
+}
+
+static void check_all(const struct play *play) {
+    size_t types;
+    size_t expected_types = 0;
+    for (unsigned type = 0; type < TYPES; type++) {
+        size_t count = 0;
+        for (unsigned key = play->model.least[type]; key < play->model.most[type]; key++) {
+            check_entity(play, type, key);
+            count += play->model.values[type][key] != NULL;
+        }
+        FUZZ_CHECK(store_count(play->store, type_of(type)) == count, "%zu entities, expected %zu",
+                   store_count(play->store, type_of(type)), count);
+        expected_types += count > 0;
+        check_rows(play, type);
+    }
+    struct slice *names = store_types(play->store, &types);
+    FUZZ_CHECK(names && types == expected_types, "%zu types, expected %zu", types, expected_types);
+    free(names);
+    FUZZ_CHECK(store_count(play->store, (struct slice){0}) == play->model.count, "%zu in all, expected %zu",
+               store_count(play->store, (struct slice){0}), play->model.count);
+    FUZZ_CHECK(store_bytes(play->store) == play->model.bytes, "%zu bytes, expected %zu",
+               store_bytes(play->store), play->model.bytes);
+}
+
+static unsigned take_key(struct fuzz_input *input) {
+    unsigned high = fuzz_byte(input);
+    return (high << 8 | fuzz_byte(input)) % KEYS;
+}
+
+static void one(struct play *play, uint8_t options) {
+    unsigned type = options >> 6;
+    unsigned key = take_key(&play->input);
+    if ((options & 7) == 3) {
+        change(play, NULL, type, key, EVENT_DELETE, NULL);
+    } else if ((options & 7) == 4) {
+        change(play, NULL, type, key, EVENT_PATCH, patches[fuzz_byte(&play->input) % 8]);
+    } else {
+        char *value = value_of(options >> 3, take_size(&play->input));
+        change(play, NULL, type, key, (enum event_operation)(options % 3), value);
+        free(value);
+    }
+}
+
+/* Many keys in a row: values of one size, or deletes of every so many. */
+static void many(struct play *play, uint8_t options) {
+    unsigned type = options >> 6;
+    unsigned key = take_key(&play->input);
+    unsigned count = fuzz_byte(&play->input);
+    unsigned step = 1 + fuzz_byte(&play->input) % 7;
+    bool delete = options & 8;
+    char *value = value_of(options >> 3, delete ? 0 : take_size(&play->input) % 3000);
+    for (unsigned i = 0; i < count; i++) {
+        change(play, NULL, type, (key + i * step) % LONG_KEY, delete ? EVENT_DELETE : EVENT_UPSERT,
+               delete ? NULL : value);
+    }
+    free(value);
+}
+
+/* A run that is aimed at first: the keys may be the same, and their types new. */
+static void run(struct play *play, uint8_t options) {
+    static char text[40000];
+    struct store_place places[RUN];
+    unsigned types[RUN];
+    unsigned keys[RUN];
+    unsigned count = 1 + fuzz_byte(&play->input) % RUN;
+    for (unsigned i = 0; i < count; i++) {
+        types[i] = (options >> 6) ^ (i % 3 == 2);
+        keys[i] = take_key(&play->input);
+        store_aim(play->store, type_of(types[i]), key_of(keys[i], text), &places[i]);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        store_near(play->store, &places[i]);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        uint8_t byte = fuzz_byte(&play->input);
+        bool delete = byte % 4 == 0;
+        char *value = value_of(byte, byte);
+        change(play, &places[i], types[i], keys[i], delete ? EVENT_DELETE : EVENT_INSERT,
+               delete ? NULL : value);
+        free(value);
+    }
+}
+
+static void run_step(struct play *play) {
+    uint8_t options = fuzz_byte(&play->input);
+    switch (options & 7) {
+    case 5:
+        many(play, options);
+        break;
+    case 6:
+        run(play, options);
+        break;
+    case 7:
+        if (options >> 3 == 31) {
+            store_clear(play->store);
+            model_clear(&play->model);
+        } else {
+            play->failing = options >> 3;
+        }
+        break;
+    default:
+        one(play, options);
+        break;
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    static struct play play;
+    play.input = fuzz_open(data, size);
+    play.failing = -1;
+    model_clear(&play.model);
+    play.store = store_new(VALUE_MAX);
+    FUZZ_CHECK(play.store, "no store");
+    for (int i = 0; i < STEPS && play.input.at < play.input.end; i++) {
+        run_step(&play);
+        if (i % FULL_CHECK == FULL_CHECK - 1) {
+            check_all(&play);
+        }
+    }
+    check_all(&play);
+    store_free(play.store);
+    model_clear(&play.model);
+    return 0;
+}
