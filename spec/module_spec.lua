@@ -42,7 +42,7 @@ describe("require 'weir'", function()
 
   it("has what the reference names, and nothing private", function()
     assert.same({
-      "after env every json log null producer run schema sleep stop stream version",
+      "after env every json log null parser producer run schema sleep stop stream version",
     }, lines_of[[
       local names = {}
       for name, value in pairs(weir) do

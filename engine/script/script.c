@@ -74,7 +74,8 @@ static void load_embedded(lua_State *L, int core) {
 
 /* What the Lua half needed of the native half, and has by now. */
 static void hide_private(lua_State *L, int core) {
-    static const char *const names[] = {"_lane", "_options", "_outgoing", "_producer", "_schema", "_stream"};
+    static const char *const names[] = {"_column",   "_lane",   "_options", "_outgoing",
+                                        "_producer", "_schema", "_stream"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         lua_pushnil(L);
         lua_setfield(L, core, names[i]);
