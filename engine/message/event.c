@@ -12,6 +12,7 @@
 enum {
     NAME_MAX_BYTES = 1 << 30, /* of an unescaped type or key: the cap of a message comes first */
     NAME_KEEP = 1 << 20,      /* bytes for one that stay allocated */
+    NAME_SHORT = 32,
 };
 
 static const struct slice operation_names[] = {SLICE_INIT("insert"), SLICE_INIT("update"),
@@ -68,14 +69,21 @@ static enum message_status refuse(struct error *e, struct slice text, struct sli
     return MESSAGE_REFUSED;
 }
 
-/* A raw JSON string to its bytes, by way of scratch where it has escapes. */
-static bool plain_text(struct event_decoder *decoder, struct slice raw, struct buf *scratch,
-                       struct slice *out) {
-    struct slice inside = slice_of(raw.ptr + 1, raw.len - 2);
-    if (!memchr(inside.ptr, '\\', inside.len)) {
-        *out = inside;
-        return true;
+/* Names are short: a call costs more than looking. */
+static inline bool has_escape(struct slice inside) {
+    if (inside.len > NAME_SHORT) {
+        return memchr(inside.ptr, '\\', inside.len);
     }
+    bool found = false;
+    for (size_t i = 0; i < inside.len; i++) {
+        found |= inside.ptr[i] == '\\';
+    }
+    return found;
+}
+
+/* A raw JSON string with escapes to its bytes, by way of scratch. */
+static bool unescape(struct event_decoder *decoder, struct slice raw, struct buf *scratch,
+                     struct slice *out) {
     decoder->unescaped = true;
     buf_clear(scratch);
     buf_shrink(scratch, NAME_KEEP);
@@ -86,32 +94,50 @@ static bool plain_text(struct event_decoder *decoder, struct slice raw, struct b
     return true;
 }
 
-/* A member that must be a non-empty string. */
-static enum message_status take_name(struct event_decoder *decoder, struct slice raw, const char *field,
-                                     struct buf *scratch, struct slice *out, struct error *e) {
-    struct slice text = decoder->event.text;
+static enum message_status refuse_name(struct slice raw, const char *field, struct slice text,
+                                       struct error *e) {
     if (raw.ptr[0] != '"') {
         return refuse(e, text, raw, "%s: expected a non-empty string, got %s %.*s", field,
                       json_kind_name(json_kind_of(raw)), shorten(raw), raw.ptr);
     }
-    if (raw.len == 2) {
-        return refuse(e, text, raw, "%s: expected a non-empty string, got an empty one", field);
+    return refuse(e, text, raw, "%s: expected a non-empty string, got an empty one", field);
+}
+
+/* A member that must be a non-empty string. */
+static inline enum message_status take_name(struct event_decoder *decoder, struct slice raw,
+                                            const char *field, struct buf *scratch, struct slice *out,
+                                            struct error *e) {
+    *out = slice_of(raw.ptr + 1, raw.len - 2);
+    if (raw.ptr[0] != '"' || raw.len == 2) {
+        return refuse_name(raw, field, decoder->event.text, e);
     }
-    if (!plain_text(decoder, raw, scratch, out)) {
+    if (has_escape(*out) && !unescape(decoder, raw, scratch, out)) {
         buf_error(scratch, e, field, "nothing: it is fixed");
         return MESSAGE_FAILED;
     }
     return MESSAGE_OK;
 }
 
-static bool find_name(struct slice raw, const struct slice *names, int count, int *found) {
+static bool find_escaped(struct slice raw, const struct slice *names, int count, int *found) {
     for (int i = 0; raw.ptr && raw.ptr[0] == '"' && i < count; i++) {
-        if (slice_equal(slice_of(raw.ptr + 1, raw.len - 2), names[i]) || json_string_is(raw, names[i])) {
+        if (json_string_is(raw, names[i])) {
             *found = i;
             return true;
         }
     }
     return false;
+}
+
+/* Which of the names the raw value is. */
+static inline bool find_name(struct slice raw, const struct slice *names, int count, int *found) {
+    for (int i = 0; raw.ptr && i < count; i++) {
+        if (raw.len == names[i].len + 2 && raw.ptr[1] == names[i].ptr[0] && raw.ptr[2] == names[i].ptr[1] &&
+            raw.ptr[0] == '"' && memcmp(raw.ptr + 1, names[i].ptr, names[i].len) == 0) {
+            *found = i;
+            return true;
+        }
+    }
+    return find_escaped(raw, names, count, found);
 }
 
 struct strict_member {
