@@ -11,12 +11,14 @@ static const char state_name[] = "weir.state";
 
 struct api_state {
     const struct api_stream *stream; /* the userdata in the user value */
+    bool building;                   /* what will take the state's place */
 };
 
-void api_state_push(lua_State *L, const struct api_stream *stream, int owner) {
+void api_state_push(lua_State *L, const struct api_stream *stream, int owner, bool building) {
     owner = lua_absindex(L, owner);
     struct api_state *state = lua_newuserdatauv(L, sizeof *state, 1);
     state->stream = stream;
+    state->building = building;
     lua_pushvalue(L, owner);
     lua_setiuservalue(L, -2, 1);
     luaL_setmetatable(L, state_name);
@@ -24,10 +26,11 @@ void api_state_push(lua_State *L, const struct api_stream *stream, int owner) {
 
 static const struct store *check_store(lua_State *L) {
     const struct api_state *state = luaL_checkudata(L, 1, state_name);
-    if (!state->stream->store) {
+    const struct api_stream *stream = state->stream;
+    if (!stream->store) {
         luaL_error(L, "the worker has ended, and the state with it");
     }
-    return state->stream->store;
+    return state->building && stream->building ? stream->building : stream->store;
 }
 
 /* A real string: a number as key would find nothing, or worse, something. */

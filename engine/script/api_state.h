@@ -15,12 +15,14 @@
 #define SCRIPT_API_STATE_H
 
 #include <lua.h>
+#include <stdbool.h>
 
 struct api_stream;
 
 void api_state_open(lua_State *L);
 
-/* Pushes the state of the stream, whose userdata is at `owner` and is kept alive by it. */
-void api_state_push(lua_State *L, const struct api_stream *stream, int owner);
+/* Pushes the state of the stream, whose userdata is at `owner` and is kept alive by it. building: what is being
+ * built to take its place, while something is. */
+void api_state_push(lua_State *L, const struct api_stream *stream, int owner, bool building);
 
 #endif

@@ -98,6 +98,7 @@ static void take_options(lua_State *L, int options, struct api_stream *stream) {
     stream->live = (enum source_live)options_choice(L, options, "live", lives, "auto");
     stream->on_invalid = (enum api_policy)options_choice(L, options, "onInvalid", policies, "stop");
     stream->strict = options_boolean(L, options, "strict");
+    stream->replace = options_boolean(L, options, "replace");
     lua_getfield(L, options, "headers");
     take_headers(L, stream);
     lua_getfield(L, options, "limits");
@@ -148,8 +149,10 @@ static int stream_new(lua_State *L) {
     lua_setiuservalue(L, 3, USER_FIELDS);
     lua_newtable(L);
     lua_setiuservalue(L, 3, USER_SCHEMAS);
-    api_state_push(L, stream, 3);
+    api_state_push(L, stream, 3, false);
     lua_setfield(L, 2, "state");
+    api_state_push(L, stream, 3, true);
+    lua_setfield(L, 2, "_building");
     lua_pushstring(L, stream->url);
     lua_setfield(L, 2, "url");
     lua_pushstring(L, stream->name);

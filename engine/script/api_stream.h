@@ -41,6 +41,7 @@ struct api_stream {
     char *ca_file;
     enum source_live live;
     bool strict;
+    bool replace; /* snapshots and resets replace the state, in one step */
     enum api_policy on_invalid;
     size_t message_max;      /* bytes */
     uint64_t first_limit_ms; /* 0: the source's own */
@@ -49,13 +50,14 @@ struct api_stream {
     struct http_field *fields; /* request headers, owned */
     size_t field_count;
 
-    bool declared;       /* it is complete, and in the script's list */
-    struct store *store; /* NULL once the script is closed */
-    struct strmap types; /* name -> struct api_type */
-    struct api_type all; /* handlers and rules for every type */
-    bool controls;       /* onControl was called */
-    bool up_to_dates;    /* onUpToDate was called */
-    bool get_keys;       /* some type has getKey */
+    bool declared;                /* it is complete, and in the script's list */
+    struct store *store;          /* NULL once the script is closed */
+    const struct store *building; /* the worker's: what will take its place, while that is being read */
+    struct strmap types;          /* name -> struct api_type */
+    struct api_type all;          /* handlers and rules for every type */
+    bool controls;                /* onControl was called */
+    bool up_to_dates;             /* onUpToDate was called */
+    bool get_keys;                /* some type has getKey */
 
     struct driver driver;   /* set by the worker before the lane is woken */
     struct task lane;       /* see script/lane.h */

@@ -13,6 +13,7 @@ enum driver_kind {
     DRIVER_NOTHING,    /* nothing to hand over now: the lane parks */
     DRIVER_CHANGE,     /* a change that passed its schema; not applied yet */
     DRIVER_APPLIED,    /* a change of a type without rules and foreign schema, applied: handlers only */
+    DRIVER_QUIET,      /* a change of a state that is being built: its rules are asked, no handlers called */
     DRIVER_KEYLESS,    /* a change without a key, of a type that has getKey: resolve it */
     DRIVER_CONTROL,    /* a control, applied */
     DRIVER_UP_TO_DATE, /* everything that exists has been handled */

@@ -176,16 +176,6 @@ static void prepare(lua_State *L, struct lane_run *run, enum driver_kind kind,
     take_answer(L, run);
 }
 
-static bool needs_lua(const struct api_stream *stream, const struct driver_item *item) {
-    const struct api_type *type = api_stream_type(stream, item->event->type);
-    return stream->all.rules || (type && (type->rules || type->foreign_schema));
-}
-
-static int apply(lua_State *L, const struct api_stream *stream, const struct driver_item *item) {
-    struct error e;
-    return stream->driver.apply(stream->driver.user, item, &e) ? 0 : script_raise_bare(L, &e);
-}
-
 /* ---- the loop ---- */
 
 static void push_event(lua_State *L, const struct driver_item *item) {
@@ -197,15 +187,6 @@ static void push_event(lua_State *L, const struct driver_item *item) {
 static void take(lua_State *L, struct lane_run *run, enum driver_kind kind, const struct driver_item *item) {
     switch (kind) {
     case DRIVER_NOTHING:
-        break;
-    case DRIVER_CHANGE:
-        if (needs_lua(run->stream, item)) {
-            prepare(L, run, kind, item);
-            break;
-        }
-        push_event(L, item); /* first: the old value goes when the change is applied */
-        apply(L, run->stream, item);
-        begin(L, run, true);
         break;
     case DRIVER_APPLIED:
         push_event(L, item);
@@ -220,6 +201,8 @@ static void take(lua_State *L, struct lane_run *run, enum driver_kind kind, cons
         lua_pushnil(L);
         begin(L, run, false);
         break;
+    case DRIVER_CHANGE:
+    case DRIVER_QUIET:
     case DRIVER_KEYLESS:
     case DRIVER_INVALID:
         prepare(L, run, kind, item);

@@ -36,6 +36,10 @@ void store_clear(struct store *store) {
     store->clears++;
 }
 
+struct store *store_like(const struct store *store) {
+    return store_new(store->merged.max);
+}
+
 void store_free(struct store *store) {
     if (!store) {
         return;

@@ -20,6 +20,9 @@ struct store;
 struct store *store_new(size_t patch_max);
 void store_free(struct store *store);
 
+/* An empty store with the settings of another. NULL: out of memory. */
+struct store *store_like(const struct store *store);
+
 /* Applies a change (STATE-PROTOCOL section 6): insert, update and upsert store the value, delete removes
  * it, patch merges (RFC 7396; into nothing where there is no value). False with e: nothing changed. */
 bool store_apply(struct store *store, const struct event *change, struct error *e);

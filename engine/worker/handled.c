@@ -36,6 +36,7 @@ void handled_applied(struct handled *handled, const struct event *change, struct
 void handled_item(struct handled *handled, enum driver_kind kind, const struct driver_item *item) {
     switch (kind) {
     case DRIVER_CHANGE:
+    case DRIVER_QUIET:
     case DRIVER_KEYLESS:
     case DRIVER_INVALID:
         handled->state = HANDLED_BEFORE;

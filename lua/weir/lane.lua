@@ -79,8 +79,9 @@ local function foreign_issues(schema, value)
   return result.issues
 end
 
--- Asks who may refuse the change. Returns the event where nobody did, and it has been applied.
-local function change(stream, handlers, event)
+-- Asks who may refuse the change. Returns the event where nobody did, and it has been applied. state is what it
+-- goes into.
+local function change(stream, handlers, event, state)
   local kind = event.type
   local foreign = handlers.foreign[kind]
   if foreign and event.operation ~= "delete" then
@@ -90,7 +91,6 @@ local function change(stream, handlers, event)
       return refuse(stream, event, ask_on_invalid(stream, handlers, event, issues), reason)
     end
   end
-  local state = stream.state
   local reason = first_refusal(handlers.rules[kind] or NONE, event, state)
     or first_refusal(handlers.allRules, event, state)
   if reason then
@@ -125,7 +125,9 @@ local function before(stream, kind, event, issues, reason)
     located = event ~= nil and event.key ~= nil
   end
   if kind == "change" then
-    return change(stream, handlers, event)
+    return change(stream, handlers, event, stream.state)
+  elseif kind == "quiet" then
+    change(stream, handlers, event, stream._building)
   elseif kind == "applied" then
     return event
   elseif kind == "invalid" then

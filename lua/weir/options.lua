@@ -129,6 +129,7 @@ local CHECKS = {
   deadletter = is "string",
   caFile = is "string",
   strict = is "boolean",
+  snapshot = one_of({ merge = true, replace = true }, '"merge" or "replace"'),
   schema = is "table",
   headers = headers,
   params = params,

@@ -287,6 +287,8 @@ end
 ---    schema      weir.defineStreamSchema{...}
 ---    defaultType the type of changes that carry none; default: "default"
 ---    strict      true: hold to the published State Protocol
+---    snapshot    "merge" (default): what a snapshot holds is applied as it comes; "replace": a snapshot, or what
+---                follows a reset, takes the place of the state in one step, and handlers see only what differs
 ---    onInvalid   "stop" (default), "skip", "deadletter", or function(event, issues)
 ---    onError     "stop" (default), "skip", "retry", "deadletter", or function(error, event)
 ---    deadletter  the file that dead letters are appended to, one JSON object a line
@@ -319,6 +321,7 @@ function weir.stream(options)
     deadletter = options.deadletter,
     caFile = options.caFile,
     strict = options.strict,
+    replace = options.snapshot == "replace",
     live = options_of.live(options.live),
     headers = asked.fixed,
     limits = options.limits or {},
