@@ -1,6 +1,6 @@
 #include "json/frame.h"
 
-#include <string.h>
+#include "json/scanner.h"
 
 void json_frame_init(struct json_frame *frame) {
     *frame = (struct json_frame){0};
@@ -8,16 +8,20 @@ void json_frame_init(struct json_frame *frame) {
 
 /* Inside a string: to the byte behind its closing quote, or the end. */
 static const char *finish_string(struct json_frame *frame, const char *at, const char *end) {
+    const struct json_scanner *scanner = json_scanner_best();
     while (at < end) {
         if (frame->escaped) {
             frame->escaped = false;
-        } else if (*at == '\\') {
-            frame->escaped = true;
-        } else if (*at == '"') {
+            at++;
+            continue;
+        }
+        at = scanner->quotes(at, end);
+        if (at < end && *at == '"') {
             frame->in_string = false;
             return at + 1;
         }
-        at++;
+        frame->escaped = at < end;
+        at += frame->escaped;
     }
     return at;
 }

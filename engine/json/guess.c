@@ -119,12 +119,10 @@ bool json_guess_walk(struct json_guess *guess, const struct json_scanner *scanne
     if (!behind) {
         return false;
     }
-    /* With a place for those that are missing, no bound is a case of its own. */
     unsigned count = guess->bounds;
     const struct bound *bounds = guess->courses + (size_t)course * count;
-    places[NO_STEP] = NULL;
     for (unsigned i = 0; i < count; i++) {
-        bound[i] = (const char *)((uintptr_t)places[bounds[i].step] + bounds[i].offset);
+        bound[i] = bounds[i].step == NO_STEP ? NULL : places[bounds[i].step] + bounds[i].offset;
     }
     *at = behind;
     return true;

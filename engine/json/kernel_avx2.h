@@ -58,6 +58,11 @@ static inline uint64_t kernel_odd_half(const char *at, const struct kernel_marks
     return (uint32_t)_mm_movemask_epi8(_mm_or_si128(quoting, low));
 }
 
+/* The quotes and backslashes of a block. */
+static inline uint64_t kernel_quotes(const char *at, const struct kernel_marks *marks) {
+    return kernel_mask(kernel_quoting(kernel_load(at), marks));
+}
+
 /* The digits among 32 bytes, a bit each. */
 static inline uint32_t kernel_digits(const char *at) {
     __m256i values = _mm256_sub_epi8(kernel_load(at), _mm256_set1_epi8('0'));

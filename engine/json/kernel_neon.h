@@ -49,6 +49,11 @@ static inline uint64_t kernel_odd(const char *at, const struct kernel_marks *mar
     return kernel_mask(vorrq_u8(kernel_quoting(bytes, marks), low));
 }
 
+/* The quotes and backslashes of a block. */
+static inline uint64_t kernel_quotes(const char *at, const struct kernel_marks *marks) {
+    return kernel_mask(kernel_quoting(kernel_load(at), marks));
+}
+
 /* The digits among 32 bytes, a bit each. */
 static inline uint32_t kernel_digits(const char *at) {
     static const uint8_t places[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};

@@ -44,11 +44,19 @@ static inline struct kernel_marks kernel_marks(void) {
     return (struct kernel_marks){KERNEL_ALL('"'), KERNEL_ALL('\\')};
 }
 
+static inline uint64_t kernel_quoting(uint64_t bytes, const struct kernel_marks *marks) {
+    return kernel_below(bytes ^ marks->quote, 1) | kernel_below(bytes ^ marks->slash, 1);
+}
+
 /* The bytes of a block that a string cannot pass over: quotes, backslashes, controls and non-ASCII. */
 static inline uint64_t kernel_odd(const char *at, const struct kernel_marks *marks) {
     uint64_t bytes = kernel_load(at);
-    return kernel_below(bytes, 0x20) | kernel_below(bytes ^ marks->quote, 1) |
-           kernel_below(bytes ^ marks->slash, 1) | (bytes & KERNEL_ALL(0x80));
+    return kernel_quoting(bytes, marks) | kernel_below(bytes, 0x20) | (bytes & KERNEL_ALL(0x80));
+}
+
+/* The quotes and backslashes of a block. */
+static inline uint64_t kernel_quotes(const char *at, const struct kernel_marks *marks) {
+    return kernel_quoting(kernel_load(at), marks);
 }
 
 static inline uint32_t kernel_digits8(const char *at) {

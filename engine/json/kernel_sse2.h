@@ -34,12 +34,21 @@ static inline struct kernel_marks kernel_marks(void) {
     return (struct kernel_marks){_mm_set1_epi8('"'), _mm_set1_epi8('\\'), _mm_set1_epi8(0x20)};
 }
 
+static inline __m128i kernel_quoting(__m128i bytes, const struct kernel_marks *marks) {
+    return _mm_or_si128(_mm_cmpeq_epi8(bytes, marks->quote), _mm_cmpeq_epi8(bytes, marks->slash));
+}
+
 /* The bytes of a block that a string cannot pass over: quotes, backslashes, controls and non-ASCII. As
  * signed numbers, the last two are both below 0x20. */
 static inline uint64_t kernel_odd(const char *at, const struct kernel_marks *marks) {
     __m128i bytes = kernel_load(at);
-    __m128i quoting = _mm_or_si128(_mm_cmpeq_epi8(bytes, marks->quote), _mm_cmpeq_epi8(bytes, marks->slash));
-    return kernel_mask(_mm_or_si128(quoting, _mm_cmplt_epi8(bytes, marks->space)));
+    __m128i low = _mm_cmplt_epi8(bytes, marks->space);
+    return kernel_mask(_mm_or_si128(kernel_quoting(bytes, marks), low));
+}
+
+/* The quotes and backslashes of a block. */
+static inline uint64_t kernel_quotes(const char *at, const struct kernel_marks *marks) {
+    return kernel_mask(kernel_quoting(kernel_load(at), marks));
 }
 
 static inline uint32_t kernel_digits16(const char *at) {

@@ -166,6 +166,20 @@ static const char *body_string(const char *at, const char *end, bool *escaped) {
     return at ? at + 1 : NULL;
 }
 
+static const char *body_quotes(const char *at, const char *end) {
+    const struct kernel_marks marks = kernel_marks();
+    for (; end - at >= KERNEL_BLOCK; at += KERNEL_BLOCK) {
+        uint64_t quotes = kernel_quotes(at, &marks);
+        if (quotes) {
+            return at + kernel_first(quotes);
+        }
+    }
+    while (at < end && *at != '"' && *at != '\\') {
+        at++;
+    }
+    return at;
+}
+
 /* Other scalars */
 
 /* Behind one digit or more. */

@@ -20,6 +20,9 @@ struct json_scanner {
     /* Behind the string whose opening quote is at `at`, or NULL, as above. */
     const char *(*string)(const char *at, const char *end, bool *escaped);
 
+    /* The first quote or backslash from `at` on, or `end`. */
+    const char *(*quotes)(const char *at, const char *end);
+
     /* Behind the message at `at` if it takes a way of the tree from its root (nodes[0]) to a leaf, with the
      * places where its glues start, as many as the way has, and the leaf's course. NULL: it takes none. */
     const char *(*walk)(struct guess_node *nodes, const char *at, const char *end, const char **places,

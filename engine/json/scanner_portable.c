@@ -6,4 +6,5 @@
 
 #include "json/guess_body.h"
 
-const struct json_scanner json_scanner_portable = {"portable", body_value, body_string, body_walk};
+const struct json_scanner json_scanner_portable = {"portable", body_value, body_string, body_quotes,
+                                                   body_walk};

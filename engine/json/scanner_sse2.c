@@ -8,7 +8,7 @@
 
 #include "json/guess_body.h"
 
-const struct json_scanner json_scanner_sse2 = {"sse2", body_value, body_string, body_walk};
+const struct json_scanner json_scanner_sse2 = {"sse2", body_value, body_string, body_quotes, body_walk};
 
 #else
 

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "json/exact.h"
+#include "json/frame.h"
 #include "json/scanner.h"
 
 #include "texts.h"
@@ -50,6 +51,14 @@ static void expect_same(const char *name, const char *found, const char *expecte
     }
 }
 
+static const char *first_quote(struct copy text) {
+    const char *at = text.ptr;
+    while (at < text.end && *at != '"' && *at != '\\') {
+        at++;
+    }
+    return at;
+}
+
 /* All scanners on exactly these bytes. */
 static void compare(const char *ptr, size_t len, unsigned depth) {
     struct copy text = copy_of(ptr, len);
@@ -59,6 +68,7 @@ static void compare(const char *ptr, size_t len, unsigned depth) {
     bool ok = json_exact_value(&place, text.end, depth, &fault) == JSON_OK;
     for (size_t i = 0; (scanner = json_scanner_nth(i)); i++) {
         expect_same(scanner->name, scanner->value(text.ptr, text.end, depth), ok ? place : NULL, text);
+        expect_same(scanner->name, scanner->quotes(text.ptr, text.end), first_quote(text), text);
     }
     if (len > 0 && *ptr == '"') {
         bool escaped;
@@ -243,6 +253,40 @@ static void agrees_on_random_texts(void **state) {
     free(text);
 }
 
+/* How long a message is, its text coming in pieces of at most `most` bytes; -1: no end was seen. */
+static long frame_in_pieces(struct texts *texts, const char *text, size_t len, size_t most) {
+    struct json_frame frame;
+    json_frame_init(&frame);
+    for (size_t have = 0; have < len;) {
+        size_t found;
+        have += 1 + texts_below(texts, most);
+        have = have > len ? len : have;
+        struct copy copy = copy_of(text, have);
+        bool ends = json_frame_find(&frame, copy.ptr, copy.end, &found);
+        free(copy.ptr);
+        if (ends) {
+            return (long)found;
+        }
+    }
+    return -1;
+}
+
+static void frames_alike_in_any_pieces(void **state) {
+    (void)state;
+    struct texts texts;
+    char text[TEXTS_LONGEST + 1];
+    texts_init(&texts);
+    for (int round = 0; round < 1000; round++) {
+        size_t len = texts_make(&texts, text, texts_below(&texts, 300));
+        text[len] = ',';
+        assert_int_equal(frame_in_pieces(&texts, text, len + 1, 1), len);
+        assert_int_equal(frame_in_pieces(&texts, text, len + 1, 100), len);
+        texts_mutate(&texts, text, len);
+        assert_int_equal(frame_in_pieces(&texts, text, len + 1, TEXTS_LONGEST),
+                         frame_in_pieces(&texts, text, len + 1, 1));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(has_the_scanners_of_its_processor),
@@ -252,6 +296,7 @@ int main(void) {
         cmocka_unit_test(reads_numbers),
         cmocka_unit_test(counts_depth),
         cmocka_unit_test(agrees_on_random_texts),
+        cmocka_unit_test(frames_alike_in_any_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
