@@ -101,16 +101,18 @@ static bool put_text(struct output *output, const char *text) {
 
 static bool put_type(struct output *output, const struct store *store, struct slice type) {
     size_t count;
-    struct store_row *rows = store_rows(store, type, &count);
-    if (!rows) {
+    uint32_t *order = store_order(store, type, &count);
+    if (!order) {
         return error_set(&output->e, ERROR_MEMORY, "out of memory while sorting the state");
     }
     bool ok = put_text(output, "{");
     for (size_t i = 0; ok && i < count; i++) {
-        ok = (i == 0 || put_text(output, ",")) && put_name(output, rows[i].key) && put_text(output, ":") &&
-             output_write(output, rows[i].value.ptr, rows[i].value.len);
+        struct store_row row;
+        store_row(store, order, count, i, &row);
+        ok = (i == 0 || put_text(output, ",")) && put_name(output, row.key) && put_text(output, ":") &&
+             output_write(output, row.value.ptr, row.value.len);
     }
-    free(rows);
+    free(order);
     return ok && put_text(output, "}");
 }
 

@@ -79,21 +79,23 @@ struct visitor {
 static int visit_type(const struct api_stream *stream, struct slice type, const struct visitor *visitor) {
     size_t count;
     int go_on = 1;
-    struct store_row *rows = store_rows(stream->store, type, &count);
-    for (size_t i = 0; rows && go_on && i < count; i++) {
+    uint32_t *order = store_order(stream->store, type, &count);
+    for (size_t i = 0; order && go_on && i < count; i++) {
+        struct store_row row;
+        store_row(stream->store, order, count, i, &row);
         weir_entity entity = {
             .stream = stream->name,
             .type = type.ptr,
             .type_len = type.len,
-            .key = rows[i].key.ptr,
-            .key_len = rows[i].key.len,
-            .value = rows[i].value.ptr,
-            .value_len = rows[i].value.len,
+            .key = row.key.ptr,
+            .key_len = row.key.len,
+            .value = row.value.ptr,
+            .value_len = row.value.len,
         };
         go_on = visitor->visit(visitor->user, &entity);
     }
-    go_on = rows ? go_on : 0;
-    free(rows);
+    go_on = order ? go_on : 0;
+    free(order);
     return go_on;
 }
 

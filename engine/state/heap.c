@@ -17,7 +17,7 @@ enum {
     STEPS_PER_MOVE = 4, /* blocks looked at for each that may move */
 };
 
-_Static_assert(HEAP_SLAB_UNITS * HEAP_UNIT == PAGES_HUGE, "the largest slab is one large page");
+_Static_assert(HEAP_SLAB_UNITS *HEAP_UNIT == PAGES_HUGE, "the largest slab is one large page");
 
 void heap_init(struct heap *heap) {
     *heap = (struct heap){0};
@@ -383,7 +383,8 @@ size_t heap_next(struct heap *heap, uint32_t *refs, size_t max) {
         return 0;
     }
     const struct heap_slab *slab = &heap->slabs[heap->victim];
-    for (size_t steps = max * STEPS_PER_MOVE; steps > 0 && count < max && heap->victim_at < slab->used; steps--) {
+    for (size_t steps = max * STEPS_PER_MOVE; steps > 0 && count < max && heap->victim_at < slab->used;
+         steps--) {
         uint32_t ref = reference(heap->victim, heap->victim_at);
         struct heap_block *block = heap_block(heap, ref);
         heap->victim_at += units_of(block);

@@ -46,9 +46,9 @@ struct heap_block {
 };
 
 struct heap_large {
-    char *bytes;        /* key, then value; NULL: a free number */
-    size_t room;        /* bytes allocated; 0: in the adopted mapping */
-    uint32_t key_len;   /* of a free one: the next free number + 1 */
+    char *bytes;      /* key, then value; NULL: a free number */
+    size_t room;      /* bytes allocated; 0: in the adopted mapping */
+    uint32_t key_len; /* of a free one: the next free number + 1 */
     uint32_t value_len;
     uint32_t type;
 };
@@ -83,11 +83,11 @@ struct heap {
     uint32_t current;               /* the slab that new blocks go to, 0: none */
     uint32_t victim, victim_at;     /* the slab being evacuated, 0: none, and how far */
     uint32_t seek;                  /* where the next victim is looked for */
-    size_t live_bytes;  /* of keys and values in blocks */
-    size_t large_bytes; /* allocated for large entities */
+    size_t live_bytes;              /* of keys and values in blocks */
+    size_t large_bytes;             /* allocated for large entities */
     size_t list_bytes;
     size_t table_bytes; /* of the tables' places: the tables count them */
-    void *map; /* of the adopted slabs; the heap unmaps it when nothing lives in it */
+    void *map;          /* of the adopted slabs; the heap unmaps it when nothing lives in it */
     size_t map_len;
     size_t map_uses;
 };

@@ -5,8 +5,9 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "json/merge.h"
+#include "state/order.h"
 #include "state/store_parts.h"
+#include "json/merge.h"
 
 struct store *store_new(size_t patch_max) {
     struct store *store = calloc(1, sizeof *store);
@@ -124,8 +125,10 @@ static __attribute__((noinline)) void tidy(struct store *store) {
 }
 
 static struct store_place place_of(const struct store *store, struct slice type, struct slice key) {
-    return (struct store_place){
-        .type = find_type(store, type), .type_name = type, .aim = aim_at(store, key), .clears = store->clears};
+    return (struct store_place){.type = find_type(store, type),
+                                .type_name = type,
+                                .aim = aim_at(store, key),
+                                .clears = store->clears};
 }
 
 void store_aim(struct store *store, struct slice type, struct slice key, struct store_place *place) {
@@ -180,8 +183,8 @@ bool store_merged(const struct store *store, const struct event *patch, struct b
     return json_merge_patch(out, store_get(store, patch->type, patch->key), patch->value, e);
 }
 
-static __attribute__((noinline)) bool apply_patch(struct store *store, const struct store_place *place, const struct event *patch,
-                        struct error *e) {
+static __attribute__((noinline)) bool apply_patch(struct store *store, const struct store_place *place,
+                                                  const struct event *patch, struct error *e) {
     struct slice old = store_get_at(store, place, patch->key);
     buf_clear(&store->merged);
     bool ok = json_merge_patch(&store->merged, old, patch->value, e) &&
@@ -191,7 +194,8 @@ static __attribute__((noinline)) bool apply_patch(struct store *store, const str
     return ok;
 }
 
-static __attribute__((noinline)) void apply_delete(struct store *store, const struct store_place *place, struct slice key) {
+static __attribute__((noinline)) void apply_delete(struct store *store, const struct store_place *place,
+                                                   struct slice key) {
     struct store_type *type = type_at(store, place);
     if (type) {
         table_remove(&type->table, place->aim, key);
@@ -259,7 +263,8 @@ size_t store_bytes(const struct store *store) {
 }
 
 size_t store_resident(const struct store *store) {
-    size_t total = sizeof *store + heap_resident(&store->heap) + store->type_room * sizeof(struct store_type *);
+    size_t total = sizeof *store + heap_resident(&store->heap) +
+                   store->type_room * sizeof(struct store_type *);
     for (size_t i = 0; i < store->type_count; i++) {
         total += sizeof *store->types[i] + store->types[i]->name_len;
     }
@@ -285,8 +290,8 @@ struct slice *store_types(const struct store *store, size_t *count) {
     return names;
 }
 
-static int compare_rows(const void *a, const void *b) {
-    return slice_compare(((const struct store_row *)a)->key, ((const struct store_row *)b)->key);
+static struct store_row row_at(const struct store *store, uint32_t ref) {
+    return (struct store_row){heap_key(&store->heap, ref), heap_value(&store->heap, ref)};
 }
 
 bool store_next(const struct store *store, struct slice type_name, size_t *cursor, struct store_row *row) {
@@ -294,24 +299,37 @@ bool store_next(const struct store *store, struct slice type_name, size_t *curso
     while (type && type->table.places && *cursor < table_places(&type->table)) {
         uint32_t ref = (uint32_t)type->table.places[(*cursor)++];
         if (ref) {
-            *row = (struct store_row){heap_key(&store->heap, ref), heap_value(&store->heap, ref)};
+            *row = row_at(store, ref);
             return true;
         }
     }
     return false;
 }
 
+uint32_t *store_order(const struct store *store, struct slice type_name, size_t *count) {
+    const struct store_type *type = find_type(store, type_name);
+    static const struct table none;
+    *count = type ? type->table.count : 0;
+    return order_of(type ? &type->table : &none);
+}
+
+void store_row(const struct store *store, const uint32_t *order, size_t count, size_t i,
+               struct store_row *row) {
+    enum { NEAR = 8 };
+    if (i + NEAR < count) {
+        heap_touch(&store->heap, order[i + NEAR], 256);
+    }
+    *row = row_at(store, order[i]);
+}
+
 struct store_row *store_rows(const struct store *store, struct slice type, size_t *count) {
-    struct store_row *rows = malloc((store_count(store, type) + 1) * sizeof *rows);
-    size_t cursor = 0;
-    *count = 0;
-    if (!rows) {
-        return NULL;
+    uint32_t *order = store_order(store, type, count);
+    struct store_row *rows = order ? malloc((*count + 1) * sizeof *rows) : NULL;
+    for (size_t i = 0; rows && i < *count; i++) {
+        store_row(store, order, *count, i, &rows[i]);
     }
-    while (store_next(store, type, &cursor, &rows[*count])) {
-        (*count)++;
-    }
-    qsort(rows, *count, sizeof *rows, compare_rows);
+    free(order);
+    *count = rows ? *count : 0;
     return rows;
 }
 

@@ -80,6 +80,12 @@ struct store_row {
 /* The rows of a type in byte order of their keys; as store_types. */
 struct store_row *store_rows(const struct store *store, struct slice type, size_t *count);
 
+/* The same with 4 bytes a row: the order of the rows, an array that the caller frees (NULL: out of memory), and
+ * row i of it, read one after the other. Good until the next change. */
+uint32_t *store_order(const struct store *store, struct slice type, size_t *count);
+void store_row(const struct store *store, const uint32_t *order, size_t count, size_t i,
+               struct store_row *row);
+
 /* Rows of a type in the store's own order, which stays the same while nothing is changed: *cursor = 0
  * first; false at the end. */
 bool store_next(const struct store *store, struct slice type, size_t *cursor, struct store_row *row);

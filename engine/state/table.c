@@ -168,7 +168,8 @@ static bool open_place(struct table *table, size_t i) {
     return true;
 }
 
-static __attribute__((noinline)) bool add(struct table *table, uint64_t aim, struct slice key, struct slice value) {
+static __attribute__((noinline)) bool add(struct table *table, uint64_t aim, struct slice key,
+                                          struct slice value) {
     size_t i;
     if (is_full(table) && !grow(table)) {
         return false;

@@ -319,7 +319,8 @@ static void survives_failing_memory(void **state) {
         model_init(&model, 400, seed);
         for (int s = 0; s < 3000; s++) {
             struct step step;
-            size_t len = s % 100 == 0 ? any_length(&model) : between(&model, seed * 10, seed * 20 + (unsigned)s / 5);
+            size_t len = s % 100 == 0 ? any_length(&model)
+                                      : between(&model, seed * 10, seed * 20 + (unsigned)s / 5);
             plan(&model, &step, number(&model, 400), len, number(&model, 5) > 0);
             memory_left = s % 2 ? (long)number(&model, 2) : -1;
             bool ok = take_step(&model, &step, NULL);
@@ -353,19 +354,21 @@ static void *image_take(struct image_builder *builder, size_t size) {
 
 enum { IMAGE_SLAB_UNITS = 4096 };
 
-static uint32_t image_add(struct image_builder *builder, uint32_t type, struct slice key, struct slice value) {
+static uint32_t image_add(struct image_builder *builder, uint32_t type, struct slice key,
+                          struct slice value) {
     size_t units = heap_units(key.len, value.len);
     if (units > HEAP_UNITS_MAX) {
         char *bytes = image_take(builder, key.len + value.len);
         memcpy(bytes, key.ptr, key.len);
         memcpy(bytes + key.len, value.ptr, value.len);
-        builder->larges[builder->large_count] =
-            (struct store_image_large){bytes, (uint32_t)key.len, (uint32_t)value.len, type};
+        builder->larges[builder->large_count] = (struct store_image_large){bytes, (uint32_t)key.len,
+                                                                           (uint32_t)value.len, type};
         return HEAP_LARGE + (uint32_t)builder->large_count++;
     }
-    if (builder->slab_count == 0 || builder->slabs[builder->slab_count - 1].units + units > IMAGE_SLAB_UNITS) {
-        builder->slabs[builder->slab_count++] =
-            (struct store_image_slab){.base = image_take(builder, IMAGE_SLAB_UNITS * HEAP_UNIT)};
+    if (builder->slab_count == 0 ||
+        builder->slabs[builder->slab_count - 1].units + units > IMAGE_SLAB_UNITS) {
+        builder->slabs[builder->slab_count++] = (struct store_image_slab){
+            .base = image_take(builder, IMAGE_SLAB_UNITS * HEAP_UNIT)};
     }
     struct store_image_slab *slab = &builder->slabs[builder->slab_count - 1];
     struct heap_block *block = (void *)(slab->base + (size_t)slab->units * HEAP_UNIT);

@@ -39,7 +39,8 @@ static uint64_t hash_of(const struct entities *entities, struct slice key) {
     for (size_t i = 0; i < key.len; i++) {
         hash = (hash ^ (unsigned char)key.ptr[i]) * UINT64_C(0x9E3779B97F4A7C15);
     }
-    return (hash ^ hash >> 29) * UINT64_C(0xBF58476D1CE4E5B9) >> (64 - entities->bits) << (64 - entities->bits) &
+    return (hash ^ hash >> 29) * UINT64_C(0xBF58476D1CE4E5B9) >> (64 - entities->bits)
+                                                                     << (64 - entities->bits) &
            0xFFFFFFFF00000000u;
 }
 
@@ -202,6 +203,41 @@ static void orders_by_bytes(void **state) {
         assert_true(slice_compare(types[i - 1], types[i]) < 0);
     }
     free(types);
+    store_free(store);
+}
+
+/* Keys of each kind in one type: short ones of few different bytes, with NULs at their end, with long
+ * beginnings in common, and numbers. */
+static void sorts_many_keys(void **state) {
+    (void)state;
+    static const char *const beginnings[] = {"", "a", "room/", "a beginning that is longer than 16 bytes/"};
+    struct store *store = store_new(PATCH_MAX);
+    struct error e;
+    unsigned seed = 1;
+    for (int i = 0; i < 20000; i++) {
+        char key[80];
+        size_t len = (size_t)snprintf(key, sizeof key, "%s", beginnings[rand_r(&seed) % 4]);
+        if (i % 2) {
+            len += (size_t)snprintf(key + len, 30, "%d", rand_r(&seed) % 30000);
+        } else {
+            for (int more = rand_r(&seed) % 30; more > 0; more--) {
+                key[len++] = "\0\0ab\xFF"[rand_r(&seed) % 5];
+            }
+        }
+        struct event event = change(EVENT_UPSERT, "t", "", "1");
+        event.key = slice_of(key, len);
+        assert_true(store_apply(store, &event, &e));
+    }
+    for (int i = 0; i < 400; i++) { /* each the beginning of the next one */
+        char key[400];
+        memset(key, 'x', sizeof key);
+        struct event event = change(EVENT_UPSERT, "t", "", "1");
+        event.key = slice_of(key, (size_t)i);
+        assert_true(store_apply(store, &event, &e));
+    }
+    struct buf all = dump(store); /* which looks at the order */
+    assert_true(all.len > 100000);
+    buf_free(&all);
     store_free(store);
 }
 
@@ -407,9 +443,12 @@ static void lists_survive_failing_memory(void **state) {
     apply(store, EVENT_INSERT, "t", "a", "1");
     memory_left = 0;
     assert_null(store_types(store, &count));
-    memory_left = 0;
-    assert_null(store_rows(store, SLICE("t"), &count));
-    memory_left = -1;
+    for (int left = 0; left < 4; left++) {
+        memory_left = left;
+        assert_null(store_rows(store, SLICE("t"), &count));
+        memory_left = -1;
+        assert_int_equal(count, 0);
+    }
     expect(store, "t{a=1;}");
     store_free(store);
 }
@@ -419,6 +458,7 @@ int main(void) {
         cmocka_unit_test(applies_changes),
         cmocka_unit_test(merges_patches),
         cmocka_unit_test(orders_by_bytes),
+        cmocka_unit_test(sorts_many_keys),
         cmocka_unit_test(table_is_as_a_list),
         cmocka_unit_test(table_grows_and_shrinks),
         cmocka_unit_test(values_change_their_size),
