@@ -117,7 +117,8 @@ describe("a configuration file", function()
   end)
 
   it("with a mistake is named with the key and what was expected", function()
-    assert_mistake(run '{"setings":{}}', "CONFIG: unknown key setings: expected streams, settings, log or limits")
+    assert_mistake(run '{"setings":{}}',
+      "CONFIG: unknown key setings: expected streams, settings, log, limits, data or snapshotEvery")
     assert_mistake(run '{"settings":{"A":1}}', "CONFIG: settings.A: expected a string, got a number")
     assert_mistake(run '{"streams":{"room":"url"}}',
       "CONFIG: streams.room: expected an object of stream options, got a string")

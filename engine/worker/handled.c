@@ -98,6 +98,7 @@ bool handled_place(const struct handled *handled, const struct intake *intake, s
     if (!source_is_url(intake->location)) {
         place_in_file(intake, back, place);
     }
-    bool known = source_is_url(intake->location) || place->format != SLICER_AUTO;
-    return known && (place->offset || place->skip > 0);
+    bool known = source_is_url(intake->location) ? place->offset != NULL
+                                                 : place->format != SLICER_AUTO && place->reached > 0;
+    return known || place->skip > 0;
 }

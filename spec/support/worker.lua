@@ -16,7 +16,7 @@ function worker.patience(seconds)
 end
 
 local function environment(env)
-  local all = {WEIR_LOG = false, WEIR_SOURCE = false}
+  local all = {WEIR_LOG = false, WEIR_SOURCE = false, WEIR_DATA = false}
   for name, value in pairs(env or {}) do
     all[name] = value
   end

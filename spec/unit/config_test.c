@@ -25,7 +25,8 @@ static void put(const char *path, const char *text) {
 }
 
 static void unset_all(void) {
-    static const char *const names[] = {"WEIR_LOG", "WEIR_LOG_FORMAT", "WEIR_HANDLER_LIMIT", "WEIR_SOURCE",
+    static const char *const names[] = {"WEIR_LOG",        "WEIR_LOG_FORMAT", "WEIR_HANDLER_LIMIT",
+                                        "WEIR_SOURCE",     "WEIR_DATA",       "WEIR_SNAPSHOT_EVERY",
                                         "WEIR_TEST_NAME_A"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         unsetenv(names[i]);
@@ -84,6 +85,8 @@ static void has_defaults(void **state) {
     assert_int_equal(config_log_level(f->config), LOG_INFO);
     assert_false(config_log_json(f->config));
     assert_int_equal(config_handler_limit(f->config), 60000);
+    assert_null(config_data(f->config));
+    assert_int_equal(config_snapshot_every(f->config), 60000);
     config_free(NULL);
 }
 
@@ -94,7 +97,8 @@ static void later_places_win(void **state) {
     assert_true(config_set(f->config, "B=from=the=line", &e));
     assert_true(config_set(f->config, "C=", &e));
     read_text(f, "{\"settings\":{\"WEIR_TEST_NAME_A\":\"file\",\"B\":\"file\",\"C\":\"file\",\"D\":\"file\"},"
-                 "\"log\":{\"level\":\"error\",\"format\":\"json\"},\"limits\":{\"handler\":\"5s\"}}");
+                 "\"log\":{\"level\":\"error\",\"format\":\"json\"},\"limits\":{\"handler\":\"5s\"},\"data\":"
+                 "\"file\",\"snapshotEvery\":\"3s\"}");
     assert_string_equal(config_setting(f->config, "WEIR_TEST_NAME_A"), "file");
     setenv("WEIR_TEST_NAME_A", "environment", 1);
     assert_string_equal(config_setting(f->config, "WEIR_TEST_NAME_A"), "environment");
@@ -106,10 +110,14 @@ static void later_places_win(void **state) {
     assert_int_equal(config_log_level(f->config), LOG_ERROR);
     assert_true(config_log_json(f->config));
     assert_int_equal(config_handler_limit(f->config), 5000);
+    assert_string_equal(config_data(f->config), "file");
+    assert_int_equal(config_snapshot_every(f->config), 3000);
     setenv("WEIR_LOG", "debug", 1);
     setenv("WEIR_LOG_FORMAT", "text", 1);
     setenv("WEIR_HANDLER_LIMIT", "1m", 1);
     setenv("WEIR_SOURCE", "events.json", 1);
+    setenv("WEIR_DATA", "environment", 1);
+    setenv("WEIR_SNAPSHOT_EVERY", "2s", 1);
     assert_true(config_read_environment(f->config, &e));
     assert_int_equal(config_log_level(f->config), LOG_DEBUG);
     assert_false(config_log_json(f->config));
@@ -117,6 +125,14 @@ static void later_places_win(void **state) {
     assert_string_equal(config_source(f->config), "events.json");
     assert_true(config_set_source(f->config, "-", &e));
     assert_string_equal(config_source(f->config), "-");
+    assert_string_equal(config_data(f->config), "environment");
+    assert_int_equal(config_snapshot_every(f->config), 2000);
+    assert_true(config_set_data(f->config, "line", &e));
+    assert_true(config_set_snapshot_every(f->config, "0s", &e));
+    assert_string_equal(config_data(f->config), "line");
+    assert_int_equal(config_snapshot_every(f->config), 0);
+    config_forget_data(f->config);
+    assert_null(config_data(f->config));
 }
 
 static void merges_the_options_of_a_stream(void **state) {
@@ -176,7 +192,11 @@ static void names_what_is_wrong(void **state) {
         {"{\"log\":{]}", "%s: byte 9: expected a member name in double quotes, found ']'"},
         {"{} x", "%s: byte 4: "},
         {"[]", "%s: expected an object, got an array"},
-        {"{\"stream\":{}}", "%s: unknown key stream: expected streams, settings, log or limits"},
+        {"{\"stream\":{}}", "%s: unknown key stream: expected streams, settings, log, limits, data or "
+                            "snapshotEvery"},
+        {"{\"data\":{}}", "%s: data: expected a string, got an object"},
+        {"{\"data\":\"\"}", "%s: data: expected the path of a folder, got nothing"},
+        {"{\"snapshotEvery\":\"x\"}", "%s: snapshotEvery: expected a duration (500ms, 30s, 5m), got x"},
         {"{\"streams\":[]}", "%s: streams: expected an object, got an array"},
         {"{\"streams\":{\"s\":\"url\"}}",
          "%s: streams.s: expected an object of stream options, got a string"},
