@@ -72,7 +72,7 @@ describe("onChange", function()
     assert.same({
       'insert\t-\t{"a":1,"b":[]}\t{"a":1,"b":[]}\t{"a":1,"b":[]}\ttrue\t1',
       'update\t{"a":1,"b":[]}\t{"a":2}\t{"a":2}\t{"a":2}\ttrue\t1',
-      'patch\t{"a":2}\t{"a":null,"b":{"c":null,"d":1}}\t{"b":{"d":1}}\t{"b":{"d":1}}\ttrue\t1',
+      'patch\t{"a":2}\t{"b":{"c":null,"d":1},"a":null}\t{"b":{"d":1}}\t{"b":{"d":1}}\ttrue\t1',
       'upsert\t{"b":{"d":1}}\tnull\tnull\tnull\ttrue\t1',
       "delete\tnull\t-\t-\t-\tfalse\t0",
       "delete\t-\t-\t-\t-\tfalse\t0",

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "script/convert.h"
+#include "script/lazy.h"
 #include "script/names.h"
 
 /* The address of its name is also what tells an event from the userdata of others. */
@@ -13,9 +14,10 @@ static const char names_key; /* its address is the registry key of the types' na
 enum cache { CACHE_VALUE = 1, CACHE_OLD, CACHE_REST, CACHE_COUNT = CACHE_REST };
 
 struct api_event {
-    const char *mark;   /* event_name */
-    int type;           /* see api_event_type */
-    struct event event; /* its slices lie in bytes */
+    struct lazy_text value; /* first: what a lazy event.value leads to */
+    const char *mark;       /* event_name */
+    int type;               /* see api_event_type */
+    struct event event;     /* its slices lie in bytes */
     struct slice old;
     struct slice new_value;
     char bytes[];
@@ -142,14 +144,14 @@ void api_event_push(lua_State *L, int kit, const struct driver_item *item) {
 }
 
 /* The event at index, or NULL. */
-static const struct api_event *event_at(lua_State *L, int index) {
-    const struct api_event *event = lua_touserdata(L, index);
+static struct api_event *event_at(lua_State *L, int index) {
+    struct api_event *event = lua_touserdata(L, index);
     bool same = event && lua_rawlen(L, index) >= sizeof *event && event->mark == event_name;
     return same ? event : NULL;
 }
 
-static const struct api_event *check_event(lua_State *L, int index) {
-    const struct api_event *event = event_at(L, index);
+static struct api_event *check_event(lua_State *L, int index) {
+    struct api_event *event = event_at(L, index);
     if (!event) {
         luaL_typeerror(L, index, event_name);
     }
@@ -192,17 +194,26 @@ static int push_text(lua_State *L, struct slice text) {
     return 1;
 }
 
-/* Decoded once, then kept in a user value. */
-static int push_cached(lua_State *L, int cache, struct slice json) {
-    if (!json.ptr) {
+/* Made once, then kept in a user value. */
+static int push_value(lua_State *L, struct api_event *held) {
+    if (!held->event.value.ptr) {
         lua_pushnil(L);
-        return 1;
-    }
-    if (lua_getiuservalue(L, 1, cache) == LUA_TNIL) {
-        lua_pop(L, 1);
-        convert_push(L, json);
+    } else if (lua_getiuservalue(L, 1, CACHE_VALUE) == LUA_TNIL) {
+        held->value = (struct lazy_text){.json = held->event.value};
+        lazy_push_own(L, 1, &held->value);
         lua_pushvalue(L, -1);
-        lua_setiuservalue(L, 1, cache);
+        lua_setiuservalue(L, 1, CACHE_VALUE);
+    }
+    return 1;
+}
+
+static int push_old(lua_State *L, const struct api_event *held) {
+    if (!held->old.ptr) {
+        lua_pushnil(L);
+    } else if (lua_getiuservalue(L, 1, CACHE_OLD) == LUA_TNIL) {
+        lazy_push_of(L, 1, held->old);
+        lua_pushvalue(L, -1);
+        lua_setiuservalue(L, 1, CACHE_OLD);
     }
     return 1;
 }
@@ -221,7 +232,7 @@ static int push_rest(lua_State *L, enum field field, struct slice json) {
     }
     if (lua_rawgeti(L, -1, field) == LUA_TNIL) {
         lua_pop(L, 1);
-        convert_push(L, json);
+        lazy_push_of(L, 1, json);
         lua_pushvalue(L, -1);
         lua_rawseti(L, -3, field);
     }
@@ -237,7 +248,7 @@ static int push_type(lua_State *L, const struct api_event *held) {
     return 1;
 }
 
-static int push_field(lua_State *L, const struct api_event *held, enum field field) {
+static int push_field(lua_State *L, struct api_event *held, enum field field) {
     const struct event *event = &held->event;
     bool known = event->headers.ptr || event->type.ptr; /* a message that is no event has neither */
     switch (field) {
@@ -255,12 +266,12 @@ static int push_field(lua_State *L, const struct api_event *held, enum field fie
         lua_pushstring(L, event->kind == EVENT_CONTROL ? event_control_name(event->control) : NULL);
         return 1;
     case FIELD_VALUE:
-        return push_cached(L, CACHE_VALUE, event->value);
+        return push_value(L, held);
     case FIELD_OLD:
-        return push_cached(L, CACHE_OLD, held->old);
+        return push_old(L, held);
     case FIELD_NEW:
         if (held->new_value.ptr && held->new_value.ptr == event->value.ptr) {
-            return push_cached(L, CACHE_VALUE, event->value);
+            return push_value(L, held);
         }
         return push_rest(L, field, held->new_value);
     case FIELD_OLD_VALUE:
@@ -283,7 +294,7 @@ static int push_field(lua_State *L, const struct api_event *held, enum field fie
 }
 
 static int event_index(lua_State *L) {
-    const struct api_event *event = check_event(L, 1);
+    struct api_event *event = check_event(L, 1);
     struct slice name;
     if (lua_type(L, 2) != LUA_TSTRING) {
         lua_pushnil(L);

@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 
 #include "script/convert.h"
+#include "script/lazy.h"
 #include "json/scan.h"
 
 /* A buffer that is larger than this after a call gives its memory back. */
@@ -47,6 +48,7 @@ static int json_array(lua_State *L) {
     }
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
+    lazy_settle(L, 1);
     if (lua_getmetatable(L, 1)) {
         lua_newtable(L);
         convert_mark_array(L, 3);

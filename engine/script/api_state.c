@@ -5,6 +5,7 @@
 
 #include "script/api_stream.h"
 #include "script/convert.h"
+#include "script/lazy.h"
 #include "state/store.h"
 
 static const char state_name[] = "weir.state";
@@ -49,7 +50,7 @@ static struct slice get(lua_State *L) {
 static int state_get(lua_State *L) {
     struct slice value = get(L);
     if (value.ptr) {
-        convert_push(L, value);
+        lazy_push(L, value);
     } else {
         lua_pushnil(L);
     }
@@ -131,7 +132,7 @@ static int push_rows(lua_State *L, void (*push)(lua_State *L, const struct store
 }
 
 static void push_row_value(lua_State *L, const struct store_row *row) {
-    convert_push(L, row->value);
+    lazy_push(L, row->value);
 }
 
 static void push_row_key(lua_State *L, const struct store_row *row) {
@@ -180,7 +181,7 @@ static int each_next(lua_State *L) {
         if (value.ptr) {
             lua_pushinteger(L, at);
             lua_replace(L, lua_upvalueindex(4));
-            convert_push(L, value);
+            lazy_push(L, value);
             return 2;
         }
         lua_pop(L, 1);

@@ -182,12 +182,11 @@ static const char *push_number(lua_State *L, const char *start, const char *end)
 
 /* Values */
 
-/* Stack while converting: null, the array metatable, then each open container, the name of the member
- * that is being read above its object. */
+/* Stack while converting: each open container, the name of the member that is being read above its object. */
 struct decoder {
     lua_State *L;
     const char *at, *end;
-    int null;                          /* stack index; the array metatable is behind it */
+    int into;                          /* stack index of the table that the value goes into; 0: a new one */
     unsigned depth;                    /* open containers */
     lua_Integer items[JSON_DEPTH_MAX]; /* elements so far in each; OBJECT for an object */
 };
@@ -209,21 +208,30 @@ static void push_name(struct decoder *d) {
     skip_space(d);
 }
 
+/* Pushes a table for the container at `at`. */
+static void push_table(struct decoder *d, bool object, int guess) {
+    lua_State *L = d->L;
+    if (d->depth == 0 && d->into) {
+        lua_pushvalue(L, d->into);
+        return;
+    }
+    lua_createtable(L, object ? 0 : guess, object ? guess : 0);
+    if (!object) {
+        convert_push_fixture(L, CONVERT_ARRAY);
+        lua_setmetatable(L, -2);
+    }
+}
+
 /* True where the container has something in it: at is then on its first value. Otherwise it is whole,
  * and at is behind it. */
 static bool open_container(struct decoder *d) {
-    lua_State *L = d->L;
     bool object = *d->at == '{';
     d->at++;
     skip_space(d);
     bool empty = *d->at == '}' || *d->at == ']';
     int guess = empty ? 0 : TABLE_GUESS;
-    luaL_checkstack(L, 8, "JSON nested too deeply");
-    lua_createtable(L, object ? 0 : guess, object ? guess : 0);
-    if (!object) {
-        lua_pushvalue(L, d->null + 1);
-        lua_setmetatable(L, -2);
-    }
+    luaL_checkstack(d->L, 8, "JSON nested too deeply");
+    push_table(d, object, guess);
     if (empty) {
         d->at++;
         return false;
@@ -235,28 +243,21 @@ static bool open_container(struct decoder *d) {
     return true;
 }
 
-/* at is on a value that is no container. */
-static void push_scalar(struct decoder *d) {
-    lua_State *L = d->L;
-    switch (*d->at) {
+const char *convert_push_scalar(lua_State *L, const char *at, const char *end) {
+    switch (*at) {
     case '"':
-        d->at = push_string(L, d->at, d->end);
-        break;
+        return push_string(L, at, end);
     case 't':
         lua_pushboolean(L, 1);
-        d->at += 4;
-        break;
+        return at + 4;
     case 'f':
         lua_pushboolean(L, 0);
-        d->at += 5;
-        break;
+        return at + 5;
     case 'n':
-        lua_pushvalue(L, d->null);
-        d->at += 4;
-        break;
+        convert_push_null(L);
+        return at + 4;
     default:
-        d->at = push_number(L, d->at, d->end);
-        break;
+        return push_number(L, at, end);
     }
 }
 
@@ -285,15 +286,14 @@ static bool store(struct decoder *d) {
     return false;
 }
 
-void convert_push(lua_State *L, struct slice json) {
+/* Pushes the value. */
+static void decode(lua_State *L, struct slice json, int into) {
     luaL_checkstack(L, 8, "JSON nested too deeply");
-    convert_push_fixture(L, CONVERT_NULL);
-    convert_push_fixture(L, CONVERT_ARRAY);
     struct decoder d; /* not all of it is set: items is large */
     d.L = L;
     d.at = json.ptr;
     d.end = json.ptr + json.len;
-    d.null = lua_gettop(L) - 1;
+    d.into = into;
     d.depth = 0;
     skip_space(&d);
     for (bool more = true; more;) {
@@ -302,10 +302,17 @@ void convert_push(lua_State *L, struct slice json) {
             continue;
         }
         if (!container) {
-            push_scalar(&d);
+            d.at = convert_push_scalar(L, d.at, d.end);
         }
         more = store(&d);
     }
-    lua_replace(L, d.null);
+}
+
+void convert_push(lua_State *L, struct slice json) {
+    decode(L, json, 0);
+}
+
+void convert_fill(lua_State *L, int index, struct slice json) {
+    decode(L, json, lua_absindex(L, index));
     lua_pop(L, 1);
 }

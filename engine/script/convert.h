@@ -10,7 +10,8 @@
  *
  * Back: a table with that metatable, or one whose keys are exactly 1..n (n > 0), is an array; an empty
  * table and one with string keys only is an object, its members in byte order of their names; anything
- * else is refused with the path to it. A float with a whole value keeps its fraction (1.0). */
+ * else is refused with the path to it. A float with a whole value keeps its fraction (1.0). A lazy value
+ * (script/lazy.h) that was not touched goes out as the text it came in. */
 #ifndef SCRIPT_CONVERT_H
 #define SCRIPT_CONVERT_H
 
@@ -32,6 +33,12 @@ void convert_mark_array(lua_State *L, int index);
 
 /* Pushes the value of validated JSON text. Raises on memory or stack only. */
 void convert_push(lua_State *L, struct slice json);
+
+/* Puts what is in a validated object or array into the table at index, raw; its metatable is left alone. */
+void convert_fill(lua_State *L, int index, struct slice json);
+
+/* Pushes the value that starts at `at` and is no object or array; returns the place behind it. */
+const char *convert_push_scalar(lua_State *L, const char *at, const char *end);
 
 /* Appends the value at index as JSON text. An event userdata (script/api_event.c) and any userdata or
  * table whose metatable has `__json` (a function that returns JSON text) goes out as that text. False

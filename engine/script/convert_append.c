@@ -5,6 +5,7 @@
 
 #include "script/convert.h"
 #include "script/convert_inside.h"
+#include "script/lazy.h"
 #include "json/read.h"
 #include "json/scan.h"
 #include "json/text.h"
@@ -352,6 +353,43 @@ static bool put_by_hook(struct encoder *enc) {
     return ok;
 }
 
+/* A lazy value's text goes out as it is. It fits by itself, but may be too deep for its place in here; two bytes
+ * at least make a level. */
+static bool put_whole(struct encoder *enc, struct slice json) {
+    const char *at = json.ptr;
+    struct json_fault fault;
+    bool may_be_deep = enc->depth > 0 && enc->depth + json.len / 2 > JSON_DEPTH_MAX;
+    if (may_be_deep && json_scan_value(&at, json.ptr + json.len, (unsigned)enc->depth, &fault) != JSON_OK) {
+        return refuse(enc, "nested deeper than 1000 levels");
+    }
+    lua_pop(enc->L, 1);
+    return put(enc, json.ptr, json.len);
+}
+
+static int settle(lua_State *L) {
+    lazy_settle(L, 1);
+    return 0;
+}
+
+static bool settle_protected(struct encoder *enc) {
+    lua_pushcfunction(enc->L, settle);
+    lua_pushvalue(enc->L, -2);
+    enc->raising = lua_pcall(enc->L, 1, 0, 0) != LUA_OK;
+    return !enc->raising;
+}
+
+static bool put_table(struct encoder *enc) {
+    struct slice json;
+    enum lazy_state lazy = lazy_look(enc->L, -1, &json);
+    if (lazy == LAZY_WHOLE) {
+        return put_whole(enc, json);
+    }
+    if (lazy == LAZY_TOUCHED && !settle_protected(enc)) {
+        return false;
+    }
+    return push_hook(enc->L) == LUA_TNIL ? open_level(enc) : put_by_hook(enc);
+}
+
 static bool refuse_type(struct encoder *enc, const char *name) {
     char reason[100];
     snprintf(reason, sizeof reason, "a %s cannot be written as JSON", name);
@@ -375,7 +413,7 @@ static bool put_value(struct encoder *enc) {
         ok = put_string(enc, text);
         break;
     case LUA_TTABLE:
-        return push_hook(L) == LUA_TNIL ? open_level(enc) : put_by_hook(enc);
+        return put_table(enc);
     case LUA_TUSERDATA:
         if (convert_is_null(L, -1)) {
             ok = put(enc, "null", 4);

@@ -14,6 +14,7 @@
 #include "script/api_timer.h"
 #include "script/convert.h"
 #include "script/embed.h"
+#include "script/lazy.h"
 #include "script/task.h"
 
 enum { HOOK_INSTRUCTIONS = 100000, DESCRIPTION_MAX = 500 };
@@ -110,6 +111,9 @@ void script_open(lua_State *L, struct script *script) {
     watch_close(L, script);
     open_errors(L);
     convert_open(L);
+    if (script->own) {
+        lazy_open(L);
+    }
     lua_newtable(L);
     int core = lua_gettop(L);
     api_json_open(L);

@@ -46,6 +46,7 @@ struct script {
     struct http *http;
     struct log *log;
     struct script_host host;
+    bool own;                       /* the Lua state is weir's: it may be changed, see script/lazy.h */
     struct task *current;           /* whose coroutine runs now; NULL in the main chunk */
     struct api_stream *streams;     /* declared ones, the first declared first */
     struct api_timer *timers;       /* weir.every and weir.after that have not ended */

@@ -268,6 +268,7 @@ static bool close_parts(struct worker *worker, struct error *e) {
 static int open_state(lua_State *L) {
     struct script *script = lua_touserdata(L, 1);
     luaL_openlibs(L);
+    script->own = true;
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
     script_open(L, script);
     lua_setfield(L, -2, "weir");
