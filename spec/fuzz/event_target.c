@@ -1,5 +1,6 @@
 /* message/event.h: what the decoder finds in a message is what the rules say of its tree; and one decoder that
- * is used for all messages says the same of each as a decoder of its own.
+ * is used for all messages says the same of each as a decoder of its own, whether they come one by one or lie
+ * in one window, as they do in a chunk (shapes are learned there).
  *
  * Input: options; messages, with 0xff between them. */
 #include <stdarg.h>
@@ -261,11 +262,11 @@ static void check_refused(const struct event_decoder *decoder, const struct verd
     same_raw("the text refused", decoder->event.text, expected->event.text);
 }
 
-/* The decoder's word on the message that the text begins with. */
-static void check_message(struct event_decoder *decoder, struct slice text) {
+/* The decoder's word on the message that the text begins with, in a window that goes on to `end`. */
+static void check_message(struct event_decoder *decoder, struct slice text, const char *end) {
     const char *at = text.ptr;
     struct error e = {0};
-    enum message_status status = event_decode(decoder, &at, text.ptr + text.len, &e);
+    enum message_status status = event_decode(decoder, &at, end, &e);
     struct strict_verdict verdict = strict_value(text);
     if (verdict.end != STRICT_WHOLE) {
         enum message_status expected = verdict.end == STRICT_CUT ? MESSAGE_CUT : MESSAGE_INVALID;
@@ -309,20 +310,49 @@ static struct slice next_message(struct fuzz_input *input) {
     return text;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    struct fuzz_input input = fuzz_open(data, size);
-    uint8_t options = fuzz_byte(&input);
+/* Each message by itself: by a decoder of its own, and by one for all. */
+static void check_apart(struct fuzz_input input, uint8_t options) {
     struct event_decoder shared;
     configure(&shared, options);
     for (int i = 0; i < MESSAGES && input.at < input.end; i++) {
         struct slice text = fuzz_copy(next_message(&input));
+        const char *end = text.ptr + text.len;
         struct event_decoder own;
         configure(&own, options);
-        check_message(&own, text);
-        check_message(&shared, text);
+        check_message(&own, text, end);
+        check_message(&shared, text, end);
         event_decoder_free(&own);
         fuzz_drop(text);
     }
     event_decoder_free(&shared);
+}
+
+/* All in one window, twice, so that there is something to recognize. A comma follows each: no message goes on
+ * with one. */
+static void check_together(struct fuzz_input input, uint8_t options) {
+    struct event_decoder decoder;
+    struct slice window = fuzz_copy(slice_of((const char *)input.at, (size_t)(input.end - input.at)));
+    char *bytes = (char *)window.ptr;
+    configure(&decoder, options);
+    for (size_t i = 0; i < window.len; i++) {
+        bytes[i] = (char)(input.at[i] == 0xff ? ',' : input.at[i]);
+    }
+    for (int round = 0; round < 2; round++) {
+        struct fuzz_input rest = input;
+        for (int i = 0; i < MESSAGES && rest.at < rest.end; i++) {
+            struct slice text = next_message(&rest);
+            size_t at = (size_t)((const uint8_t *)text.ptr - input.at);
+            check_message(&decoder, slice_of(window.ptr + at, window.len - at), window.ptr + window.len);
+        }
+    }
+    event_decoder_free(&decoder);
+    fuzz_drop(window);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    struct fuzz_input input = fuzz_open(data, size);
+    uint8_t options = fuzz_byte(&input);
+    check_apart(input, options);
+    check_together(input, options);
     return 0;
 }

@@ -1,4 +1,5 @@
-/* The scanner and what reads text that it has checked: json/scan.h, read.h, text.h, compact.h, frame.h.
+/* The scanner, in all the forms that run on this machine, and what reads text that it has checked: json/scan.h,
+ * scanner.h, read.h, text.h, compact.h, frame.h.
  * The whole input is a text. */
 #include <string.h>
 
@@ -10,6 +11,7 @@
 #include "json/frame.h"
 #include "json/read.h"
 #include "json/scan.h"
+#include "json/scanner.h"
 #include "json/text.h"
 
 static void check_whole(struct slice text, const struct strict_verdict *verdict) {
@@ -38,6 +40,30 @@ static void check_value(struct slice text, unsigned depth, const struct strict_v
                verdict->at);
 }
 
+/* Each scanner takes what is valid, and nothing else. */
+static void check_scanners(struct slice text, unsigned depth, const struct strict_verdict *verdict) {
+    const struct json_scanner *scanner;
+    for (size_t n = 0; (scanner = json_scanner_nth(n)); n++) {
+        const char *behind = scanner->value(text.ptr, text.ptr + text.len, depth);
+        const char *expected = verdict->end == STRICT_WHOLE ? text.ptr + verdict->at : NULL;
+        FUZZ_CHECK(behind == expected, "%s: ends at %zd, expected %zd", scanner->name,
+                   behind ? behind - text.ptr : -1, expected ? expected - text.ptr : -1);
+    }
+}
+
+static void check_string_scanners(struct slice text, const struct strict_verdict *verdict) {
+    const struct json_scanner *scanner;
+    for (size_t n = 0; (scanner = json_scanner_nth(n)); n++) {
+        bool escaped = false;
+        const char *behind = scanner->string(text.ptr, text.ptr + text.len, &escaped);
+        const char *expected = verdict->end == STRICT_WHOLE ? text.ptr + verdict->at : NULL;
+        FUZZ_CHECK(behind == expected, "%s: a string ends at %zd, expected %zd", scanner->name,
+                   behind ? behind - text.ptr : -1, expected ? expected - text.ptr : -1);
+        FUZZ_CHECK(!behind || escaped == (memchr(text.ptr, '\\', verdict->at) != NULL), "%s: escaped",
+                   scanner->name);
+    }
+}
+
 static void check_string(struct slice text, const struct strict_verdict *verdict) {
     const char *at = text.ptr;
     struct json_fault fault = {0};
@@ -60,16 +86,23 @@ static void check_first(struct slice text) {
     struct slice copy = fuzz_copy(text);
     struct strict_verdict verdict = strict_value(copy);
     check_value(copy, 0, &verdict);
+    if (copy.len) {
+        check_scanners(copy, 0, &verdict);
+    }
     if (copy.len && copy.ptr[0] == '"') {
         check_string(copy, &verdict);
+        check_string_scanners(copy, &verdict);
     }
     if (verdict.end == STRICT_WHOLE && verdict.deepest > 0) {
         unsigned room = JSON_DEPTH_MAX - (unsigned)verdict.deepest;
         check_value(copy, room, &verdict);
+        check_scanners(copy, room, &verdict);
         const char *at = copy.ptr;
         struct json_fault fault;
         enum json_status status = json_scan_value(&at, copy.ptr + copy.len, room + 1, &fault);
         FUZZ_CHECK(status == JSON_BAD, "a value one level too deep: %d", status);
+        struct strict_verdict refused = {.end = STRICT_BAD};
+        check_scanners(copy, room + 1, &refused);
     }
     fuzz_drop(copy);
 }
