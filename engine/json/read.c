@@ -260,7 +260,10 @@ static bool search_for(struct slice object, struct slice name, const char **valu
     }
     search_hits(&search, last, search_block(last, name, &nested, &unicode));
     *value = search.value;
-    return !any(unicode) && (!search.value || !any(nested));
+    /* The name itself does not fit behind the blocks, but what is left of a longer way to write it does. */
+    const char *rest = last + sizeof(block);
+    bool escaped = any(unicode) || memchr(rest, '\\', (size_t)(search.end - rest));
+    return !escaped && (!search.value || !any(nested));
 }
 
 /* The slow way. */
