@@ -17,3 +17,16 @@ function(weir_embed_lua target dir)
     VERBATIM)
   target_sources(${target} PRIVATE "${output}")
 endfunction()
+
+# weir_embed_text(TARGET FILE NAME): compiles one file into TARGET as `const char NAME[]`, which ends with a 0.
+function(weir_embed_text target file name)
+  set(output "${CMAKE_CURRENT_BINARY_DIR}/embed_${name}.c")
+  add_custom_command(
+    OUTPUT "${output}"
+    COMMAND "${CMAKE_COMMAND}" "-DFILE=${file}" "-DNAME=${name}" "-DOUTPUT=${output}"
+            -P "${PROJECT_SOURCE_DIR}/cmake/EmbedText.cmake"
+    DEPENDS "${file}" "${PROJECT_SOURCE_DIR}/cmake/EmbedText.cmake"
+    COMMENT "Embedding ${name}"
+    VERBATIM)
+  target_sources(${target} PRIVATE "${output}")
+endfunction()

@@ -5,6 +5,7 @@
 #   lib/lua/5.4/weir.so               the Lua module, where Debian's lua5.4 looks under /usr and /usr/local
 #   share/lua/5.4/weir/               the Lua half of the library (also compiled into program and module)
 #   share/weir/scripts/               worker scripts to copy
+#   share/weir/types/                 annotations of weir's functions, for lua-language-server
 #   share/doc/weir/                   licence and documentation
 include(GNUInstallDirs)
 
@@ -38,6 +39,7 @@ endif()
 
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/lua/weir" DESTINATION "${WEIR_INSTALL_LUADIR}" FILES_MATCHING PATTERN "*.lua")
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/scripts/" DESTINATION "${CMAKE_INSTALL_DATADIR}/weir/scripts" OPTIONAL)
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/types" DESTINATION "${CMAKE_INSTALL_DATADIR}/weir")
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/docs" DESTINATION "${CMAKE_INSTALL_DOCDIR}" OPTIONAL)
 install(FILES "${PROJECT_SOURCE_DIR}/CHANGELOG.md" DESTINATION "${CMAKE_INSTALL_DOCDIR}" OPTIONAL)
 install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DOCDIR}")

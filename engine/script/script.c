@@ -12,6 +12,7 @@
 #include "script/api_state.h"
 #include "script/api_stream.h"
 #include "script/api_timer.h"
+#include "script/api_types.h"
 #include "script/convert.h"
 #include "script/embed.h"
 #include "script/lazy.h"
@@ -76,7 +77,7 @@ static void load_embedded(lua_State *L, int core) {
 /* What the Lua half needed of the native half, and has by now. */
 static void hide_private(lua_State *L, int core) {
     static const char *const names[] = {"_column",   "_lane",   "_options", "_outgoing",
-                                        "_producer", "_schema", "_stream"};
+                                        "_producer", "_schema", "_stream",  "_types"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         lua_pushnil(L);
         lua_setfield(L, core, names[i]);
@@ -126,6 +127,7 @@ void script_open(lua_State *L, struct script *script) {
     api_stream_open(L);
     api_producer_open(L);
     api_run_open(L);
+    api_types_open(L);
     load_embedded(L, core);
     hide_private(L, core);
 }

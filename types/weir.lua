@@ -1,0 +1,644 @@
+---@meta weir
+-- What a script can call, for lua-language-server: nothing here is run. Point workspace.library of a .luarc.json to the
+-- folder of this file. `weir types SCRIPT` writes what a script declares itself, so that event.value is known too.
+
+--#region Values
+
+---What null of JSON is in Lua. It is equal to itself only, and true in a condition.
+---@class weir.Null: userdata
+
+---Seconds, or text: "500ms", "30s", "5m", "2h".
+---@alias weir.Duration number|string
+
+---Bytes, or text: "64KB", "10MB".
+---@alias weir.Size integer|string
+
+---Where a header or parameter comes from: a string, a function that is asked before every request (nil leaves it out),
+---or a file that is read before every request.
+---@alias weir.Source string|weir.FileSource|fun(): string?
+
+---@class weir.FileSource
+---@field file string
+
+---What a stream's functions raise; tostring gives the message.
+---@class weir.Error
+---@field code "network"|"timeout"|"http"|"not-found"|"gone"|"conflict"|"closed"|"argument"|"script"|"system"|"limit"
+---@field message string
+---@field status? integer of HTTP
+---@field transport? boolean for onError: it is about a request
+---@field retrying? boolean for onError: the request will be tried again
+
+---One reason a value does not fit.
+---@class weir.Issue
+---@field path string "items[2].name"; "" is the value itself
+---@field message string "expected a string, got a number (3)"
+---@field value any what is there; nil where it is missing
+
+---A schema of any library (https://standardschema.dev).
+---@class weir.StandardSchema
+---@field ["~standard"] weir.StandardFace
+
+---@class weir.StandardFace
+---@field version integer
+---@field vendor string
+---@field validate fun(value: any): table { value = ... } or { issues = { { message = ... } } }
+
+--#endregion
+
+--#region Events and state
+
+---A message of a stream. Its values are decoded when they are first touched; it is read only, and may be kept.
+---@class weir.Event
+---@field type? string nil where the message is no change
+---@field key? string
+---@field operation? "insert"|"update"|"upsert"|"delete"|"patch" nil for a control
+---@field control? "snapshot-start"|"snapshot-end"|"reset"|"up-to-date" nil for a change
+---@field value? any what the event itself carries
+---@field old? any what was stored before it
+---@field new? any what is stored after it: the value, or a patch's result; nil for a delete
+---@field old_value? any the old value that the event carries
+---@field headers table<string, any>
+---@field txid? string of the headers
+---@field timestamp? string of the headers
+---@field from? string of the headers
+---@field offset? string of the headers
+---@field text string the message as it came
+
+---@class weir.Change: weir.Event
+---@field type string
+---@field key string
+---@field operation "insert"|"update"|"upsert"|"delete"|"patch"
+
+---@class weir.Control: weir.Event
+---@field control "snapshot-start"|"snapshot-end"|"reset"|"up-to-date"
+
+---What the changes so far add up to: types, and in each keys with their values. It is read only.
+---@class weir.State
+local State = {}
+
+---The value, or nil. Each call makes a fresh Lua value: changing it changes nothing else.
+---@param type string
+---@param key string
+---@return any value
+function State:get(type, key) end
+
+---Whether there is such an entity, without decoding it.
+---@param type string
+---@param key string
+---@return boolean
+function State:has(type, key) end
+
+---The value's text as it was written, or nil.
+---@param type string
+---@param key string
+---@return string?
+function State:json(type, key) end
+
+---How many entities of that type there are; without a type, of all.
+---@param type? string
+---@return integer
+function State:size(type) end
+
+---The types that have entities, in byte order.
+---@return string[]
+function State:types() end
+
+---The keys of a type, in byte order.
+---@param type string
+---@return string[]
+function State:keys(type) end
+
+---All values of a type, in byte order of their keys.
+---@param type string
+---@return any[]
+function State:rows(type) end
+
+---For a loop: for key, value in state:each("users") do. The keys are those of the start, each value is as it is at
+---its turn; the body may wait.
+---@param type string
+---@return fun(): string, any
+function State:each(type) end
+
+--#endregion
+
+--#region Streams
+
+---@alias weir.Refusal "stop"|"skip"|"deadletter"
+---@alias weir.Failure "stop"|"skip"|"retry"|"deadletter"
+
+---@class weir.StreamOptions
+---@field url string an http(s) URL; a file of events, as a JSON array or one event a line; "-", standard input
+---@field name? string what messages and the configuration call it; default: the url
+---@field live? boolean|"sse"|"long-poll" true (default): catch up, then follow; false: end when up to date
+---@field offset? string where to start reading; default: the beginning
+---@field schema? weir.StreamSchema weir.defineStreamSchema { ... }; default: anything fits
+---@field defaultType? string the type of changes that carry none; default: "default"
+---@field strict? boolean true: hold to the published State Protocol
+---@field onInvalid? weir.Refusal|fun(event: weir.Event, issues: weir.Issue[]): weir.Refusal? what is done with a message that is refused; default: "stop"
+---@field onError? weir.Failure|fun(err: any, event?: weir.Event): (weir.Failure|table)? what is done when a handler raises; default: "stop"
+---@field deadletter? string the file that refused messages go to
+---@field headers? table<string, weir.Source> request headers
+---@field params? table<string, weir.Source> query parameters
+---@field caFile? string a file of certificates to trust, in the place of the system's
+---@field limits? weir.StreamLimits
+
+---@class weir.StreamLimits
+---@field message? weir.Size the longest message; default: "64MB"
+---@field connect? weir.Duration give up when the server cannot be reached for so long at the start; default: "5s"
+---@field outage? weir.Duration give up when it was away for longer later; default: "10m"
+---@field append? weir.Duration give up when an append was not acknowledged by then; default: "30s"
+
+---@class weir.StreamSchema
+---@field types table<string, weir.StandardSchema>
+---@field getKey? table<string, fun(value: any): string> makes the key of a change that carries none, from its value
+
+---Headers of an event that is appended; others may stand there too.
+---@class weir.Headers
+---@field txid? string
+---@field timestamp? string default: now
+---@field [string] any
+
+---A stream that was declared: what is read from it, and what can be written to it.
+---@class weir.StateStream
+---@field state weir.State the materialized state
+---@field url string
+---@field name string
+local StateStream = {}
+
+---Calls fn(state, event) after each change has been applied, of one type or (without a type) of any. Handlers of a type
+---come before those for all, each in the order in which they were added. fn may wait.
+---@param type string
+---@param fn fun(state: weir.State, event: weir.Change)
+---@overload fun(self: weir.StateStream, fn: fun(state: weir.State, event: weir.Change))
+function StateStream:onChange(type, fn) end
+
+---Adds a rule: fn(event, state) is asked before a change is applied, after its schema, and refuses it with
+---`return false, reason`.
+---@param type string
+---@param fn fun(event: weir.Change, state: weir.State): boolean?, string?
+---@overload fun(self: weir.StateStream, fn: fun(event: weir.Change, state: weir.State): boolean?, string?)
+function StateStream:validate(type, fn) end
+
+---Calls fn(event) for each control event. A reset has cleared the state by then.
+---@param fn fun(event: weir.Control)
+function StateStream:onControl(fn) end
+
+---Calls fn(state) when everything that exists has been handled: once after catching up, and again each time after new
+---events were.
+---@param fn fun(state: weir.State)
+function StateStream:onUpToDate(fn) end
+
+---What is done with a message that is no JSON, is no event, or is refused by its schema or a rule: a policy, or a
+---function that returns one (nothing: "skip").
+---@param what weir.Refusal|fun(event: weir.Event, issues: weir.Issue[]): weir.Refusal?
+function StateStream:onInvalid(what) end
+
+---What is done when a handler raises: a policy, or a function that returns one (nothing: "stop"). A function is also
+---asked about requests that failed: err.transport is true then.
+---@param what weir.Failure|fun(err: any, event?: weir.Event): (weir.Failure|table)?
+function StateStream:onError(what) end
+
+---Appends one message and waits until the server has it, exactly once. Raises a weir.Error.
+---@param event any an event, or any value that can be written as JSON
+---@return string offset
+function StateStream:append(event) end
+
+---Appends an insert. The state changes when the event comes back on the stream.
+---@param type string
+---@param key string
+---@param value any
+---@param headers? weir.Headers
+---@return string offset
+function StateStream:insert(type, key, value, headers) end
+
+---Appends an update: value replaces what is stored.
+---@param type string
+---@param key string
+---@param value any
+---@param headers? weir.Headers
+---@return string offset
+function StateStream:update(type, key, value, headers) end
+
+---Appends an upsert: stored whether or not there is a value.
+---@param type string
+---@param key string
+---@param value any
+---@param headers? weir.Headers
+---@return string offset
+function StateStream:upsert(type, key, value, headers) end
+
+---Appends a patch: merged into what is stored (RFC 7396); weir.null removes a member.
+---@param type string
+---@param key string
+---@param value table
+---@param headers? weir.Headers
+---@return string offset
+function StateStream:patch(type, key, value, headers) end
+
+---Appends a delete.
+---@param type string
+---@param key string
+---@param headers? weir.Headers
+---@return string offset
+function StateStream:delete(type, key, headers) end
+
+---@class weir.CreateOptions
+---@field contentType? string default: "application/json"
+---@field ttl? weir.Duration when it expires, in whole seconds
+---@field expiresAt? string or the time when it does, RFC 3339
+---@field closed? boolean true: closed from the start
+---@field data? any its first message; for a stream that is not JSON a string
+---@field forkFrom? string the path or URL of a stream to copy
+---@field forkOffset? string up to there; default: its tail
+---@field forkSubOffset? integer and so many messages behind it
+
+---Creates the stream on the server. One that exists with the same properties is left as it is.
+---@param options? weir.CreateOptions
+---@return { created: boolean, offset: string, closed: boolean }
+function StateStream:create(options) end
+
+---Asks the server about the stream; ttl is in seconds.
+---@return { offset: string, contentType: string?, closed: boolean, ttl: integer?, expiresAt: string? }
+function StateStream:head() end
+
+---Closes the stream for good, with a last message if there is a value.
+---@param value? any
+---@return string offset the final offset
+function StateStream:close(value) end
+
+---Deletes the stream itself, with everything in it.
+function StateStream:remove() end
+
+--#endregion
+
+--#region Producers
+
+---@class weir.ProducerOptions
+---@field url string the stream's http(s) URL
+---@field id? string what the server knows this producer by; default: a random one
+---@field epoch? integer the higher one of two with the same id wins; default: 0
+---@field autoClaim? boolean true: take over from another producer of this id, instead of being fenced
+---@field lingerMs? integer how long the first message of a batch waits for others; default: 5
+---@field maxBatchBytes? integer default: 1 MiB
+---@field maxBatchItems? integer default: no limit
+---@field maxInFlight? integer batches under way at the same time; default: 5
+---@field contentType? string default: "application/json"
+---@field headers? table<string, weir.Source> request headers
+---@field params? table<string, weir.Source> query parameters
+---@field caFile? string a file of certificates to trust, in the place of the system's
+---@field onError? fun(err: weir.Error): (weir.Failure|table)? asked about each request that failed
+
+---Appends much to one stream: in batches, stored in order and once each.
+---@class weir.Producer
+---@field id string
+---@field epoch integer
+local Producer = {}
+
+---Queues one message and returns at once: any value for a stream of JSON, otherwise a string.
+---@param value any
+function Producer:append(value) end
+
+---Waits until all is stored, and gives the stream's next offset. Raises the first error since the last flush.
+---@return string? offset
+function Producer:flush() end
+
+---Flushes, then closes the stream for good, with a last message if there is a value.
+---@param value? any
+---@return string? offset the final offset
+function Producer:close(value) end
+
+---Flushes, then ends the producer; the stream stays open.
+---@return string? offset
+function Producer:detach() end
+
+---How many messages are not acknowledged yet.
+---@return integer
+function Producer:pending() end
+
+--#endregion
+
+--#region Schemas
+
+---What a value has to look like. A schema never changes: each method returns a new one.
+---@class weir.Schema: weir.StandardSchema
+---@field description? string
+local Schema = {}
+
+---As a member of an object it may be missing. null is not missing: see nullable.
+---@generic T: weir.Schema
+---@param self T
+---@return T
+function Schema:optional() end
+
+---null (weir.null) fits, too.
+---@generic T: weir.Schema
+---@param self T
+---@return T
+function Schema:nullable() end
+
+---Attaches a text for the reader: schema.description.
+---@generic T: weir.Schema
+---@param self T
+---@param text string
+---@return T
+function Schema:describe(text) end
+
+---The value as it is; raises an error that names every issue where it does not fit.
+---@param value any
+---@return any value
+function Schema:parse(value) end
+
+---@class weir.Result
+---@field success boolean
+---@field data? any the value, where it fits
+---@field issues? weir.Issue[] at most 32, where it does not
+
+---Checks a value, and never raises.
+---@param value any
+---@return weir.Result
+function Schema:safeParse(value) end
+
+---@class weir.StringSchema: weir.Schema
+local StringSchema = {}
+
+---At least so many characters (code points).
+---@param least integer
+---@return weir.StringSchema
+function StringSchema:min(least) end
+
+---At most so many characters (code points).
+---@param most integer
+---@return weir.StringSchema
+function StringSchema:max(most) end
+
+---Exactly so many characters (code points).
+---@param count integer
+---@return weir.StringSchema
+function StringSchema:length(count) end
+
+---Matches a Lua pattern, anywhere unless it is anchored with ^ and $. Several must all match.
+---@param pattern string
+---@return weir.StringSchema
+function StringSchema:pattern(pattern) end
+
+---An email address, as zod understands it.
+---@return weir.StringSchema
+function StringSchema:email() end
+
+---An RFC 3339 date and time: "2026-05-01T10:00:00.123Z", or with an offset such as +02:00.
+---@return weir.StringSchema
+function StringSchema:datetime() end
+
+---@class weir.NumberSchema: weir.Schema
+local NumberSchema = {}
+
+---At least this.
+---@param least number
+---@return weir.NumberSchema
+function NumberSchema:min(least) end
+
+---At most this.
+---@param most number
+---@return weir.NumberSchema
+function NumberSchema:max(most) end
+
+---@class weir.ArraySchema: weir.Schema
+local ArraySchema = {}
+
+---At least so many elements.
+---@param least integer
+---@return weir.ArraySchema
+function ArraySchema:min(least) end
+
+---At most so many elements.
+---@param most integer
+---@return weir.ArraySchema
+function ArraySchema:max(most) end
+
+---Exactly so many elements.
+---@param count integer
+---@return weir.ArraySchema
+function ArraySchema:length(count) end
+
+---@class weir.ObjectSchema: weir.Schema
+local ObjectSchema = {}
+
+---Refuses members that are no fields; without it they pass, and are kept.
+---@return weir.ObjectSchema
+function ObjectSchema:strict() end
+
+---Builds schemas, in the manner of zod.
+---@class weir.schema
+local schema = {}
+
+---Any string.
+---@return weir.StringSchema
+function schema.string() end
+
+---An email address: s.string():email().
+---@return weir.StringSchema
+function schema.email() end
+
+---An RFC 3339 time: s.string():datetime().
+---@return weir.StringSchema
+function schema.datetime() end
+
+---Any number.
+---@return weir.NumberSchema
+function schema.number() end
+
+---A number with a whole value that fits into 64 bits, however it is written: 3, 3.0, 3e0.
+---@return weir.NumberSchema
+function schema.integer() end
+
+---true or false.
+---@return weir.Schema
+function schema.boolean() end
+
+---Anything, null too. It must be there, unless it is optional.
+---@return weir.Schema
+function schema.any() end
+
+---One of these values: s.enum("a", "b") or s.enum { "a", "b" }.
+---@param first string|number|boolean|weir.Null|(string|number|boolean|weir.Null)[]
+---@param ... string|number|boolean|weir.Null
+---@return weir.Schema
+function schema.enum(first, ...) end
+
+---Exactly this value.
+---@param value string|number|boolean|weir.Null
+---@return weir.Schema
+function schema.literal(value) end
+
+---An array whose elements all fit one schema.
+---@param item weir.Schema
+---@return weir.ArraySchema
+function schema.array(item) end
+
+---An object. Members that are no fields pass, and are kept, unless it is strict().
+---@param fields table<string, weir.Schema>
+---@return weir.ObjectSchema
+function schema.object(fields) end
+
+---An object with any members, whose values all fit one schema.
+---@param value weir.Schema
+---@return weir.Schema
+function schema.record(value) end
+
+--#endregion
+
+--#region Rows of text
+
+---What is known of a column of a database, as Electric's header electric-schema has it.
+---@class weir.Column
+---@field type string "int4", "bool", "text", ...
+---@field dims? integer of an array: 1 or more
+---@field not_null? boolean null is refused, as an element of an array too
+---@field [string] any for the functions of parsers
+
+---@class weir.ParserOptions
+---@field columns? table<string, string|weir.Column> "int8", "text[]", or { type =, dims =, not_null = }
+---@field parsers? table<string, fun(text: string, column: weir.Column): any> for more types, or in the place of those that are there
+
+---Reads the rows of one table. As the schema of a type it refuses rows that do not fit.
+---@class weir.Parser: weir.StandardSchema
+---@field columns table<string, string|weir.Column>
+local Parser = {}
+
+---The row, a new table, with the values of the declared columns read. nil and weir.null are given back as they are.
+---@param row any
+---@return any row
+function Parser:row(row) end
+
+---One value, by its type.
+---@param value any
+---@param column string|weir.Column
+---@return any
+function Parser:parse(value, column) end
+
+---@class weir.parser
+local parser = {}
+
+---Makes a parser of the rows of one table.
+---@param options weir.ParserOptions
+---@return weir.Parser
+function parser.new(options) end
+
+---One value, by its type: "int4", "text[]", or { type =, dims =, not_null = }.
+---@param value any
+---@param column string|weir.Column
+---@return any
+function parser.parse(value, column) end
+
+---A row with the values of these columns read.
+---@param row any
+---@param columns table<string, string|weir.Column>
+---@return any row
+function parser.row(row, columns) end
+
+--#endregion
+
+--#region JSON, time, settings, the log
+
+---@class weir.json
+local json = {}
+
+---The value of a JSON text. Raises an error with the byte where it is none.
+---@param text string
+---@return any
+function json.decode(text) end
+
+---The value as JSON without white space. Raises an error with the path where it holds what JSON cannot.
+---@param value any
+---@return string
+function json.encode(value) end
+
+---Marks a table (a new one, without t) as an array, so that it is written as [] even when it is empty.
+---@generic T: table
+---@param t? T
+---@return T
+function json.array(t) end
+
+---@class weir.Timer
+local Timer = {}
+
+---Ends it; a call that is under way goes on to its end.
+function Timer:stop() end
+
+---Writes lines on stderr, made as by string.format. With one argument there is no formatting, and a table is written
+---as JSON.
+---@class weir.log
+local log = {}
+
+---@param format any
+---@param ... any
+function log.debug(format, ...) end
+
+---@param format any
+---@param ... any
+function log.info(format, ...) end
+
+---@param format any
+---@param ... any
+function log.warn(format, ...) end
+
+---@param format any
+---@param ... any
+function log.error(format, ...) end
+
+--#endregion
+
+---weir: Lua handlers over durable streams.
+---@class weir
+---@field null weir.Null what null is decoded to, and is written as
+---@field schema weir.schema builds schemas
+---@field parser weir.parser reads database rows whose values are text
+---@field json weir.json
+---@field log weir.log
+---@field version string
+local weir = {}
+
+---Declares a stream to read, to materialize and to react to. Nothing is read before the script has been loaded.
+---@param options weir.StreamOptions
+---@return weir.StateStream
+function weir.stream(options) end
+
+---Names the types that a stream carries, each with the schema of its values. Types that are not named pass unchecked.
+---@param config weir.StreamSchema
+---@return weir.StreamSchema
+function weir.defineStreamSchema(config) end
+
+---Makes a producer: what appends much to one stream.
+---@param options weir.ProducerOptions
+---@return weir.Producer
+function weir.producer(options) end
+
+---Waits; other streams and timers go on.
+---@param duration weir.Duration
+function weir.sleep(duration) end
+
+---Calls fn once, later.
+---@param duration weir.Duration
+---@param fn fun()
+---@return weir.Timer
+function weir.after(duration, fn) end
+
+---Calls fn again and again; a turn is left out while fn is still waiting.
+---@param duration weir.Duration
+---@param fn fun()
+---@return weir.Timer
+function weir.every(duration, fn) end
+
+---The value given with --set NAME=value, else the environment's, else that of the configuration, else default.
+---@param name string
+---@return string?
+---@overload fun(name: string, default: string): string
+function weir.env(name) end
+
+---Runs until every stream has ended; raises the error that stopped it.
+function weir.run() end
+
+---Ends the work: no further handler is called, those under way go on to their end, then weir.run returns.
+function weir.stop() end
+
+return weir
