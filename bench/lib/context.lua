@@ -1,7 +1,7 @@
 -- What every row of a run shares: how often, how much, and which build.
 
+local machine = require "bench.lib.machine"
 local paths = require "support.paths"
-local tmp = require "support.tmp"
 
 local context = {}
 
@@ -24,7 +24,7 @@ function context.new()
   if not runs or not scale then
     return nil, no_runs or no_scale
   end
-  return setmetatable({runs = math.floor(runs), scale = scale, work = tmp.dir()}, Context)
+  return setmetatable({runs = math.floor(runs), scale = scale, load = machine.load()}, Context)
 end
 
 --- So many at this scale, and at least `least` (1).

@@ -23,6 +23,11 @@ function machine.available()
   return (tonumber(from_file("/proc/meminfo", "MemAvailable:%s*(%d+) kB")) or 0) * 1024
 end
 
+--- How many processes wanted a processor at any moment of the last minute, on average; text.
+function machine.load()
+  return from_file("/proc/loadavg", "^(%S+)") or "?"
+end
+
 local function memory()
   return ("%.1f GB"):format((tonumber(from_file("/proc/meminfo", "MemTotal:%s*(%d+) kB")) or 0) * 1024 / 1e9)
 end
@@ -47,6 +52,7 @@ function machine.describe(settings)
     {"peers", ("node %s, simdjson %s, cJSON %s, lua-cjson %s, curl %s"):format(first_line "node --version",
       version "libsimdjson-dev", version "libcjson-dev", version "lua-cjson",
       (first_line "curl --version" or "?"):match "curl (%S+)" or "?")},
+    {"other load", ("%s processes on average in the minute before"):format(settings.load)},
     {"runs of each program", tostring(settings.runs)},
     {"scale", tostring(settings.scale)},
   }
