@@ -2,7 +2,10 @@
 
 #include <stdlib.h>
 
-enum { NEAR_EVENTS = 16 }; /* how far ahead of the event at hand its entity is asked for */
+enum {
+    AIM_EVENTS = 32,  /* how far ahead of the event at hand its part of the table is asked for */
+    NEAR_EVENTS = 16, /* and its entity */
+};
 
 void ahead_free(struct ahead *ahead) {
     free(ahead->places);
@@ -38,15 +41,17 @@ static void aim(struct ahead *ahead, struct store *store, const struct event *ev
 
 const struct store_place *ahead_place(struct ahead *ahead, struct store *store, const struct intake *intake) {
     uint64_t here = intake->given - 1;
-    if (!reserve(ahead, intake->run->room)) {
+    if (!reserve(ahead, intake->front->room > 1 ? AIM_EVENTS : 1)) {
         return NULL;
     }
     if (ahead->aimed <= here) {
         ahead->aimed = ahead->neared = here;
         aim(ahead, store, intake->event);
     }
-    while (ahead->aimed < intake->decoded) {
-        aim(ahead, store, intake_ahead(intake, ahead->aimed - intake->given));
+    const struct event *next;
+    while (ahead->aimed < here + ahead->room &&
+           (next = intake_ahead(intake, (size_t)(ahead->aimed - intake->given)))) {
+        aim(ahead, store, next);
     }
     for (; ahead->neared < ahead->aimed && ahead->neared < here + NEAR_EVENTS; ahead->neared++) {
         store_near(store, place_of(ahead, ahead->neared));

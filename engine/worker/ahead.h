@@ -12,7 +12,7 @@
 
 /* All zero at first. */
 struct ahead {
-    struct store_place *places; /* of the events in the intake's run: a ring */
+    struct store_place *places; /* of the events at hand and behind it: a ring */
     size_t room;                /* a power of two */
     uint64_t aimed, neared;     /* events, as the intake counts them */
 };

@@ -75,7 +75,7 @@ bool handled_undo(struct handled *handled, struct store *store) {
  * ahead, so that its own start is the last place that is known. */
 static void place_in_file(const struct intake *intake, uint64_t back, struct place *place) {
     uint64_t start = place->offset && place->offset[0] != '-' ? strtoull(place->offset, NULL, 10) : 0;
-    place->format = intake->slicer.format;
+    place->format = intake->format;
     place->reached = start;
     if (intake->taken <= intake->skip) {
         return; /* nothing was given of this chunk */

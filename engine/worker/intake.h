@@ -1,8 +1,9 @@
 /* The intake: takes the bytes that a source hands over, and gives events, one at a time, when asked.
  *
- *     source --bytes--> [ window, marks ] --> [ run of events ] --intake_next--> event, end of chunk, ...
+ *     source --bytes--> [ window, marks ] --decoded--> [ runs of events ] --intake_next--> event, end of chunk, ...
  *
- * Where many bytes wait, events are decoded ahead, so that whoever applies them can see what is coming.
+ * Where many bytes wait, events are decoded ahead, on a thread of their own if there may be one; and whoever
+ * applies them can see what is coming.
  * It knows where each chunk begins and ends, skips the messages that were taken before a connection broke
  * (what was before stays applied, and they come again), and pauses the source while its buffer is
  * full. No Lua, no state. */
@@ -12,34 +13,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "io/background.h"
 #include "message/event.h"
 #include "message/slicer.h"
 #include "stream/source.h"
+#include "worker/marks.h"
+#include "worker/run.h"
 #include "worker/window.h"
-
-enum { INTAKE_RUN = 64 }; /* events that are decoded ahead, at most */
 
 enum intake_status {
     INTAKE_EMPTY,   /* nothing now; `ready` will be called */
     INTAKE_EVENT,   /* event */
-    INTAKE_REFUSED, /* slicer.message is not an event: e says why */
+    INTAKE_REFUSED, /* refused is not an event: e says why */
     INTAKE_CHUNK,   /* a chunk is over: offset, up_to_date, closed */
     INTAKE_EOF,     /* nothing will ever come */
     INTAKE_FAILED,  /* e says why; nothing will ever come */
-};
-
-struct intake_mark;
-
-/* An event decoded, and where its message is. */
-struct intake_found {
-    struct event event;
-    uint64_t position, line; /* as the slicer counts them */
-};
-
-struct intake_run {
-    struct error why;            /* of intake.word */
-    size_t room;                 /* a power of two */
-    struct intake_found found[]; /* a ring: events decoded and not given yet */
 };
 
 struct intake {
@@ -47,17 +35,22 @@ struct intake {
     char *location;
     char *name; /* the location as messages show it: no secret of a URL is in it */
     struct window window;
-    struct intake_mark *marks; /* a queue: places in the bytes where something happens */
-    size_t mark_first, mark_count, mark_room;
+    struct marks marks;
 
     struct slicer slicer;
     struct event_decoder decoder;
-    struct intake_run *run;  /* NULL while there is nothing to decode */
-    uint64_t decoded, given; /* events, ever */
-    bool barrier;            /* nothing may be decoded before all that was is given */
-    enum slicer_status word; /* what comes behind the run: REFUSED, BROKEN, FAILED, or MORE for nothing */
+    struct run *front;              /* what is given from; NULL while there was nothing to decode */
+    struct run *back;               /* decoded, or being decoded, while the front is given */
+    struct background *background;  /* NULL: everything is decoded when it is asked for */
+    const char *back_at, *back_end; /* the bytes that the back is decoded from */
+    uint64_t back_skip;
+    bool back_last;
+    bool back_ready;
+    uint64_t given; /* events, ever */
+    enum slicer_format format;
 
     const struct event *event; /* given last; good until intake_next is called again */
+    struct slice refused;      /* likewise */
     uint64_t position, line;   /* of the message given last */
     bool in_body;
     bool paused;
@@ -77,6 +70,9 @@ struct intake {
 /* message_max: bytes of one message. Nothing is read yet. False: out of memory. */
 bool intake_init(struct intake *intake, size_t message_max, void (*ready)(void *user), void *user);
 
+/* From now on much is decoded on another thread. Where that cannot be had, nothing changes. */
+void intake_use_background(struct intake *intake, struct loop *loop);
+
 /* Opens the source; options->sink is filled in here. */
 bool intake_open(struct intake *intake, struct source_options *options, struct error *e);
 
@@ -85,9 +81,8 @@ enum intake_status intake_next(struct intake *intake, struct error *e);
 /* The event that will be given n calls after the last one, 0 for the next; NULL where it is not known
  * yet. They stay where they are until they have been given. */
 static inline const struct event *intake_ahead(const struct intake *intake, size_t n) {
-    const struct intake_run *run = intake->run;
-    return n < intake->decoded - intake->given ? &run->found[(intake->given + n) & (run->room - 1)].event
-                                               : NULL;
+    const struct run *front = intake->front;
+    return n < front->count - front->given ? &front->events[front->given + n].event : NULL;
 }
 
 /* Forgets what is buffered and reads on from offset. */

@@ -162,9 +162,8 @@ static enum driver_kind take(struct pipeline *pipeline, struct driver_item *item
     case INTAKE_EVENT:
         return take_event(pipeline, item);
     case INTAKE_REFUSED:
-        return pipeline_refused(pipeline, pipeline->intake.slicer.message, NULL, NULL, &e, item)
-                   ? DRIVER_INVALID
-                   : DRIVER_NOTHING;
+        return pipeline_refused(pipeline, pipeline->intake.refused, NULL, NULL, &e, item) ? DRIVER_INVALID
+                                                                                          : DRIVER_NOTHING;
     case INTAKE_CHUNK:
         return take_chunk(pipeline);
     case INTAKE_EOF:

@@ -24,6 +24,7 @@ static void free_all(struct window *window) {
 
 void window_free(struct window *window) {
     free_all(window);
+    window_release(window);
     piece_free(window->spare);
     window->spare = NULL;
     window->waiting = 0;
@@ -44,11 +45,20 @@ static void push(struct window *window, struct piece *piece) {
     window->waiting += piece_len(piece);
 }
 
-static void retire(struct window *window, struct piece *piece) {
-    if (window->spare || piece->cap > SPARE_MOST) {
-        piece_free(piece);
-    } else {
-        window->spare = piece;
+static void leave(struct window *window, struct piece *piece) {
+    piece->next = window->left;
+    window->left = piece;
+}
+
+void window_release(struct window *window) {
+    while (window->left) {
+        struct piece *piece = window->left;
+        window->left = piece->next;
+        if (window->spare || piece->cap > SPARE_MOST) {
+            piece_free(piece);
+        } else {
+            window->spare = piece;
+        }
     }
 }
 
@@ -132,7 +142,7 @@ static struct piece *grow_first(struct window *window, size_t more) {
     piece->end = len;
     piece->next = old->next;
     window->first = piece;
-    piece_free(old);
+    leave(window, old);
     return piece;
 }
 
@@ -148,7 +158,7 @@ bool window_join(struct window *window, bool *failed) {
         next->start -= len;
         memcpy(next->bytes + next->start, first->bytes + first->start, len);
         window->first = next;
-        retire(window, first);
+        leave(window, first);
         return true;
     }
     first = grow_first(window, piece_len(next));
@@ -160,7 +170,7 @@ bool window_join(struct window *window, bool *failed) {
     first->end += piece_len(next);
     first->next = next->next;
     window->last = window->last == next ? first : window->last;
-    retire(window, next);
+    leave(window, next);
     return true;
 }
 
@@ -185,6 +195,7 @@ void window_clear(struct window *window) {
 void window_settle(struct window *window) {
     if (window->waiting == 0) {
         free_all(window);
+        window_release(window);
         piece_free(window->spare);
         window->spare = NULL;
     }

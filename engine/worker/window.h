@@ -2,8 +2,8 @@
  *
  *     append, give --> [ first: the view ] [ piece ] [ last ]
  *
- * Bytes that are being looked at stay where they are until window_join, window_clear's next view or
- * window_free: what was cut out of them stays good. */
+ * Bytes stay where they are until window_release, and those of the view until the next piece is joined to it:
+ * what was cut out of them stays good. */
 #ifndef WORKER_WINDOW_H
 #define WORKER_WINDOW_H
 
@@ -16,6 +16,7 @@
 
 struct window {
     struct piece *first, *last;
+    struct piece *left;  /* were looked at, and are still in use */
     struct piece *spare; /* a used one, to be filled again */
     uint64_t base;       /* bytes taken so far: the position of the view's first byte */
     size_t waiting;      /* bytes not taken yet */
@@ -43,6 +44,9 @@ void window_take(struct window *window, size_t len);
 
 /* Joins what is left of the view with the piece behind it. False with *failed false: there is none. */
 bool window_join(struct window *window, bool *failed);
+
+/* Nothing that was cut out of pieces joined to others so far is in use any more. */
+void window_release(struct window *window);
 
 /* Everything that waits counts as taken. */
 void window_clear(struct window *window);

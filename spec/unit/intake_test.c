@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -28,7 +30,7 @@ static void on_ready(void *user) {
     f->ready++;
 }
 
-static bool open_fixture(struct fixture *f, const char *offset) {
+static bool open_fixture_at(struct fixture *f, const char *location, const char *offset) {
     struct error e;
     long left = memory_left;
     memory_left = -1;
@@ -36,12 +38,16 @@ static bool open_fixture(struct fixture *f, const char *offset) {
     assert_non_null(f->loop);
     buf_init(&f->seen, 1 << 24);
     memory_left = left;
-    struct source_options options = {.loop = f->loop, .location = "/dev/null", .offset = offset};
+    struct source_options options = {.loop = f->loop, .location = location, .offset = offset};
     if (!intake_init(&f->intake, 1 << 20, on_ready, f) || !intake_open(&f->intake, &options, &e)) {
         return false;
     }
     f->sink = options.sink;
     return true;
+}
+
+static bool open_fixture(struct fixture *f, const char *offset) {
+    return open_fixture_at(f, "/dev/null", offset);
 }
 
 static void close_fixture(struct fixture *f) {
@@ -402,6 +408,117 @@ static void random_chunks_are_cut_and_broken_off_anywhere(void **state) {
     }
 }
 
+/* ---- another thread ---- */
+
+static unsigned next_random(unsigned *seed) {
+    *seed = *seed * 1103515245u + 12345u;
+    return *seed >> 8;
+}
+
+/* Lines of every kind, about 100 bytes each. */
+static void write_lines(struct buf *lines, unsigned *seed) {
+    for (int i = 0; i < 20000; i++) {
+        unsigned kind = next_random(seed) % 400;
+        if (kind == 0) {
+            buf_append_text(lines, "{\"headers\":{\"control\":\"snapshot-start\"}}\n");
+        } else if (kind == 1) {
+            buf_append_text(lines, "{\"key\":tru}\n");
+        } else if (kind < 5) {
+            buf_printf(lines, "{\"key\":\"\\u0041\\n%d\",\"headers\":{\"operation\":\"delete\"}}\n", i);
+        } else {
+            buf_printf(
+                lines,
+                "{\"type\":\"t%u\",\"key\":\"k%d\",\"value\":%.*s,\"headers\":{\"operation\":\"insert\"}}\n",
+                kind % 3, i, (int)(kind % 60 + 1),
+                "1234567890123456789012345678901234567890123456789012345678901");
+        }
+    }
+}
+
+static bool is_over(void *arg) {
+    struct fixture *f = arg;
+    drain(f);
+    return f->over;
+}
+
+/* Hands the lines over in pieces and bytes of any size, in chunks, with one broken off and begun again. */
+static void play_lines(struct fixture *f, struct slice lines, unsigned seed, bool together) {
+    size_t at = 0;
+    begin(f, SOURCE_LINES);
+    while (at < lines.len) {
+        size_t len = 1 + next_random(&seed) % 400000;
+        len = len > lines.len - at ? lines.len - at : len;
+        if (next_random(&seed) % 2) {
+            struct piece *piece = piece_new(len + 100, next_random(&seed) % 100);
+            assert_non_null(piece);
+            memcpy(piece->bytes + piece->end, lines.ptr + at, len);
+            piece->end += len;
+            f->sink.piece(f->sink.user, piece);
+        } else {
+            bytes(f, lines.ptr + at, len);
+        }
+        at += len;
+        if (together ? next_random(&seed) % 2 == 0 : true) {
+            is_over(f);
+            uv_run(loop_uv(f->loop), UV_RUN_NOWAIT);
+        }
+    }
+}
+
+static void finish_lines(struct fixture *f) {
+    end(f, "9", true, true);
+    eof(f);
+    for (int turn = 0; turn < 100000 && !is_over(f); turn++) {
+        uv_run(loop_uv(f->loop), UV_RUN_ONCE);
+    }
+}
+
+static void decodes_the_same_on_another_thread(void **state) {
+    (void)state;
+    unsigned seed = 99;
+    char folder[] = "/tmp/weir-intake-XXXXXX";
+    char quiet[64]; /* a source of which nothing ever comes */
+    assert_non_null(mkdtemp(folder));
+    snprintf(quiet, sizeof quiet, "%s/pipe", folder);
+    assert_int_equal(mkfifo(quiet, 0600), 0);
+    struct buf lines;
+    buf_init(&lines, 1 << 24);
+    write_lines(&lines, &seed);
+    struct fixture alone;
+    assert_true(open_fixture_at(&alone, quiet, NULL));
+    play_lines(&alone, buf_slice(&lines), 1, false);
+    finish_lines(&alone);
+    assert_true(alone.over);
+    for (unsigned round = 0; round < 20; round++) {
+        struct fixture f;
+        assert_true(open_fixture_at(&f, quiet, NULL));
+        intake_use_background(&f.intake, f.loop);
+        play_lines(&f, buf_slice(&lines), round, true);
+        if (round % 4 == 1) { /* broken off: it comes again, and what was given is passed over */
+            f.sink.abort(f.sink.user);
+            play_lines(&f, buf_slice(&lines), round + 100, true);
+        }
+        if (round % 4 == 2) { /* left for another place: nothing more comes of this one */
+            struct error e;
+            f.seen.len = 0;
+            assert_true(intake_seek(&f.intake, "0", &e));
+            finish_lines(&f);
+            assert_true(f.seen.len > 0 && strncmp(f.seen.ptr, "k", 1) != 0);
+        }
+        if (round % 4 < 2) { /* otherwise closed in the middle of it */
+            finish_lines(&f);
+            assert_true(f.over);
+            assert_int_equal(f.seen.len, alone.seen.len);
+            assert_memory_equal(f.seen.ptr, alone.seen.ptr, alone.seen.len);
+        }
+        close_fixture(&f);
+    }
+    close_fixture(&alone);
+    buf_free(&lines);
+    unlink(quiet);
+    rmdir(folder);
+}
+
 /* ---- memory ---- */
 
 static const char *const whole =
@@ -464,6 +581,7 @@ int main(void) {
         cmocka_unit_test(seeks),
         cmocka_unit_test(pauses_a_source_that_is_ahead),
         cmocka_unit_test(random_chunks_are_cut_and_broken_off_anywhere),
+        cmocka_unit_test(decodes_the_same_on_another_thread),
         cmocka_unit_test(survives_failing_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

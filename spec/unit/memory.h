@@ -7,8 +7,9 @@
 #include <stddef.h>
 
 /* How many allocations succeed before one fails; negative: all succeed. Volatile, because compilers take it
- * that malloc reads no variable of the program, and move what is written to one past it. */
-static volatile long memory_left = -1;
+ * that malloc reads no variable of the program, and move what is written to one past it; atomic, because other
+ * threads allocate, too. */
+static volatile _Atomic long memory_left = -1;
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
