@@ -138,32 +138,35 @@ static void sort(struct sorter *sorter, struct item *items, size_t count, size_t
     }
 }
 
-static void collect(const struct table *table, struct item *items) {
-    size_t count = 0;
-    size_t places = table->places ? table_places(table) : 0;
-    for (size_t i = 0; i < places; i++) {
-        if (table->places[i]) {
-            items[count++] = (struct item){.ref = (uint32_t)table->places[i]};
-        }
-    }
-}
-
-uint32_t *order_of(const struct table *table) {
-    size_t count = table->count;
+bool order_sort(const struct heap *heap, uint32_t *refs, size_t count) {
     struct item *items = malloc((count + 1) * sizeof *items);
-    struct sorter sorter = {table->heap, malloc((count + 1) * sizeof *items)};
-    uint32_t *refs = malloc((count + 1) * sizeof *refs);
-    if (items && sorter.spare && refs) {
-        collect(table, items);
+    struct sorter sorter = {heap, malloc((count + 1) * sizeof *items)};
+    bool ok = items && sorter.spare;
+    if (ok) {
+        for (size_t i = 0; i < count; i++) {
+            items[i] = (struct item){.ref = refs[i]};
+        }
         sort(&sorter, items, count, 0, 0);
         for (size_t i = 0; i < count; i++) {
             refs[i] = items[i].ref;
         }
-    } else {
-        free(refs);
-        refs = NULL;
     }
     free(items);
     free(sorter.spare);
+    return ok;
+}
+
+uint32_t *order_of(const struct table *table) {
+    uint32_t *refs = malloc((table->count + 1) * sizeof *refs);
+    size_t count = 0;
+    for (size_t i = 0; refs && table->places && i < table_places(table); i++) {
+        if (table->places[i]) {
+            refs[count++] = (uint32_t)table->places[i];
+        }
+    }
+    if (refs && !order_sort(table->heap, refs, count)) {
+        free(refs);
+        refs = NULL;
+    }
     return refs;
 }

@@ -11,4 +11,7 @@
  * until the next change. NULL: out of memory. */
 uint32_t *order_of(const struct table *table);
 
+/* Sorts references by the keys of their entities. False: out of memory, unchanged. */
+bool order_sort(const struct heap *heap, uint32_t *refs, size_t count);
+
 #endif

@@ -6,6 +6,7 @@
 #include <xxhash.h>
 
 #include "state/order.h"
+#include "state/store_index.h"
 #include "state/store_parts.h"
 #include "json/merge.h"
 
@@ -26,6 +27,7 @@ struct store *store_new(size_t patch_max) {
 void store_clear(struct store *store) {
     for (size_t i = 0; i < store->type_count; i++) {
         table_free(&store->types[i]->table);
+        store_index_detach(store->types[i]);
         free(store->types[i]);
     }
     free(store->types);
@@ -46,6 +48,7 @@ void store_free(struct store *store) {
         return;
     }
     store_clear(store);
+    store_index_free_plans(store);
     buf_free(&store->merged);
     free(store);
 }
@@ -92,8 +95,11 @@ static struct store_type *add_type(struct store *store, struct slice name) {
     }
     table_init(&type->table, &store->heap, (uint32_t)store->type_count);
     type->name_len = name.len;
+    type->indexes = NULL;
+    type->index_count = 0;
     memcpy(type->name, name.ptr, name.len);
-    if (!strmap_put(&store->names, name, type)) {
+    if (!store_index_attach(store, type) || !strmap_put(&store->names, name, type)) {
+        store_index_detach(type);
         free(type);
         return NULL;
     }
@@ -163,17 +169,18 @@ static bool out_of_memory(struct error *e) {
     return error_set(e, ERROR_MEMORY, "out of memory while storing a value");
 }
 
-static bool put_new_type(struct store *store, const struct store_place *place, struct slice key,
-                         struct slice value, struct error *e) {
+/* A type that is new, was when the place was aimed at, or has indexes. */
+static __attribute__((noinline)) bool put_other(struct store *store, const struct store_place *place,
+                                                struct slice key, struct slice value, struct error *e) {
     struct store_type *type = type_at(store, place);
     type = type ? type : add_type(store, place->type_name);
-    return (type && table_put(&type->table, place->aim, key, value)) || out_of_memory(e);
+    return (type && store_index_put(store, type, place->aim, key, value)) || out_of_memory(e);
 }
 
 static inline bool put(struct store *store, const struct store_place *place, struct slice key,
                        struct slice value, struct error *e) {
-    if (!place->type || place->clears != store->clears) {
-        return put_new_type(store, place, key, value, e);
+    if (!place->type || place->clears != store->clears || place->type->index_count > 0) {
+        return put_other(store, place, key, value, e);
     }
     return table_put(&place->type->table, place->aim, key, value) || out_of_memory(e);
 }
@@ -198,7 +205,7 @@ static __attribute__((noinline)) void apply_delete(struct store *store, const st
                                                    struct slice key) {
     struct store_type *type = type_at(store, place);
     if (type) {
-        table_remove(&type->table, place->aim, key);
+        store_index_remove(store, type, place->aim, key);
     }
 }
 
@@ -345,6 +352,7 @@ static bool adopt(struct store *store, const struct store_image *image) {
         ok = type != NULL;
         if (ok && from->place_count > 0) {
             table_adopt(&type->table, from->places, from->place_count, from->count, from->bytes);
+            store_index_outdate(type);
         }
     }
     for (size_t i = 0; ok && i < image->slab_count; i++) {

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/slice.h"
 #include "message/event.h"
+#include "state/field.h"
 
 struct store;
 
@@ -85,6 +86,21 @@ struct store_row *store_rows(const struct store *store, struct slice type, size_
 uint32_t *store_order(const struct store *store, struct slice type, size_t *count);
 void store_row(const struct store *store, const uint32_t *order, size_t count, size_t i,
                struct store_row *row);
+
+/* Keeps an index on a member of the type's values, also of a type that is not there yet. Asked for again, it
+ * does nothing. False with e: out of memory, or the type has STORE_INDEXES_MAX. */
+enum { STORE_INDEXES_MAX = 16 };
+bool store_index(struct store *store, struct slice type, struct slice field, struct error *e);
+
+struct store_condition {
+    struct slice field;
+    struct field_value is;
+};
+
+/* The rows of a type for which all conditions hold, as store_order. An index on one of the fields spares a look
+ * at most of the others; without any, all are looked at. */
+uint32_t *store_where(struct store *store, struct slice type, const struct store_condition *conditions,
+                      size_t condition_count, size_t *count);
 
 /* Rows of a type in the store's own order, which stays the same while nothing is changed: *cursor = 0
  * first; false at the end. */

@@ -10,10 +10,20 @@
 #include "state/store.h"
 #include "state/table.h"
 
+struct store_index; /* state/store_index.h */
+
 struct store_type {
     struct table table;
+    struct store_index *indexes;
+    size_t index_count;
     size_t name_len;
     char name[];
+};
+
+/* An index that was asked for; the type may be there or not. */
+struct store_plan {
+    char *text; /* owned: both names */
+    struct slice type, field;
 };
 
 enum { STORE_RECENT = 16 };
@@ -24,6 +34,8 @@ struct store {
     size_t type_count, type_room;
     struct store_type *recent[STORE_RECENT]; /* types found lately, by a cheap hash of their names */
     struct heap heap;
+    struct store_plan *plans;
+    size_t plan_count;
     struct buf merged;
     uint64_t seed;
     uint64_t clears; /* how often it was */

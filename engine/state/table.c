@@ -111,6 +111,10 @@ uint32_t table_guess(const struct table *table, uint64_t *aim) {
     return (uint32_t)place;
 }
 
+size_t table_seek(const struct table *table, uint64_t aim) {
+    return table->count > 0 ? seek(table, aim) : 0;
+}
+
 uint32_t table_find(const struct table *table, uint64_t aim, struct slice key) {
     size_t at;
     return locate(table, aim, key, &at) ? (uint32_t)table->places[at] : 0;

@@ -77,6 +77,22 @@ static inline size_t table_usual(const struct table *table) {
  * its place into *aim. Does not touch the heap. */
 uint32_t table_guess(const struct table *table, uint64_t *aim);
 
+/* All entities with a hash, which lie side by side: from table_seek on, as long as table_at gives a reference. */
+size_t table_seek(const struct table *table, uint64_t aim);
+
+static inline uint32_t table_at(const struct table *table, size_t at, uint64_t aim) {
+    uint64_t place = table->count > 0 ? table->places[at] : 0;
+    return place >> 32 == aim >> 32 ? (uint32_t)place : 0;
+}
+
+/* For a walk over all places: asks for the entity of one further on. */
+static inline void table_touch_ahead(const struct table *table, size_t at) {
+    enum { AHEAD = 12 };
+    if (at + AHEAD < table_places(table)) {
+        heap_touch(table->heap, (uint32_t)table->places[at + AHEAD], table_usual(table));
+    }
+}
+
 /* False: out of memory, or a key or value of 4 GB; nothing changed. */
 bool table_put(struct table *table, uint64_t aim, struct slice key, struct slice value);
 
