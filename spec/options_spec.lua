@@ -38,7 +38,8 @@ describe("an option of weir.stream", function()
     ["nope = 1"] = "unknown option 'nope': expected one of caFile, ",
     ["schema = { types = {}, gtKey = 1 }"] = "schema: unknown member 'gtKey': expected types or getKey",
     ["schema = { types = {}, getKey = 5 }"] = "schema: getKey: expected { name = function, ... }, got 5",
-    ['schema = { types = { a = "string" } }'] = "schema: types.a: expected a schema (weir.schema...), got \"string\"",
+    ['schema = { types = { a = "string" } }'] =
+      'schema: types.a: expected a schema (weir.schema...) or { schema =, index = }, got "string"',
   }
   for option, message in pairs(mistakes) do
     it("is refused by name: " .. option, function()

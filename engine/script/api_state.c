@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "script/api_stream.h"
+#include "script/api_where.h"
 #include "script/convert.h"
 #include "script/lazy.h"
 #include "state/store.h"
@@ -25,13 +26,17 @@ void api_state_push(lua_State *L, const struct api_stream *stream, int owner, bo
     luaL_setmetatable(L, state_name);
 }
 
-static const struct store *check_store(lua_State *L) {
+struct store *api_state_check(lua_State *L) {
     const struct api_state *state = luaL_checkudata(L, 1, state_name);
     const struct api_stream *stream = state->stream;
     if (!stream->store) {
         luaL_error(L, "the worker has ended, and the state with it");
     }
     return state->building && stream->building ? stream->building : stream->store;
+}
+
+static const struct store *check_store(lua_State *L) {
+    return api_state_check(L);
 }
 
 /* A real string: a number as key would find nothing, or worse, something. */
@@ -207,9 +212,9 @@ static int state_tostring(lua_State *L) {
 
 void api_state_open(lua_State *L) {
     static const luaL_Reg methods[] = {
-        {"get", state_get},     {"has", state_has},   {"size", state_size},
-        {"rows", state_rows},   {"keys", state_keys}, {"each", state_each},
-        {"types", state_types}, {"json", state_json}, {NULL, NULL},
+        {"get", state_get},   {"has", state_has},   {"size", state_size}, {"where", api_where},
+        {"rows", state_rows}, {"keys", state_keys}, {"each", state_each}, {"types", state_types},
+        {"json", state_json}, {NULL, NULL},
     };
     luaL_newmetatable(L, state_name);
     luaL_newlib(L, methods);

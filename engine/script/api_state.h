@@ -5,6 +5,7 @@
  *     state:size([type])      entities of that type, or of all
  *     state:rows(type)        an array of all values of that type, in byte order of their keys
  *     state:keys(type)        an array of the keys, in byte order
+ *     state:where(type, {field = value})  those rows whose fields have these values (script/api_where.h)
  *     state:each(type)        for key, value in state:each("users"): the keys as they were at the start,
  *                             the values as they are when their turn comes; what has gone is passed over
  *     state:types()           an array of the types that have entities, in byte order
@@ -18,8 +19,12 @@
 #include <stdbool.h>
 
 struct api_stream;
+struct store;
 
 void api_state_open(lua_State *L);
+
+/* The store of the state at index 1; raises where it is none, or the worker has ended. */
+struct store *api_state_check(lua_State *L);
 
 /* Pushes the state of the stream, whose userdata is at `owner` and is kept alive by it. building: what is being
  * built to take its place, while something is. */

@@ -9,6 +9,7 @@
 #include "script/api_call.h"
 #include "script/api_schema.h"
 #include "script/api_state.h"
+#include "script/api_where.h"
 #include "script/lane.h"
 #include "script/options.h"
 
@@ -295,11 +296,14 @@ void api_stream_open(lua_State *L) {
         {NULL, NULL},
     };
     static const luaL_Reg functions[] = {
-        {"new", stream_new},           {"declare", stream_declare}, {"watch", stream_watch},
-        {"schema", stream_schema},     {"policy", stream_policy},   {"append", api_append},
-        {"settings", stream_settings}, {"isSize", is_size},         {"isDuration", is_duration},
-        {"create", api_call_create},   {"head", api_call_head},     {"close", api_call_close},
-        {"remove", api_call_remove},   {"hooks", stream_hooks},     {NULL, NULL},
+        {"new", stream_new},           {"declare", stream_declare},
+        {"watch", stream_watch},       {"schema", stream_schema},
+        {"policy", stream_policy},     {"append", api_append},
+        {"settings", stream_settings}, {"isSize", is_size},
+        {"isDuration", is_duration},   {"create", api_call_create},
+        {"head", api_call_head},       {"close", api_call_close},
+        {"remove", api_call_remove},   {"hooks", stream_hooks},
+        {"index", api_where_index},    {NULL, NULL},
     };
     luaL_newmetatable(L, stream_name);
     luaL_setfuncs(L, metamethods, 0);

@@ -50,14 +50,14 @@ struct api_stream {
     struct http_field *fields; /* request headers, owned */
     size_t field_count;
 
-    bool declared;                /* it is complete, and in the script's list */
-    struct store *store;          /* NULL once the script is closed */
-    const struct store *building; /* the worker's: what will take its place, while that is being read */
-    struct strmap types;          /* name -> struct api_type */
-    struct api_type all;          /* handlers and rules for every type */
-    bool controls;                /* onControl was called */
-    bool up_to_dates;             /* onUpToDate was called */
-    bool get_keys;                /* some type has getKey */
+    bool declared;          /* it is complete, and in the script's list */
+    struct store *store;    /* NULL once the script is closed */
+    struct store *building; /* the worker's: what will take its place, while that is being read */
+    struct strmap types;    /* name -> struct api_type */
+    struct api_type all;    /* handlers and rules for every type */
+    bool controls;          /* onControl was called */
+    bool up_to_dates;       /* onUpToDate was called */
+    bool get_keys;          /* some type has getKey */
 
     struct driver driver;   /* set by the worker before the lane is woken */
     struct task lane;       /* see script/lane.h */

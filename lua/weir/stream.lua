@@ -6,6 +6,7 @@ local options_of = weir._options
 local show, ON_ERROR, ON_INVALID = options_of.show, options_of.ON_ERROR, options_of.ON_INVALID
 local outgoing = weir._outgoing
 local schema_metatable = weir._schema.metatable
+local types_of = weir._types
 
 ---@class weir.StateStream
 ---@field state weir.State the materialized state
@@ -239,16 +240,9 @@ local StateStream_meta = { __index = StateStream }
 
 -- What is wrong with a stream schema, or nothing.
 local function schema_mistake(config)
-  if type(config) ~= "table" or type(config.types) ~= "table" then
-    return "expected { types = { name = schema, ... } }"
-  end
-  for kind, schema in pairs(config.types) do
-    if type(kind) ~= "string" or kind == "" then
-      return ("types: expected names, got %s"):format(show(kind))
-    end
-    if type(schema) ~= "table" or schema["~standard"] == nil then
-      return ("types.%s: expected a schema (weir.schema...), got %s"):format(kind, show(schema))
-    end
+  local mistake = types_of.mistake(type(config) == "table" and config.types)
+  if mistake then
+    return mistake
   end
   if config.getKey ~= nil and type(config.getKey) ~= "table" then
     return ("getKey: expected { name = function, ... }, got %s"):format(show(config.getKey))
@@ -269,10 +263,16 @@ local function schema_mistake(config)
 end
 
 local function declare_schema(stream, handlers, schema)
-  for kind, type_schema in pairs(schema.types) do
-    native.schema(stream, kind, type_schema)
-    if getmetatable(type_schema) ~= schema_metatable then
-      handlers.foreign[kind] = type_schema
+  for kind, declared in pairs(schema.types) do
+    local type_schema, index = types_of.parts(declared)
+    if type_schema then
+      native.schema(stream, kind, type_schema)
+      if getmetatable(type_schema) ~= schema_metatable then
+        handlers.foreign[kind] = type_schema
+      end
+    end
+    for _, field in ipairs(index) do
+      native.index(stream, kind, field)
     end
   end
 end
@@ -337,10 +337,12 @@ function weir.stream(options)
   return stream
 end
 
----Names the types that a stream carries, each with the schema of its values. getKey has, for a type, a
+---Names the types that a stream carries, each with the schema of its values, or with { schema =, index = }:
+---index names the fields that state:where finds entities by without a look at all. getKey has, for a type, a
 ---function that makes the key of a change that carries none, from its value (or, for a delete, old_value).
----@param config { types: table<string, weir.Schema>, getKey: table<string, fun(value: any): string>? }
----@return { types: table<string, weir.Schema>, getKey: table<string, fun(value: any): string>? }
+---@alias weir.StreamType weir.Schema|{ schema: weir.Schema?, index: string[]? }
+---@param config { types: table<string, weir.StreamType>, getKey: table<string, fun(value: any): string>? }
+---@return { types: table<string, weir.StreamType>, getKey: table<string, fun(value: any): string>? }
 function weir.defineStreamSchema(config)
   local mistake = schema_mistake(config)
   if mistake then
