@@ -18,9 +18,12 @@ struct store *store_new(size_t patch_max) {
     strmap_init(&store->names);
     heap_init(&store->heap);
     buf_init(&store->merged, patch_max);
-    if (getrandom(&store->seed, sizeof store->seed, GRND_NONBLOCK) != (ssize_t)sizeof store->seed) {
-        store->seed = (uint64_t)(uintptr_t)store; /* early at boot: better than a fixed one */
+    uint64_t random[2];
+    if (getrandom(random, sizeof random, GRND_NONBLOCK) != (ssize_t)sizeof random) {
+        random[0] = random[1] = (uint64_t)(uintptr_t)store; /* early at boot: better than fixed ones */
     }
+    store->seed = random[0];
+    store->epoch = random[1];
     return store;
 }
 
@@ -36,11 +39,16 @@ void store_clear(struct store *store) {
     strmap_free(&store->names, NULL);
     memset(store->recent, 0, sizeof store->recent);
     heap_free(&store->heap);
-    store->clears++;
+    store->epoch++;
 }
 
 struct store *store_like(const struct store *store) {
-    return store_new(store->merged.max);
+    struct store *like = store_new(store->merged.max);
+    if (like && !store_index_copy_plans(store, like)) {
+        store_free(like);
+        return NULL;
+    }
+    return like;
 }
 
 void store_free(struct store *store) {
@@ -131,10 +139,8 @@ static __attribute__((noinline)) void tidy(struct store *store) {
 }
 
 static struct store_place place_of(const struct store *store, struct slice type, struct slice key) {
-    return (struct store_place){.type = find_type(store, type),
-                                .type_name = type,
-                                .aim = aim_at(store, key),
-                                .clears = store->clears};
+    return (struct store_place){
+        .type = find_type(store, type), .type_name = type, .aim = aim_at(store, key), .epoch = store->epoch};
 }
 
 void store_aim(struct store *store, struct slice type, struct slice key, struct store_place *place) {
@@ -147,29 +153,30 @@ void store_aim(struct store *store, struct slice type, struct slice key, struct 
     place->type = found;
     place->type_name = type;
     place->aim = aim_at(store, key);
-    place->clears = store->clears;
+    place->epoch = store->epoch;
     if (found) {
         table_touch(&found->table, place->aim);
     }
 }
 
 void store_near(const struct store *store, struct store_place *place) {
-    if (place->type && place->clears == store->clears) {
+    if (place->type && place->epoch == store->epoch) {
         const struct table *table = &place->type->table;
         uint32_t ref = table_guess(table, &place->aim);
         heap_touch(&store->heap, ref, table_usual(table));
     }
 }
 
+/* The type may have come into being since. */
 static struct store_type *type_at(const struct store *store, const struct store_place *place) {
-    return place->type && place->clears == store->clears ? place->type : find_type(store, place->type_name);
+    return place->type ? place->type : find_type(store, place->type_name);
 }
 
 static bool out_of_memory(struct error *e) {
     return error_set(e, ERROR_MEMORY, "out of memory while storing a value");
 }
 
-/* A type that is new, was when the place was aimed at, or has indexes. */
+/* A type that is new, was so when the place was aimed at, or has indexes. */
 static __attribute__((noinline)) bool put_other(struct store *store, const struct store_place *place,
                                                 struct slice key, struct slice value, struct error *e) {
     struct store_type *type = type_at(store, place);
@@ -179,7 +186,7 @@ static __attribute__((noinline)) bool put_other(struct store *store, const struc
 
 static inline bool put(struct store *store, const struct store_place *place, struct slice key,
                        struct slice value, struct error *e) {
-    if (!place->type || place->clears != store->clears || place->type->index_count > 0) {
+    if (!place->type || place->type->index_count > 0) {
         return put_other(store, place, key, value, e);
     }
     return table_put(&place->type->table, place->aim, key, value) || out_of_memory(e);
@@ -211,6 +218,9 @@ static __attribute__((noinline)) void apply_delete(struct store *store, const st
 
 bool store_apply_at(struct store *store, const struct store_place *place, const struct event *change,
                     struct error *e) {
+    if (place->epoch != store->epoch) {
+        return store_apply(store, change, e);
+    }
     if (heap_is_sparse(&store->heap)) {
         tidy(store);
     }
@@ -228,6 +238,9 @@ bool store_apply(struct store *store, const struct event *change, struct error *
 }
 
 struct slice store_get_at(const struct store *store, const struct store_place *place, struct slice key) {
+    if (place->epoch != store->epoch) {
+        return store_get(store, place->type_name, key);
+    }
     const struct store_type *type = type_at(store, place);
     uint32_t ref = type ? table_find(&type->table, place->aim, key) : 0;
     return ref ? heap_value(&store->heap, ref) : (struct slice){0};

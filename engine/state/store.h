@@ -21,7 +21,7 @@ struct store;
 struct store *store_new(size_t patch_max);
 void store_free(struct store *store);
 
-/* An empty store with the settings of another. NULL: out of memory. */
+/* An empty store with the settings and indexes of another. NULL: out of memory. */
 struct store *store_like(const struct store *store);
 
 /* Applies a change (STATE-PROTOCOL section 6): insert, update and upsert store the value, delete removes
@@ -31,16 +31,16 @@ bool store_apply(struct store *store, const struct event *change, struct error *
 /* What a patch would leave: out is cleared and gets it. The store is not changed. */
 bool store_merged(const struct store *store, const struct event *patch, struct buf *out, struct error *e);
 
-/* Where a change goes: hashed once. Good as long as the store and the name of the type, whatever is applied or
- * cleared in between.
+/* Where a change goes: hashed once. Good as long as the name of the type, whatever is applied in between; where
+ * the store was cleared, or another one has taken its place, it is looked for anew.
  *
  * What takes long in a large store is to wait for memory. To wait for many changes at once: aim each of a run
  * of them (32 or so), call store_near for each, then apply them in their order. */
 struct store_place {
     struct store_type *type; /* NULL: not seen before */
     struct slice type_name;
-    uint64_t aim;    /* half of the key's hash, and where in the table it was */
-    uint64_t clears; /* how often the store had been cleared */
+    uint64_t aim;   /* half of the key's hash, and where in the table it was */
+    uint64_t epoch; /* the store's, when it was aimed at */
 };
 
 /* Hashes the key, and asks for the part of the table that it falls into. */

@@ -36,6 +36,15 @@ static void drop_last_plan(struct store *store) {
     free(store->plans[--store->plan_count].text);
 }
 
+bool store_index_copy_plans(const struct store *from, struct store *to) {
+    for (size_t i = 0; i < from->plan_count; i++) {
+        if (!add_plan(to, from->plans[i].type, from->plans[i].field)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void store_index_free_plans(struct store *store) {
     while (store->plan_count > 0) {
         drop_last_plan(store);

@@ -30,6 +30,8 @@ void store_index_remove(struct store *store, struct store_type *type, uint64_t a
 /* Brings the index up to date with all entities. False: out of memory; it is as before. */
 bool store_index_build(struct store *store, struct store_type *type, struct store_index *index);
 
+/* Plans for an empty store what is planned for another. False: out of memory. */
+bool store_index_copy_plans(const struct store *from, struct store *to);
 void store_index_free_plans(struct store *store);
 
 #endif

@@ -38,7 +38,7 @@ struct store {
     size_t plan_count;
     struct buf merged;
     uint64_t seed;
-    uint64_t clears; /* how often it was */
+    uint64_t epoch; /* until it is cleared: no other store has the same */
 };
 
 struct store_image_type {

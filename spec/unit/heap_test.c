@@ -181,8 +181,14 @@ static void run_batch(struct model *model) {
         assert_int_equal(old.ptr != NULL, model->entities[steps[s].i].there);
         assert_true(take_step(model, &steps[s], &steps[s].place));
         check_entity(model, steps[s].i);
-        if (number(model, 3000) == 0) {
-            store_clear(model->store);
+        if (number(model, 3000) == 0) { /* in the middle of a batch */
+            if (number(model, 2) == 0) {
+                store_clear(model->store);
+            } else {
+                struct store *like = store_like(model->store);
+                store_free(model->store);
+                model->store = like;
+            }
             memset(model->entities, 0, model->keys * sizeof *model->entities);
             model->live = 0;
         }
