@@ -21,7 +21,7 @@ struct store;
 struct snapshot;
 
 /* Writes the store into fd, an empty file that can be read and written. about: what the caller has to say of
- * it, at most 16 MB. Takes buffers of a few hundred KB, no copy of the store. Nothing is synced. *size becomes
+ * it, at most 16 MB. Takes buffers of some MB at most, no copy of the store. Nothing is synced. *size becomes
  * the file's. Errors do not name the file. */
 bool snapshot_write(const struct store *store, struct slice about, int fd, uint64_t *size, struct error *e);
 

@@ -38,7 +38,6 @@ struct writer {
     struct snapshot_slab slab;
     struct buf slabs, large_index, pieces, large_pieces, names, index;
     uint64_t large_len;
-    char *memory;
 };
 
 static bool out_of_memory(struct error *e) {
@@ -267,23 +266,28 @@ static uint64_t blocks_start(const struct writer *w) {
     return snapshot_round(end, blocks >= LARGE_FROM ? WRITE_CHUNK : SNAPSHOT_PAGE);
 }
 
+/* Memory for a part of so many bytes: not more than a chunk and a piece. */
+static struct part new_part(uint64_t start, uint64_t len, size_t piece) {
+    size_t room = len < WRITE_CHUNK + piece ? (size_t)len : WRITE_CHUNK + piece;
+    return (struct part){.start = start, .at = start, .buf = malloc(room + 1)};
+}
+
 static bool open_parts(struct writer *w) {
-    w->slab_units = slab_units(w->store);
-    const size_t rooms[] = {WRITE_CHUNK + SNAPSHOT_PIECE, WRITE_CHUNK + (size_t)w->slab_units * HEAP_UNIT};
-    w->memory = malloc(2 * rooms[0] + rooms[1]);
-    if (!w->memory || !list_types(w)) {
-        return out_of_memory(w->e);
+    const struct heap *heap = &w->store->heap;
+    if (!list_types(w)) {
+        return false;
     }
+    w->slab_units = slab_units(w->store);
     uint64_t blocks = blocks_start(w);
-    w->places = (struct part){.start = SNAPSHOT_PAGE, .at = SNAPSHOT_PAGE, .buf = w->memory};
-    w->larges = (struct part){.buf = w->memory + rooms[0]};
-    w->blocks = (struct part){.start = blocks, .at = blocks, .buf = w->memory + 2 * rooms[0]};
+    w->places = new_part(SNAPSHOT_PAGE, blocks - SNAPSHOT_PAGE, SNAPSHOT_PIECE);
+    w->blocks = new_part(blocks, heap->live_units * HEAP_UNIT, (size_t)w->slab_units * HEAP_UNIT);
+    w->larges = new_part(0, heap->large_bytes + 8, SNAPSHOT_PIECE);
     struct buf *const bufs[] = {&w->slabs,        &w->large_index, &w->pieces,
                                 &w->large_pieces, &w->names,       &w->index};
     for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++) {
         buf_init(bufs[i], (size_t)index_max);
     }
-    return true;
+    return (w->places.buf && w->blocks.buf && w->larges.buf) || out_of_memory(w->e);
 }
 
 static void close_parts(struct writer *w) {
@@ -293,7 +297,9 @@ static void close_parts(struct writer *w) {
         buf_free(bufs[i]);
     }
     free(w->types);
-    free(w->memory);
+    free(w->places.buf);
+    free(w->blocks.buf);
+    free(w->larges.buf);
 }
 
 static bool add_index(struct writer *w, struct slice part) {
