@@ -96,6 +96,8 @@ local function steady(text)
     :gsub('("time%a*":)"[^"]*"', '%1"TIME"')
     :gsub(digits .. "_" .. digits, "OFFSET")
     :gsub("seconds=[%d.]+", "seconds=N")
+    :gsub("snapshot of [%dT:-]+Z", "snapshot of TIME")
+    :gsub("entities, [%d.]+ MB, [%d.]+ ms", "entities, N MB, N ms")
     :gsub("trying again in [%d.]+ s", "trying again in N s")
     :gsub("(weir%.%l+):%d+:", "%1:N:"))
 end
@@ -468,7 +470,7 @@ describe("docs/operations.md", function()
     for name in config:gmatch('"(WEIR_[%u_]+)"') do
       mentions("`" .. name .. "`")
     end
-    for section in config:match("expected (streams, [%l, ]+)"):gmatch("%l+") do
+    for section in config:match("expected (streams, [%a, ]+)"):gmatch("%a+") do
       if section ~= "or" then
         mentions("`" .. section .. "`")
       end
