@@ -5,9 +5,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <xxhash.h>
 
 #include "state/snapshot_parts.h"
+#include "state/snapshot_sum.h"
 #include "state/store_parts.h"
 
 static bool damaged(struct error *e, const char *what) {
@@ -50,7 +50,7 @@ static bool check_header(const struct snapshot *snapshot, struct error *e) {
                          header->version, SNAPSHOT_VERSION);
     }
     if (header->order != SNAPSHOT_ORDER ||
-        header->hash != XXH3_64bits(header, offsetof(struct snapshot_header, hash))) {
+        header->hash != snapshot_sum(header, offsetof(struct snapshot_header, hash))) {
         return damaged(e, "the header does not match its checksum");
     }
     if (header->size != snapshot->len) {
@@ -161,7 +161,7 @@ static bool check_index(struct snapshot *snapshot, struct error *e) {
     if (!check_extents(header)) {
         return damaged(e, "its parts do not fill it");
     }
-    if (header->index_hash != XXH3_64bits(snapshot->map + header->index.at, header->index.len)) {
+    if (header->index_hash != snapshot_sum(snapshot->map + header->index.at, header->index.len)) {
         return damaged(e, "the index does not match its checksum");
     }
     uint64_t pieces = snapshot_pieces(header->places.len) + snapshot_pieces(header->larges.len);

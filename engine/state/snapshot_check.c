@@ -9,6 +9,7 @@
 #include <xxhash.h>
 
 #include "state/snapshot_parts.h"
+#include "state/snapshot_sum.h"
 #include "state/store_parts.h"
 
 enum { THREADS_FROM = 4 << 20 }; /* bytes of a file that are worth a second thread */
@@ -33,30 +34,33 @@ struct check {
 struct walk {
     const struct snapshot *snapshot;
     struct totals *totals;
+    uint32_t slab;  /* from 0 */
+    uint32_t units; /* of the slab */
+    uint32_t unit;  /* of the next block */
+    uint32_t large; /* the next one */
     uint32_t type;
-    uint64_t place;      /* in the type's */
-    uint64_t run;        /* the places from here up to the present one are all taken */
-    uint64_t last;       /* the place before, 0: free */
-    size_t count, bytes; /* of the type, in this walk */
-    uint32_t slab;       /* from 0 */
-    uint32_t unit;       /* of the next block */
-    uint32_t large;      /* the next one */
+    uint64_t place; /* in the type's */
 };
 
-static void add_totals(struct walk *walk) {
-    atomic_fetch_add(&walk->totals[walk->type].count, walk->count);
-    atomic_fetch_add(&walk->totals[walk->type].bytes, walk->bytes);
-    walk->count = walk->bytes = 0;
-}
+/* The part of a walk that lies in one type: what changes with each place is kept out of memory. */
+struct strip {
+    const uint64_t *places;
+    uint64_t place_count; /* homes */
+    uint64_t seed;
+    uint64_t run;  /* the places from here up to the present one are all taken */
+    uint64_t last; /* the place before, 0: free */
+    size_t count, bytes;
+};
 
-static uint64_t places_of(const struct walk *walk) {
-    uint64_t count = walk->snapshot->types[walk->type].place_count;
+static uint64_t places_of(const struct snapshot *snapshot, uint32_t type) {
+    uint64_t count = snapshot->types[type].place_count;
     return count + table_spill((size_t)count);
 }
 
-static bool start_walk(struct walk *walk, uint32_t slab) {
+static bool start_walk(struct walk *walk, uint32_t slab, uint32_t units) {
     const struct snapshot *snapshot = walk->snapshot;
     walk->slab = slab;
+    walk->units = units;
     if (slab == 0) {
         return true; /* at the first place of all */
     }
@@ -64,59 +68,97 @@ static bool start_walk(struct walk *walk, uint32_t slab) {
     walk->type = from->first_type;
     walk->place = from->first_place;
     walk->large = from->first_large;
-    if (walk->type >= snapshot->header->type_count || walk->place >= places_of(walk)) {
-        return false;
+    return walk->type < snapshot->header->type_count && walk->place < places_of(snapshot, walk->type);
+}
+
+static struct strip start_strip(const struct walk *walk) {
+    struct strip strip = {
+        .places = walk->snapshot->places[walk->type],
+        .place_count = walk->snapshot->types[walk->type].place_count,
+        .seed = walk->snapshot->header->seed,
+        .run = walk->place,
+    };
+    while (strip.run > 0 && strip.places[strip.run - 1]) {
+        strip.run--;
     }
-    const uint64_t *places = snapshot->places[walk->type];
-    for (walk->run = walk->place; walk->run > 0 && places[walk->run - 1]; walk->run--) {
-    }
-    walk->last = walk->place > 0 ? places[walk->place - 1] : 0;
-    return true;
+    strip.last = strip.run < walk->place ? strip.places[walk->place - 1] : 0;
+    return strip;
 }
 
 /* A key where a search finds it: see state/table.h. */
-static bool check_key(const struct walk *walk, uint64_t place, const char *key, size_t len) {
-    struct table table = {.place_count = walk->snapshot->types[walk->type].place_count};
-    uint64_t hash = XXH3_64bits_withSeed(key, len, walk->snapshot->header->seed);
+static bool check_key(const struct strip *strip, uint64_t at, uint64_t place, struct slice key) {
+    struct table table = {.place_count = (size_t)strip->place_count};
+    uint64_t hash = XXH3_64bits_withSeed(key.ptr, key.len, strip->seed);
     size_t home = table_home(&table, place);
-    return hash >> 32 == place >> 32 && home <= walk->place && home >= walk->run &&
-           place >> 32 >= walk->last >> 32;
+    return hash >> 32 == place >> 32 && home <= at && home >= strip->run && place >> 32 >= strip->last >> 32;
 }
 
-static bool take_block(struct walk *walk, uint64_t place) {
-    uint32_t units = walk->snapshot->slabs[walk->slab].units;
-    const struct heap_block *block = (const void *)(walk->snapshot->bases[walk->slab] +
-                                                    (size_t)walk->unit * HEAP_UNIT);
-    size_t need = heap_units(block->key_len, block->value_len);
-    if ((uint32_t)place != ((walk->slab + 1) << HEAP_SLAB_BITS | walk->unit) || need > HEAP_UNITS_MAX ||
-        need > units - walk->unit || block->mark != heap_mark(walk->type, (uint32_t)need)) {
+/* Finds the block by its reference, not by where the one before it ends, so that the processor need not wait
+ * for one to fetch the next. */
+static bool take_block(struct walk *walk, uint32_t ref, struct slice *key, size_t *bytes) {
+    uint32_t unit = ref & (HEAP_SLAB_UNITS - 1);
+    if (ref >> HEAP_SLAB_BITS != walk->slab + 1 || unit >= walk->units) {
         return false;
     }
-    walk->unit += (uint32_t)need;
-    walk->bytes += (size_t)block->key_len + block->value_len;
-    return check_key(walk, place, block->bytes, block->key_len);
+    const struct heap_block *block = (const void *)(walk->snapshot->bases[walk->slab] +
+                                                    (size_t)unit * HEAP_UNIT);
+    size_t need = heap_units(block->key_len, block->value_len);
+    if (unit != walk->unit || need > HEAP_UNITS_MAX || need > walk->units - unit ||
+        block->mark != heap_mark(walk->type, (uint32_t)need)) {
+        return false;
+    }
+    walk->unit = unit + (uint32_t)need;
+    *key = slice_of(block->bytes, block->key_len);
+    *bytes += (size_t)block->key_len + block->value_len;
+    return true;
 }
 
-static bool take_large(struct walk *walk, uint64_t place) {
+static bool take_large(struct walk *walk, uint32_t ref, struct slice *key, size_t *bytes) {
     const struct snapshot *snapshot = walk->snapshot;
-    if ((uint32_t)place != HEAP_LARGE + walk->large || walk->large >= snapshot->header->large_count ||
+    if (ref != HEAP_LARGE + walk->large || walk->large >= snapshot->header->large_count ||
         snapshot->larges[walk->large].type != walk->type) {
         return false;
     }
     const struct snapshot_large *large = &snapshot->larges[walk->large++];
-    walk->bytes += (size_t)large->key_len + large->value_len;
-    return check_key(walk, place, snapshot->map + snapshot->header->larges.at + large->at, large->key_len);
+    *key = slice_of(snapshot->map + snapshot->header->larges.at + large->at, large->key_len);
+    *bytes += (size_t)large->key_len + large->value_len;
+    return true;
 }
 
-static void next_type(struct walk *walk) {
-    add_totals(walk);
-    walk->type++;
-    walk->place = walk->run = walk->last = 0;
+/* Up to the end of the type, or the first place that belongs to the next slab. False: not as it should be. */
+static bool walk_strip(struct walk *walk) {
+    struct strip strip = start_strip(walk);
+    uint64_t end = places_of(walk->snapshot, walk->type);
+    uint64_t at = walk->place;
+    for (; at < end; at++) {
+        uint64_t place = strip.places[at];
+        uint32_t ref = (uint32_t)place;
+        struct slice key;
+        if (place == 0) {
+            strip.run = at + 1;
+        } else if (ref < HEAP_LARGE && walk->unit == walk->units) {
+            break;
+        } else if (!(ref < HEAP_LARGE ? take_block(walk, ref, &key, &strip.bytes)
+                                      : take_large(walk, ref, &key, &strip.bytes)) ||
+                   !check_key(&strip, at, place, key)) {
+            return false;
+        } else {
+            strip.count++;
+        }
+        strip.last = place;
+    }
+    walk->place = at;
+    atomic_fetch_add(&walk->totals[walk->type].count, strip.count);
+    atomic_fetch_add(&walk->totals[walk->type].bytes, strip.bytes);
+    return at < end || strip.last == 0; /* a search must end */
 }
 
 /* Where the slab's blocks are used up, the next one must begin, or the file end. */
 static bool ends_well(const struct walk *walk) {
     const struct snapshot_header *header = walk->snapshot->header;
+    if (walk->unit != walk->units) {
+        return false;
+    }
     if (walk->type == header->type_count) {
         return walk->large == header->large_count && walk->slab + 1 >= header->slab_count;
     }
@@ -125,32 +167,18 @@ static bool ends_well(const struct walk *walk) {
            next->first_place == walk->place && next->first_large == walk->large;
 }
 
-/* Up to the first place that belongs to the next slab. units: of this slab. */
-static bool walk_slab(struct walk *walk, uint32_t units) {
-    const struct snapshot_header *header = walk->snapshot->header;
-    while (walk->type < header->type_count) {
-        uint64_t place = walk->snapshot->places[walk->type][walk->place];
-        if (place == 0) {
-            walk->run = walk->place + 1;
-        } else if ((uint32_t)place < HEAP_LARGE && walk->unit == units) {
-            break;
-        } else if ((uint32_t)place < HEAP_LARGE ? !take_block(walk, place) : !take_large(walk, place)) {
+static bool walk_slab(struct walk *walk) {
+    while (walk->type < walk->snapshot->header->type_count) {
+        if (!walk_strip(walk)) {
             return false;
-        } else {
-            walk->count++;
         }
-        walk->last = place;
-        if (++walk->place == places_of(walk)) {
-            if (place != 0) {
-                return false; /* a search would not end */
-            }
-            next_type(walk);
+        if (walk->place < places_of(walk->snapshot, walk->type)) {
+            break;
         }
+        walk->type++;
+        walk->place = 0;
     }
-    if (walk->type < header->type_count) {
-        add_totals(walk);
-    }
-    return walk->unit == units && ends_well(walk);
+    return ends_well(walk);
 }
 
 /* ---- jobs ---- */
@@ -181,7 +209,7 @@ static struct extent extent_of(const struct snapshot *snapshot, size_t job) {
     }
     size_t slab = job - header->piece_count;
     if (slab >= header->slab_count) {
-        return (struct extent){snapshot->map, 0, XXH3_64bits(NULL, 0)}; /* places without a block */
+        return (struct extent){snapshot->map, 0, snapshot_sum(NULL, 0)}; /* places without a block */
     }
     return (struct extent){snapshot->bases[slab], (size_t)snapshot->slabs[slab].units * HEAP_UNIT,
                            snapshot->slabs[slab].hash};
@@ -197,7 +225,7 @@ static void fail(struct check *check, size_t job, enum fault fault) {
 static void run_job(struct check *check, size_t job) {
     const struct snapshot *snapshot = check->snapshot;
     struct extent extent = extent_of(snapshot, job);
-    if (XXH3_64bits(extent.ptr, extent.len) != extent.hash) {
+    if (snapshot_sum(extent.ptr, extent.len) != extent.hash) {
         fail(check, job, FAULT_CHECKSUM);
         return;
     }
@@ -205,8 +233,9 @@ static void run_job(struct check *check, size_t job) {
         return;
     }
     struct walk walk = {.snapshot = snapshot, .totals = check->totals};
-    if (!start_walk(&walk, (uint32_t)(job - snapshot->header->piece_count)) ||
-        !walk_slab(&walk, (uint32_t)(extent.len / HEAP_UNIT))) {
+    if (!start_walk(&walk, (uint32_t)(job - snapshot->header->piece_count),
+                    (uint32_t)(extent.len / HEAP_UNIT)) ||
+        !walk_slab(&walk)) {
         fail(check, job, FAULT_CONTENT);
     }
 }

@@ -2,11 +2,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include "base/buf.h"
 #include "state/snapshot.h"
 #include "state/snapshot_format.h"
+#include "state/snapshot_sum.h"
 #include "state/store_parts.h"
 
 enum {
@@ -69,7 +69,7 @@ static bool flush(struct writer *w, struct part *part, size_t len) {
 
 /* The end of a piece: its hash. Whole chunks are written, for which the system can take large pages. */
 static bool end_piece(struct writer *w, struct part *part, uint64_t *hash) {
-    *hash = XXH3_64bits(part->buf + part->piece, part->used - part->piece);
+    *hash = snapshot_sum(part->buf + part->piece, part->used - part->piece);
     uint64_t whole = (part->at + part->used) / WRITE_CHUNK * WRITE_CHUNK;
     bool ok = whole <= part->at || flush(w, part, (size_t)(whole - part->at));
     part->piece = part->used;
@@ -338,7 +338,7 @@ static bool put_index(struct writer *w, struct slice about) {
     header->names_len = (uint32_t)w->names.len;
     header->piece_count = (uint32_t)((w->pieces.len + w->large_pieces.len) / sizeof(uint64_t));
     header->index = (struct snapshot_extent){w->larges.at, w->index.len};
-    header->index_hash = XXH3_64bits(w->index.ptr, w->index.len);
+    header->index_hash = snapshot_sum(w->index.ptr, w->index.len);
     return write_at(w, w->index.ptr, w->index.len, header->index.at);
 }
 
@@ -357,7 +357,7 @@ static bool put_header(struct writer *w) {
     header->places = extent_of(&w->places);
     header->blocks = extent_of(&w->blocks);
     header->larges = extent_of(&w->larges);
-    header->hash = XXH3_64bits(header, offsetof(struct snapshot_header, hash));
+    header->hash = snapshot_sum(header, offsetof(struct snapshot_header, hash));
     return write_at(w, (const char *)header, sizeof *header, 0);
 }
 
