@@ -28,7 +28,7 @@ static bool map_file(struct snapshot *snapshot, int fd, struct error *e) {
     }
     /* Written to by the store that takes it over: what is written stays in this process. */
     void *map = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
-    if (map == MAP_FAILED) {
+    if (map == MAP_FAILED || !map) {
         return error_set(e, ERROR_SYSTEM, "cannot be mapped: %s", strerror(errno));
     }
     snapshot->map = map;

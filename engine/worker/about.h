@@ -15,7 +15,7 @@
 #include "worker/handled.h"
 #include "worker/reset.h"
 
-enum { ABOUT_SETTINGS = 4 };
+enum { ABOUT_SETTINGS = 5 };
 
 /* A stream as it is now; texts are borrowed. */
 struct about {

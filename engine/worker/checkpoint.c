@@ -133,7 +133,8 @@ static struct about about_of(const struct checkpoint *checkpoint) {
         .source = checkpoint->source,
         .settings = {{"defaultType", stream->default_type ? stream->default_type : "default"},
                      {"strict", stream->strict ? "true" : "false"},
-                     {"offset", stream->offset ? stream->offset : "-1"}},
+                     {"offset", stream->offset ? stream->offset : "-1"},
+                     {"snapshot", stream->replace ? "replace" : "merge"}},
         .file = is_file(checkpoint),
     };
     if (checkpoint->options.variant) {

@@ -143,7 +143,7 @@ void datadir_name(const char *stream, const char *suffix, char name[DATADIR_NAME
     for (; *from; from++) {
         bool plain = is_plain(*from) && !(used == 0 && *from == '.');
         if (plain || (used > 0 && readable[used - 1] != '_')) {
-            readable[used++] = plain ? *from : '_';
+            readable[used++] = (char)(plain ? *from : '_');
         }
     }
     readable[used] = '\0';
