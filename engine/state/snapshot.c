@@ -16,25 +16,25 @@ static bool damaged(struct error *e, const char *what) {
 
 static bool map_file(struct snapshot *snapshot, int fd, struct error *e) {
     struct stat st;
+    void *map = NULL;
     if (fstat(fd, &st) != 0) {
-        return error_set(e, ERROR_SYSTEM, "cannot be read: %s", strerror(errno));
-    }
-    if (!S_ISREG(st.st_mode)) {
-        return error_set(e, ERROR_SYNTAX, "it is no file of a snapshot");
-    }
-    if (st.st_size < SNAPSHOT_PAGE) {
-        return error_set(e, ERROR_SYNTAX, "it is damaged: it was cut short, to %lld bytes",
-                         (long long)st.st_size);
-    }
-    /* Written to by the store that takes it over: what is written stays in this process. */
-    void *map = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
-    if (map == MAP_FAILED || !map) {
-        return error_set(e, ERROR_SYSTEM, "cannot be mapped: %s", strerror(errno));
+        error_set(e, ERROR_SYSTEM, "cannot be read: %s", strerror(errno));
+    } else if (!S_ISREG(st.st_mode)) {
+        error_set(e, ERROR_SYNTAX, "it is no file of a snapshot");
+    } else if (st.st_size < SNAPSHOT_PAGE) {
+        error_set(e, ERROR_SYNTAX, "it is damaged: it was cut short, to %lld bytes", (long long)st.st_size);
+    } else {
+        /* Written to by the store that takes it over: what is written stays in this process. */
+        map = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+        if (map == MAP_FAILED) {
+            error_set(e, ERROR_SYSTEM, "cannot be mapped: %s", strerror(errno));
+            map = NULL;
+        }
     }
     snapshot->map = map;
-    snapshot->len = (size_t)st.st_size;
+    snapshot->len = map ? (size_t)st.st_size : 0;
     snapshot->header = map;
-    return true;
+    return map != NULL;
 }
 
 static bool check_header(const struct snapshot *snapshot, struct error *e) {
