@@ -1,5 +1,6 @@
-/* Runs a fuzz target on files: TARGET FILE|FOLDER... Each file's beginnings are inputs too, up to PREFIXES of
- * them, evenly spread: that costs nothing to write down and finds what a text cut short can break. */
+/* Runs a fuzz target on files: TARGET FILE|FOLDER... Each file's beginnings are inputs too, up to
+ * REPLAY_PREFIXES of them, evenly spread: that costs nothing to write down and finds what a text cut short can
+ * break. */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +9,11 @@
 
 #include "fuzz.h"
 
-enum { PREFIXES = 48, INPUT_MAX = 1 << 20 };
+#ifndef REPLAY_PREFIXES
+#define REPLAY_PREFIXES 48
+#endif
+
+enum { INPUT_MAX = 1 << 20 };
 
 static size_t inputs;
 
@@ -20,7 +25,7 @@ static void run(const char *ptr, size_t len) {
 }
 
 static void run_all(const char *ptr, size_t len) {
-    size_t step = len / PREFIXES + 1;
+    size_t step = len / REPLAY_PREFIXES + 1;
     for (size_t cut = len % step; cut < len; cut += step) {
         run(ptr, cut);
     }
