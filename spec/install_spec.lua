@@ -31,6 +31,11 @@ describe_unless_sanitized("an installed weir", function()
     assert.matches("^%d+%.%d+%.%d+\n$", done.stdout, done.stderr)
   end)
 
+  it("has the annotations for editors", function()
+    local installed = tmp.read(prefix .. "/share/weir/types/weir.lua")
+    assert.equal(tmp.read(paths.root .. "/types/weir.lua"), installed)
+  end)
+
   it("has a library that a C program finds by pkg-config", function()
     local dir = tmp.dir()
     tmp.write(dir .. "/main.c", [[

@@ -125,6 +125,8 @@ function State:each(type) end
 
 ---@alias weir.Refusal "stop"|"skip"|"deadletter"
 ---@alias weir.Failure "stop"|"skip"|"retry"|"deadletter"
+---@alias weir.OnInvalid weir.Refusal|fun(event: weir.Event, issues: weir.Issue[]): weir.Refusal?
+---@alias weir.OnError weir.Failure|fun(err: any, event?: weir.Event): (weir.Failure|table)?
 
 ---@class weir.StreamOptions
 ---@field url string an http(s) URL; a file of events, as a JSON array or one event a line; "-", standard input
@@ -134,8 +136,9 @@ function State:each(type) end
 ---@field schema? weir.StreamSchema weir.defineStreamSchema { ... }; default: anything fits
 ---@field defaultType? string the type of changes that carry none; default: "default"
 ---@field strict? boolean true: hold to the published State Protocol
----@field onInvalid? weir.Refusal|fun(event: weir.Event, issues: weir.Issue[]): weir.Refusal? what is done with a message that is refused; default: "stop"
----@field onError? weir.Failure|fun(err: any, event?: weir.Event): (weir.Failure|table)? what is done when a handler raises; default: "stop"
+---@field snapshot? "merge"|"replace" "replace": a snapshot takes the place of the state in one step; default: "merge"
+---@field onInvalid? weir.OnInvalid what is done with a message that is refused; default: "stop"
+---@field onError? weir.OnError what is done when a handler raises; default: "stop"
 ---@field deadletter? string the file that refused messages go to
 ---@field headers? table<string, weir.Source> request headers
 ---@field params? table<string, weir.Source> query parameters
@@ -190,12 +193,12 @@ function StateStream:onUpToDate(fn) end
 
 ---What is done with a message that is no JSON, is no event, or is refused by its schema or a rule: a policy, or a
 ---function that returns one (nothing: "skip").
----@param what weir.Refusal|fun(event: weir.Event, issues: weir.Issue[]): weir.Refusal?
+---@param what weir.OnInvalid
 function StateStream:onInvalid(what) end
 
 ---What is done when a handler raises: a policy, or a function that returns one (nothing: "stop"). A function is also
 ---asked about requests that failed: err.transport is true then.
----@param what weir.Failure|fun(err: any, event?: weir.Event): (weir.Failure|table)?
+---@param what weir.OnError
 function StateStream:onError(what) end
 
 ---Appends one message and waits until the server has it, exactly once. Raises a weir.Error.
@@ -496,9 +499,12 @@ function schema.record(value) end
 ---@field not_null? boolean null is refused, as an element of an array too
 ---@field [string] any for the functions of parsers
 
+---Makes a Lua value of a text; column is what was said of the column.
+---@alias weir.ColumnReader fun(text: string, column: weir.Column): any
+
 ---@class weir.ParserOptions
 ---@field columns? table<string, string|weir.Column> "int8", "text[]", or { type =, dims =, not_null = }
----@field parsers? table<string, fun(text: string, column: weir.Column): any> for more types, or in the place of those that are there
+---@field parsers? table<string, weir.ColumnReader> for more types, or in the place of those that are there
 
 ---Reads the rows of one table. As the schema of a type it refuses rows that do not fit.
 ---@class weir.Parser: weir.StandardSchema
