@@ -224,7 +224,7 @@ local function tokens_of(text)
       add("string", "", (select(2, text:find("]" .. long .. "]", at, true)) or #text) + 1)
     elseif text:find("^[\"']", at) then
       local quote, stop = text:sub(at, at), at + 1
-      while text:sub(stop, stop) ~= quote do
+      while stop <= #text and text:sub(stop, stop) ~= quote do
         stop = stop + (text:sub(stop, stop) == "\\" and 2 or 1)
       end
       add("string", text:sub(at + 1, stop - 1), stop + 1)
