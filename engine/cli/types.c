@@ -18,8 +18,8 @@ static const char first_line[] = "---@meta";
 
 static const char help[] =
     "Writes annotations for lua-language-server, so that an editor completes event.value. and underlines a\n"
-    "field that is misspelt: the classes of the entities that SCRIPT declares, from its schemas. No stream is\n"
-    "read. Without SCRIPT: what weir itself has, for the option workspace.library of a .luarc.json.\n"
+    "field that is misspelt: the classes of the entities that SCRIPT declares, from its schemas. No stream\n"
+    "is read. Without SCRIPT: what weir itself has, for the option workspace.library of a .luarc.json.\n"
     "\n"
     "  --output FILE     write into FILE, not on standard output\n"
     "  --config FILE     as for run\n"
