@@ -23,9 +23,23 @@ function machine.available()
   return (tonumber(from_file("/proc/meminfo", "MemAvailable:%s*(%d+) kB")) or 0) * 1024
 end
 
---- How many processes wanted a processor at any moment of the last minute, on average; text.
+-- Clock ticks since the start of the machine in which its processors worked, and all of them.
+local function ticks()
+  local busy, all, column = 0, 0, 0
+  for number in from_file("/proc/stat", "^cpu +([^\n]+)"):gmatch "%d+" do
+    column = column + 1
+    all = all + number
+    busy = busy + (column ~= 4 and column ~= 5 and number or 0) -- idle, and waiting for a disk
+  end
+  return busy, all
+end
+
+--- How busy the processors are with other things: text. Takes a second.
 function machine.load()
-  return from_file("/proc/loadavg", "^(%S+)") or "?"
+  local busy, all = ticks()
+  os.execute "sleep 1"
+  local busy_then, all_then = ticks()
+  return ("%.0f %% of the processors in the second before"):format(100 * (busy_then - busy) / (all_then - all))
 end
 
 local function memory()
@@ -52,7 +66,7 @@ function machine.describe(settings)
     {"peers", ("node %s, simdjson %s, cJSON %s, lua-cjson %s, curl %s"):format(first_line "node --version",
       version "libsimdjson-dev", version "libcjson-dev", version "lua-cjson",
       (first_line "curl --version" or "?"):match "curl (%S+)" or "?")},
-    {"other load", ("%s processes on average in the minute before"):format(settings.load)},
+    {"other load", settings.load},
     {"runs of each program", tostring(settings.runs)},
     {"scale", tostring(settings.scale)},
   }
