@@ -73,13 +73,13 @@ describe("append", function()
       assert.is_true(offsets[i - 1] < offsets[i])
     end
     local body = s:read(url).body:gsub('"offset":"[^"]*"', "OFFSET"):gsub(
-      '"timestamp":"%d+%-%d+%-%d+T%d+:%d+:%d+Z"', "TIME")
-    assert.equal('[{"headers":{"operation":"insert",TIME,OFFSET},"key":"a","type":"t",' ..
-      '"value":{"list":[],"n":1,"none":null}},' ..
-      '{"headers":{"operation":"update",TIME,"txid":"T1",OFFSET},"key":"a","type":"t","value":"zwei"},' ..
-      '{"headers":{"operation":"upsert",TIME,OFFSET},"key":"b","type":"t","value":[1,2]},' ..
-      '{"headers":{"operation":"patch",TIME,OFFSET},"key":"b","type":"t","value":{"x":null}},' ..
-      '{"headers":{"operation":"delete",TIME,OFFSET},"key":"a","type":"t"},' ..
+      '"timestamp":"%d+%-%d+%-%d+T%d+:%d+:[%d.]+Z"', "TIME")
+    assert.equal('[{"type":"t","key":"a","value":{"list":[],"n":1,"none":null},' ..
+      '"headers":{"operation":"insert",TIME,OFFSET}},' ..
+      '{"type":"t","key":"a","value":"zwei","headers":{"operation":"update","txid":"T1",TIME,OFFSET}},' ..
+      '{"type":"t","key":"b","value":[1,2],"headers":{"operation":"upsert",TIME,OFFSET}},' ..
+      '{"type":"t","key":"b","value":{"x":null},"headers":{"operation":"patch",TIME,OFFSET}},' ..
+      '{"type":"t","key":"a","headers":{"operation":"delete",TIME,OFFSET}},' ..
       '{"headers":{"more":1,"operation":"insert",OFFSET},"key":"c","type":"t","value":false},' ..
       '{"headers":{"control":"snapshot-end",OFFSET}}]', body)
   end)

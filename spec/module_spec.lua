@@ -42,7 +42,8 @@ describe("require 'weir'", function()
 
   it("has what the reference names, and nothing private", function()
     assert.same({
-      "after env every json log null parser producer run schema sleep stop stream version",
+      "after control del env every insert json log null parser patch producer run schema sleep "
+        .. "stop stream update upsert uuid version",
     }, lines_of[[
       local names = {}
       for name, value in pairs(weir) do

@@ -27,13 +27,13 @@ bool log_level_parse(const char *name, enum log_level *level) {
     return false;
 }
 
-static void stamp(char *out, size_t size) {
+void log_stamp(char out[LOG_STAMP]) {
     struct timespec now;
     struct tm utc;
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &utc);
-    size_t used = strftime(out, size, "%Y-%m-%dT%H:%M:%S", &utc);
-    snprintf(out + used, size - used, ".%03ldZ", now.tv_nsec / 1000000);
+    size_t used = strftime(out, LOG_STAMP, "%Y-%m-%dT%H:%M:%S", &utc);
+    snprintf(out + used, LOG_STAMP - used, ".%03ldZ", now.tv_nsec / 1000000);
 }
 
 static void put_json(FILE *file, const char *text) {
@@ -71,8 +71,8 @@ void log_write(const struct log *log, enum log_level level, const char *format, 
     va_end(again);
 
     char *line = text ? text : fixed;
-    char when[40];
-    stamp(when, sizeof when);
+    char when[LOG_STAMP];
+    log_stamp(when);
     flockfile(log->file);
     if (log->json) {
         fprintf(log->file, "{\"time\":\"%s\",\"level\":\"%s\",\"message\":\"", when, names[level]);

@@ -27,6 +27,10 @@ static inline bool log_wants(const struct log *log, enum log_level level) {
 void log_write(const struct log *log, enum log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* The time now in RFC 3339, as lines begin with it: "2025-01-15T10:30:00.000Z", with its NUL. */
+enum { LOG_STAMP = 40 };
+void log_stamp(char out[LOG_STAMP]);
+
 /* "debug", "info", "warn", "error", "off" -> level; false where it is none of them. */
 bool log_level_parse(const char *name, enum log_level *level);
 

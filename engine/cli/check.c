@@ -17,7 +17,7 @@ static void report_types(const struct api_stream *stream) {
         const struct api_type *type = entry->value;
         printf("  type %.*s:%s%s%s%s\n", (int)entry->key.len, entry->key.ptr,
                type->schema || type->foreign_schema ? " schema" : "", type->rules ? " validate" : "",
-               type->handlers ? " onChange" : "", type->get_key ? " getKey" : "");
+               type->handlers ? " onChange" : "", type->get_key && !type->key_is_id ? " getKey" : "");
     }
 }
 

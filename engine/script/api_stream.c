@@ -192,7 +192,7 @@ static struct api_type *make_type(lua_State *L, struct api_stream *stream, int i
 
 /* watch(stream, what, type): from now on Lua wants to be asked. */
 static int stream_watch(lua_State *L) {
-    static const char *const whats[] = {"change", "validate", "getKey", "control", "up-to-date", NULL};
+    static const char *const whats[] = {"change", "validate", "getKey", "id", "control", "up-to-date", NULL};
     struct api_stream *stream = api_stream_check(L, 1);
     switch (luaL_checkoption(L, 2, NULL, whats)) {
     case 0:
@@ -206,6 +206,10 @@ static int stream_watch(lua_State *L) {
         stream->get_keys = true;
         break;
     case 3:
+        make_type(L, stream, 3)->get_key = make_type(L, stream, 3)->key_is_id = true;
+        stream->get_keys = true;
+        break;
+    case 4:
         stream->controls = true;
         break;
     default:

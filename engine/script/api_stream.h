@@ -24,6 +24,7 @@ struct api_type {
     bool handlers;               /* onChange */
     bool rules;                  /* validate */
     bool get_key;                /* makes the key of a change that has none */
+    bool key_is_id;              /* of its field id, since the script does not say how */
     bool foreign_schema;         /* a Standard Schema table: checked in Lua */
     const struct schema *schema; /* owned by Lua, kept alive by the stream; NULL: none */
 };

@@ -9,6 +9,7 @@
 #include "script/api_producer.h"
 #include "script/api_run.h"
 #include "script/api_schema.h"
+#include "script/api_stamp.h"
 #include "script/api_state.h"
 #include "script/api_stream.h"
 #include "script/api_timer.h"
@@ -76,8 +77,8 @@ static void load_embedded(lua_State *L, int core) {
 
 /* What the Lua half needed of the native half, and has by now. */
 static void hide_private(lua_State *L, int core) {
-    static const char *const names[] = {"_column",   "_lane",   "_options", "_outgoing",
-                                        "_producer", "_schema", "_stream",  "_types"};
+    static const char *const names[] = {"_column", "_lane",  "_options", "_outgoing", "_producer",
+                                        "_schema", "_stamp", "_state",   "_stream",   "_types"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         lua_pushnil(L);
         lua_setfield(L, core, names[i]);
@@ -127,6 +128,7 @@ void script_open(lua_State *L, struct script *script) {
     api_stream_open(L);
     api_producer_open(L);
     api_run_open(L);
+    api_stamp_open(L);
     api_types_open(L);
     load_embedded(L, core);
     hide_private(L, core);

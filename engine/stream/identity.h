@@ -1,4 +1,4 @@
-/* Names for producers that need none of their own. Private to the room. */
+/* Random names: for producers that need none of their own, and whatever else needs one. */
 #ifndef STREAM_IDENTITY_H
 #define STREAM_IDENTITY_H
 

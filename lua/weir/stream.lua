@@ -6,7 +6,7 @@ local options_of = weir._options
 local show, ON_ERROR, ON_INVALID = options_of.show, options_of.ON_ERROR, options_of.ON_INVALID
 local outgoing = weir._outgoing
 local schema_metatable = weir._schema.metatable
-local types_of = weir._types
+local events, schemas = weir._state.events, weir._state.schemas
 
 ---@class weir.StateStream
 ---@field state weir.State the materialized state
@@ -161,22 +161,11 @@ end
 
 -- insert, update, upsert, patch, delete: an event of that operation, appended. They end with a call of this,
 -- which takes their place on the stack: level 2 is the script.
-local function change_event(self, operation, kind, key, value, options)
-  if type(kind) ~= "string" or kind == "" then
-    error(("%s: type: expected a non-empty string, got %s"):format(operation, show(kind)), 2)
+local function change_event(self, operation, kind, key, value, headers)
+  if kind == nil then
+    error(("%s: type: expected a non-empty string, got nil"):format(operation), 2)
   end
-  if type(key) ~= "string" or key == "" then
-    error(("%s: key: expected a non-empty string, got %s"):format(operation, show(key)), 2)
-  end
-  if value == nil and operation ~= "delete" then
-    error(operation .. ": value is missing (weir.null is a value)", 2)
-  end
-  local headers = { operation = operation }
-  for name, header in pairs(options or {}) do
-    headers[name] = header
-  end
-  headers.timestamp = headers.timestamp or os.date("!%Y-%m-%dT%H:%M:%SZ")
-  return native.append(self, { type = kind, key = key, value = value, headers = headers })
+  return native.append(self, events.checked(operation, kind, key, value, nil, headers, operation, 2))
 end
 
 ---Appends an insert. Waits as append does.
@@ -228,49 +217,36 @@ function StateStream:delete(kind, key, headers)
   return change_event(self, "delete", kind, key, nil, headers)
 end
 
--- getKey of a type is asked for changes that carry no key.
-local function declare_keys(stream, handlers, get_key)
-  for kind, fn in pairs(get_key or {}) do
-    handlers.getKey[kind] = fn
-    native.watch(stream, "getKey", kind)
+-- What makes the key of a change that carries none: an answer of lane.lua's getKey.
+local function key_function(maker)
+  return function(value)
+    local key, mistake = maker.make(value)
+    if not key and not maker.given then
+      error(mistake or "there is no key, and the value has no field 'id' to make one of", 0)
+    elseif mistake then
+      error(mistake, 0)
+    end
+    return key
+  end
+end
+
+local function declare_keys(stream, handlers, makers)
+  for kind, maker in pairs(makers) do
+    handlers.getKey[kind] = key_function(maker)
+    native.watch(stream, maker.given and "getKey" or "id", kind)
   end
 end
 
 local StateStream_meta = { __index = StateStream }
 
--- What is wrong with a stream schema, or nothing.
-local function schema_mistake(config)
-  local mistake = types_of.mistake(type(config) == "table" and config.types)
-  if mistake then
-    return mistake
-  end
-  if config.getKey ~= nil and type(config.getKey) ~= "table" then
-    return ("getKey: expected { name = function, ... }, got %s"):format(show(config.getKey))
-  end
-  for kind, fn in pairs(config.getKey or {}) do
-    if not config.types[kind] then
-      return ("getKey.%s: there is no such type"):format(tostring(kind))
-    end
-    if type(fn) ~= "function" then
-      return ("getKey.%s: expected a function, got %s"):format(kind, show(fn))
+local function declare_types(stream, handlers, form)
+  for kind, type_schema in pairs(form.types) do
+    native.schema(stream, kind, type_schema)
+    if getmetatable(type_schema) ~= schema_metatable then
+      handlers.foreign[kind] = type_schema
     end
   end
-  for name in pairs(config) do
-    if name ~= "types" and name ~= "getKey" then
-      return ("unknown member '%s': expected types or getKey"):format(tostring(name))
-    end
-  end
-end
-
-local function declare_schema(stream, handlers, schema)
-  for kind, declared in pairs(schema.types) do
-    local type_schema, index = types_of.parts(declared)
-    if type_schema then
-      native.schema(stream, kind, type_schema)
-      if getmetatable(type_schema) ~= schema_metatable then
-        handlers.foreign[kind] = type_schema
-      end
-    end
+  for kind, index in pairs(form.indexes) do
     for _, field in ipairs(index) do
       native.index(stream, kind, field)
     end
@@ -284,7 +260,7 @@ end
 ---    live        true (default): catch up, then follow; "sse" or "long-poll": follow that way;
 ---                false: end when up to date
 ---    offset      where to start; default: the beginning
----    schema      weir.defineStreamSchema{...}
+---    schema      weir.defineStreamSchema{...} or weir.createStateSchema{...}
 ---    defaultType the type of changes that carry none; default: "default"
 ---    strict      true: hold to the published State Protocol
 ---    snapshot    "merge" (default): what a snapshot holds is applied as it comes; "replace": a snapshot, or what
@@ -300,9 +276,9 @@ end
 ---@return weir.StateStream
 function weir.stream(options)
   options = options_of.read(options, 2)
-  local mistake = options.schema and schema_mistake(options.schema)
-  if mistake then
-    error("weir.stream: schema: " .. mistake, 2)
+  local form = options.schema and schemas.form_or_raise(options.schema, "weir.stream", 2)
+  if form and form.single then
+    error("weir.stream: schema: expected { types = { name = schema, ... } }, got the schema of one type", 2)
   end
   local handlers = {
     change = {}, allChange = {}, rules = {}, allRules = {}, control = {}, upToDate = {}, foreign = {}, getKey = {},
@@ -329,24 +305,10 @@ function weir.stream(options)
     onInvalid = type(handlers.onInvalid) == "function" and "function" or handlers.onInvalid,
   }, fields)
   native.hooks(stream, asked, asked.changes, true)
-  if options.schema then
-    declare_schema(stream, handlers, options.schema)
-    declare_keys(stream, handlers, options.schema.getKey)
+  if form then
+    declare_types(stream, handlers, form)
+    declare_keys(stream, handlers, form.makers)
   end
   native.declare(stream)
   return stream
-end
-
----Names the types that a stream carries, each with the schema of its values, or with { schema =, index = }:
----index names the fields that state:where finds entities by without a look at all. getKey has, for a type, a
----function that makes the key of a change that carries none, from its value (or, for a delete, old_value).
----@alias weir.StreamType weir.Schema|{ schema: weir.Schema?, index: string[]? }
----@param config { types: table<string, weir.StreamType>, getKey: table<string, fun(value: any): string>? }
----@return { types: table<string, weir.StreamType>, getKey: table<string, fun(value: any): string>? }
-function weir.defineStreamSchema(config)
-  local mistake = schema_mistake(config)
-  if mistake then
-    error("defineStreamSchema: " .. mistake, 2)
-  end
-  return config
 end
