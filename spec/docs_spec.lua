@@ -436,15 +436,19 @@ describe("docs/lua-reference.md", function()
   it("has every method of streams, states, events and schemas", function()
     mentions_all("lua/weir/stream.lua", "\nfunction StateStream:(%w+)", "`stream:%s(")
     mentions_all("engine/script/api_state.h", "\n %*     state:(%w+)%(", "`state:%s(")
+    mentions_all("lua/weir/state_materialized.lua", "\nfunction State:(%w+)", "`state:%s(")
+    mentions_all("lua/weir/state_materialized.lua", "\n  (%w+) = function%(parts%)", "`state.%s`")
     mentions_all("engine/script/api_event.h", "event%.(%l[%l_]+)", "`event.%s`")
     mentions_all("lua/weir/schema.lua", "\nfunction %l+_methods:(%w+)", "`:%s(")
   end)
 
-  it("has every option of weir.stream", function()
+  it("has every option of weir.stream and weir.MaterializedState", function()
     local weir = require "weir"
-    local _, message = pcall(weir.stream, {nonsense = 1})
-    for name in message:match("expected one of (.*)$"):gmatch("%w+") do
-      mentions(("| `%s` |"):format(name))
+    for _, call in ipairs{weir.stream, weir.MaterializedState.new} do
+      local _, message = pcall(call, {nonsense = 1})
+      for name in message:match("expected one of (.*)$"):gmatch("%w+") do
+        mentions(("| `%s` |"):format(name))
+      end
     end
   end)
 end)

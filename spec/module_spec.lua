@@ -42,8 +42,8 @@ describe("require 'weir'", function()
 
   it("has what the reference names, and nothing private", function()
     assert.same({
-      "after control del env every insert json log null parser patch producer run schema sleep "
-        .. "stop stream update upsert uuid version",
+      "MaterializedState after control del env every insert json log materialize null parser patch producer run schema "
+        .. "sleep stop stream update upsert uuid version",
     }, lines_of[[
       local names = {}
       for name, value in pairs(weir) do

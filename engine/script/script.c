@@ -4,8 +4,10 @@
 
 #include "script/api_env.h"
 #include "script/api_event.h"
+#include "script/api_gate.h"
 #include "script/api_json.h"
 #include "script/api_log.h"
+#include "script/api_materialized.h"
 #include "script/api_producer.h"
 #include "script/api_run.h"
 #include "script/api_schema.h"
@@ -77,8 +79,9 @@ static void load_embedded(lua_State *L, int core) {
 
 /* What the Lua half needed of the native half, and has by now. */
 static void hide_private(lua_State *L, int core) {
-    static const char *const names[] = {"_column", "_lane",  "_options", "_outgoing", "_producer",
-                                        "_schema", "_stamp", "_state",   "_stream",   "_types"};
+    static const char *const names[] = {"_column",  "_gate",     "_lane",     "_materialized",
+                                        "_options", "_outgoing", "_producer", "_schema",
+                                        "_stamp",   "_state",    "_stream",   "_types"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         lua_pushnil(L);
         lua_setfield(L, core, names[i]);
@@ -129,6 +132,8 @@ void script_open(lua_State *L, struct script *script) {
     api_producer_open(L);
     api_run_open(L);
     api_stamp_open(L);
+    api_gate_open(L);
+    api_materialized_open(L);
     api_types_open(L);
     load_embedded(L, core);
     hide_private(L, core);

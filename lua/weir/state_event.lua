@@ -10,7 +10,7 @@ local null = weir.null
 local events = {}
 
 -- What the files state_*.lua share: each fills its own table. It is taken away once all are loaded.
-weir._state = { events = events, keys = {}, schemas = {} }
+weir._state = { events = events, items = {}, keys = {}, schemas = {}, states = {} }
 
 ---@class weir.EventHeaders
 ---@field operation "insert"|"update"|"upsert"|"patch"|"delete"
