@@ -118,6 +118,11 @@ describe("types/weir.lua", function()
     local parser = methods_of(getmetatable(weir.parser.new {}))
     parser.columns = true
     same_names("weir.Parser", parser)
+    local materialized = methods_of(debug.getmetatable(weir.MaterializedState()))
+    for _, name in ipairs { "size", "typeCount", "data", "rows", "types" } do
+      materialized[name] = true
+    end
+    same_names("weir.Materialized", materialized)
   end)
 
   it("has the fields of an event that the reference has", function()
@@ -148,6 +153,7 @@ describe("types/weir.lua", function()
     same_names("weir.ProducerOptions", options_of(weir.producer, { [""] = 1 }))
     same_names("weir.CreateOptions", options_of(stream.create, stream, { [""] = 1 }))
     same_names("weir.ParserOptions", { columns = true, parsers = true })
+    same_names("weir.MaterializeOptions", options_of(weir.MaterializedState.new, { [""] = 1 }))
     local ok, message = pcall(weir.stream, { url = "x", limits = { [""] = 1 } })
     assert.is_false(ok)
     local limits = {}

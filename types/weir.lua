@@ -133,7 +133,7 @@ function State:each(type) end
 ---@field name? string what messages and the configuration call it; default: the url
 ---@field live? boolean|"sse"|"long-poll" true (default): catch up, then follow; false: end when up to date
 ---@field offset? string where to start reading; default: the beginning
----@field schema? weir.StreamSchema weir.defineStreamSchema { ... }; default: anything fits
+---@field schema? weir.StreamSchema|table<string, weir.Collection> weir.defineStreamSchema { ... } or weir.createStateSchema { ... }; default: anything fits
 ---@field defaultType? string the type of changes that carry none; default: "default"
 ---@field strict? boolean true: hold to the published State Protocol
 ---@field snapshot? "merge"|"replace" "replace": a snapshot takes the place of the state in one step; default: "merge"
@@ -151,9 +151,12 @@ function State:each(type) end
 ---@field outage? weir.Duration give up when it was away for longer later; default: "10m"
 ---@field append? weir.Duration give up when an append was not acknowledged by then; default: "30s"
 
+---What makes a key of a value: the name of a field, a list of such names, or a function.
+---@alias weir.KeySource string|string[]|fun(value: any): string?
+
 ---@class weir.StreamSchema
 ---@field types table<string, weir.StandardSchema>
----@field getKey? table<string, fun(value: any): string> makes the key of a change that carries none, from its value
+---@field getKey? table<string, weir.KeySource> what makes the key of a change that carries none; default: the field id
 
 ---Headers of an event that is appended; others may stand there too.
 ---@class weir.Headers
@@ -594,6 +597,159 @@ function log.error(format, ...) end
 
 --#endregion
 
+--#region Events and state of a script's own
+
+---Makes the events of one type. A key that is not given is made of the value by primaryKey.
+---@class weir.Collection
+---@field schema weir.StandardSchema
+---@field type string the type of its events
+---@field primaryKey weir.KeySource
+---@field insert fun(params: { value: any, key?: string, headers?: weir.Headers }): weir.ChangeEvent
+---@field update fun(params: { value: any, key?: string, oldValue?: any, headers?: weir.Headers }): weir.ChangeEvent
+---@field upsert fun(params: { value: any, key?: string, oldValue?: any, headers?: weir.Headers }): weir.ChangeEvent
+---@field patch fun(params: { value: any, key?: string, oldValue?: any, headers?: weir.Headers }): weir.ChangeEvent
+---@field delete fun(params: { key?: string, oldValue?: any, headers?: weir.Headers }): weir.ChangeEvent
+
+---@class weir.CollectionOptions
+---@field schema weir.StandardSchema of its values
+---@field type? string the type of its events; default: the collection's name
+---@field primaryKey? weir.KeySource default: "id"
+
+---@class weir.ColumnOptions
+---@field type? "string"|"number"|"integer"|"boolean"|"datetime"|"object"|"array"|"any" default: "any"
+---@field nullable? boolean it may be null, or missing
+---@field default? any it may be missing
+---@field primaryKey? boolean
+
+---The schema of one type, of weir.defineSchema.
+---@class weir.TableSchema: weir.StandardSchema
+---@field columns table<string, weir.ColumnOptions>
+---@field primaryKey weir.KeySource
+
+---A change that a script made, a table with the members that it has on the wire.
+---@class weir.ChangeEvent
+---@field type? string nil: of the RFC's first form
+---@field key string
+---@field value? any what is stored from now on
+---@field old_value? any what was stored before
+---@field headers weir.Headers
+---@field operation "insert"|"update"|"upsert"|"delete"|"patch" of the headers
+---@field txid? string of the headers
+---@field timestamp? string of the headers
+---@field from? string of the headers
+---@field offset? string of the headers
+
+---A control that a script made.
+---@class weir.ControlEvent
+---@field headers { control: string, offset: string? }
+---@field control "snapshot-start"|"snapshot-end"|"reset"|"up-to-date" of the headers
+---@field type string the same, by the RFC's name
+---@field offset? string of the headers
+
+---@class weir.EventOptions
+---@field txid? string names the transaction
+---@field txId? string the RFC's older spelling
+---@field timestamp? string|boolean RFC 3339; true: now; false: none; default: now
+---@field from? string
+---@field offset? string
+
+---@class weir.EventResult
+---@field valid boolean
+---@field errors weir.Issue[] everything that is wrong
+
+---Of a schema with several types, each takes the type first. A key that is nil is made of the value.
+---@class weir.EventBuilder
+---@field insert fun(...: any): weir.ChangeEvent
+---@field update fun(...: any): weir.ChangeEvent
+---@field upsert fun(...: any): weir.ChangeEvent
+---@field patch fun(...: any): weir.ChangeEvent
+---@field delete fun(...: any): weir.ChangeEvent
+
+---@class weir.MaterializeOptions
+---@field onChange? fun(state: weir.Materialized, event: weir.ChangeEvent) called after each change
+---@field keyFn? fun(event: weir.ChangeEvent): string? makes the key; nil: the event's own
+---@field schema? table what values must fit: a schema of one type, or one that knows several
+---@field defaultType? string the type of events that have none; default: "default"
+
+---A state that events are applied to. Rows, keys and types are in the order in which they came.
+---@class weir.Materialized
+---@field size integer how many entities there are, of all types
+---@field typeCount integer how many types have been seen
+---@field data table<string, any> { type = { key = value } }; where no event had a type, { key = value }
+---@field rows any all values in an array; state:rows(type): those of one type
+---@field types any the types that have been seen, in an array
+local Materialized = {}
+
+---Applies an event. Raises, and changes nothing, where it is none or does not fit the schema.
+---@param event weir.ChangeEvent|weir.ControlEvent|weir.Event|table|string a table, JSON text, or what a handler got
+function Materialized:apply(event) end
+
+---Applies a list of events; none, where one is refused.
+---@param batch table[]
+function Materialized:applyBatch(batch) end
+
+---Forgets everything.
+function Materialized:clear() end
+
+---Calls fn(state, event) after each change has been applied, of one type or (without a type) of any.
+---@param type string
+---@param fn fun(state: weir.Materialized, event: weir.ChangeEvent)
+---@overload fun(self: weir.Materialized, fn: fun(state: weir.Materialized, event: weir.ChangeEvent))
+function Materialized:onChange(type, fn) end
+
+---The value, or nil; with a key alone that of an event without a type, or else the first that any type has.
+---@param type string
+---@param key string
+---@return any
+---@overload fun(self: weir.Materialized, key: string): any
+function Materialized:get(type, key) end
+
+---Whether there is a value, null included.
+---@param type string
+---@param key string
+---@return boolean
+---@overload fun(self: weir.Materialized, key: string): boolean
+function Materialized:has(type, key) end
+
+---The value's JSON text, or nil.
+---@param type string
+---@param key string
+---@return string?
+---@overload fun(self: weir.Materialized, key: string): string?
+function Materialized:json(type, key) end
+
+---All values of a type by their keys.
+---@param type? string default: that of events without one
+---@return table<string, any>
+function Materialized:getType(type) end
+
+---The keys of a type.
+---@param type? string default: that of events without one
+---@return string[]
+function Materialized:keys(type) end
+
+---How many entities of a type there are.
+---@param type? string default: that of events without one
+---@return integer
+function Materialized:count(type) end
+
+---For a loop: for key, value in state:each("users") do.
+---@param type? string default: that of events without one
+---@return fun(): string, any
+function Materialized:each(type) end
+
+---Makes a state without a stream; weir.MaterializedState(options) does, too.
+---@class weir.MaterializedState
+---@overload fun(options?: weir.MaterializeOptions): weir.Materialized
+local MaterializedState = {}
+
+---An empty state.
+---@param options? weir.MaterializeOptions
+---@return weir.Materialized
+function MaterializedState.new(options) end
+
+--#endregion
+
 ---weir: Lua handlers over durable streams.
 ---@class weir
 ---@field null weir.Null what null is decoded to, and is written as
@@ -601,6 +757,7 @@ function log.error(format, ...) end
 ---@field parser weir.parser reads database rows whose values are text
 ---@field json weir.json
 ---@field log weir.log
+---@field MaterializedState weir.MaterializedState a state without a stream
 ---@field version string
 local weir = {}
 
@@ -613,6 +770,107 @@ function weir.stream(options) end
 ---@param config weir.StreamSchema
 ---@return weir.StreamSchema
 function weir.defineStreamSchema(config) end
+
+---Names collections, each with the type of its events, the schema of its values and what makes its keys, and gives each
+---the functions that make its events. It stands wherever a stream schema does.
+---@param collections table<string, weir.CollectionOptions>
+---@return table<string, weir.Collection>
+function weir.createStateSchema(collections) end
+
+---The schema of one type as a list of columns, as the RFC's first form has it.
+---@param columns table<string, weir.ColumnOptions>
+---@param primaryKey? string|string[] default: the columns that say so, or "id"
+---@return weir.TableSchema
+function weir.defineSchema(columns, primaryKey) end
+
+---Makes an insert; without a type, in front of a key and a value, one of the RFC's first form.
+---@param type string
+---@param key string
+---@param value any
+---@param options? weir.EventOptions
+---@return weir.ChangeEvent
+---@overload fun(key: string, value: any, options?: weir.EventOptions): weir.ChangeEvent
+function weir.insert(type, key, value, options) end
+
+---Makes an update: value replaces what is stored.
+---@param type string
+---@param key string
+---@param value any
+---@param old_value? any what is replaced
+---@param options? weir.EventOptions
+---@return weir.ChangeEvent
+---@overload fun(key: string, value: any, old_value?: any, options?: weir.EventOptions): weir.ChangeEvent
+function weir.update(type, key, value, old_value, options) end
+
+---Makes an upsert: stored whether or not there is a value.
+---@param type string
+---@param key string
+---@param value any
+---@param options? weir.EventOptions
+---@return weir.ChangeEvent
+---@overload fun(key: string, value: any, options?: weir.EventOptions): weir.ChangeEvent
+function weir.upsert(type, key, value, options) end
+
+---Makes a patch: merged into what is stored (RFC 7396); weir.null removes a member.
+---@param type string
+---@param key string
+---@param value any
+---@param options? weir.EventOptions
+---@return weir.ChangeEvent
+---@overload fun(key: string, value: any, options?: weir.EventOptions): weir.ChangeEvent
+function weir.patch(type, key, value, options) end
+
+---Makes a delete. Two strings are a type and a key.
+---@param type string
+---@param key string
+---@param old_value? any what is removed
+---@param options? weir.EventOptions
+---@return weir.ChangeEvent
+---@overload fun(key: string, old_value?: any, options?: weir.EventOptions): weir.ChangeEvent
+function weir.del(type, key, old_value, options) end
+
+---Makes a control.
+---@param control "snapshot-start"|"snapshot-end"|"reset"|"up-to-date"
+---@param offset? string
+---@return weir.ControlEvent
+function weir.control(control, offset) end
+
+---Whether it is a change: a table, or what a handler got, with headers.operation.
+---@param event any
+---@return boolean
+function weir.isChangeEvent(event) end
+
+---Whether it is a control, in the published or in the RFC's form.
+---@param event any
+---@return boolean
+function weir.isControlEvent(event) end
+
+---Says everything that is wrong with an event: a table, JSON text, or what a handler got.
+---@param event any
+---@param schema? table what its value must fit: a schema of one type, or one that knows several
+---@return weir.EventResult
+function weir.validateEvent(event, schema) end
+
+---Functions that make events which fit a schema, and raise one error with all that is wrong where they do not.
+---@param schema table a schema of one type, or one that knows several
+---@return weir.EventBuilder
+function weir.createEventBuilder(schema) end
+
+---A random UUID, version 4.
+---@return string
+function weir.uuid() end
+
+---What events add up to.
+---@param source table[]|string|thread|fun(): any a list; JSON text; a coroutine that yields them; a function that gives one after the other, then nil
+---@param options? weir.MaterializeOptions
+---@return weir.Materialized
+function weir.materialize(source, options) end
+
+---The same, also of a stream that has just been declared, when it is up to date for the first time. Waits.
+---@param source table[]|string|thread|weir.StateStream|fun(): any
+---@param options? weir.MaterializeOptions
+---@return weir.Materialized
+function weir.materializeAsync(source, options) end
 
 ---Makes a producer: what appends much to one stream.
 ---@param options weir.ProducerOptions

@@ -8,7 +8,7 @@ local json = weir.json
 local items, schemas, states = weir._state.items, weir._state.schemas, weir._state.states
 
 ---A state that events are applied to. size, typeCount, data, rows and types are looked up anew each time.
----@class weir.MaterializedState
+---@class weir.Materialized
 ---@field size integer how many entities there are, of all types
 ---@field typeCount integer how many types have been seen
 ---@field data table { type = { key = value } }; where no event had a type, { key = value }
@@ -75,8 +75,8 @@ end
 
 ---Calls fn(state, event) after each change has been applied, for one type or (without a type) for all, in the order in
 ---which they were added. The event is what was given to apply; where that was JSON text, a table.
----@param kind string|fun(state: weir.MaterializedState, event: weir.ChangeEvent) the type, or fn
----@param fn? fun(state: weir.MaterializedState, event: weir.ChangeEvent)
+---@param kind string|fun(state: weir.Materialized, event: weir.ChangeEvent) the type, or fn
+---@param fn? fun(state: weir.Materialized, event: weir.ChangeEvent)
 function State:onChange(kind, fn)
   local parts = check_self(self, "onChange")
   if fn == nil then
@@ -136,7 +136,7 @@ end
 ---@param kind string
 ---@param key string
 ---@return any
----@overload fun(self: weir.MaterializedState, key: string): any
+---@overload fun(self: weir.Materialized, key: string): any
 function State:get(...)
   return native.get(entity(self, "get", ...))
 end
@@ -145,7 +145,7 @@ end
 ---@param kind string
 ---@param key string
 ---@return boolean
----@overload fun(self: weir.MaterializedState, key: string): boolean
+---@overload fun(self: weir.Materialized, key: string): boolean
 function State:has(...)
   return native.has(entity(self, "has", ...))
 end
@@ -154,7 +154,7 @@ end
 ---@param kind string
 ---@param key string
 ---@return string?
----@overload fun(self: weir.MaterializedState, key: string): string?
+---@overload fun(self: weir.Materialized, key: string): string?
 function State:json(...)
   return native.json(entity(self, "json", ...))
 end
@@ -278,7 +278,7 @@ local state_meta = {
 ---@class weir.MaterializeOptions
 ---@field schema table? what values must fit: a schema of one type, or one that knows many
 ---@field keyFn? fun(event: weir.ChangeEvent): string? makes the key; nil: the event's own
----@field onChange? fun(state: weir.MaterializedState, event: weir.ChangeEvent) called after each change
+---@field onChange? fun(state: weir.Materialized, event: weir.ChangeEvent) called after each change
 ---@field defaultType string? the type of events that have none; default: "default"
 
 local OPTION_TYPES = { schema = "table", keyFn = "function", onChange = "function", defaultType = "string" }
@@ -330,9 +330,9 @@ function states.apply(state, event)
 end
 
 ---weir.MaterializedState(options), or weir.MaterializedState.new(options): an empty state.
----@class weir.MaterializedStateClass
----@field new fun(options?: weir.MaterializeOptions): weir.MaterializedState
----@operator call(weir.MaterializeOptions?): weir.MaterializedState
+---@class weir.MaterializedState
+---@field new fun(options?: weir.MaterializeOptions): weir.Materialized
+---@operator call(weir.MaterializeOptions?): weir.Materialized
 local class = {}
 weir.MaterializedState = setmetatable(class, {
   __call = function(_, options)

@@ -72,7 +72,7 @@ end
 ---gives one after the other, then nil; or a coroutine that yields them.
 ---@param source table[]|string|thread|fun(): any
 ---@param options? weir.MaterializeOptions
----@return weir.MaterializedState
+---@return weir.Materialized
 function weir.materialize(source, options)
   local next_event = iterator_of(source)
   if not next_event then
@@ -121,7 +121,7 @@ end
 ---being applied after that. In the main part of a script it runs all streams (weir.run) until they have ended.
 ---@param source table[]|string|thread|(fun(): any)|weir.StateStream
 ---@param options? weir.MaterializeOptions
----@return weir.MaterializedState
+---@return weir.Materialized
 function weir.materializeAsync(source, options)
   local stream = is_stream(source)
   local next_event = not stream and iterator_of(source)

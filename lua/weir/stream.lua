@@ -284,7 +284,7 @@ function weir.stream(options)
     change = {}, allChange = {}, rules = {}, allRules = {}, control = {}, upToDate = {}, foreign = {}, getKey = {},
     onInvalid = options.onInvalid or "stop",
     onError = options.onError or "stop",
-    schemas = options.schema and options.schema.types, -- for `weir types`
+    schemas = form and form.types, -- for `weir types`
   }
   local asked = outgoing.new(options.headers, options.params, function()
     return type(handlers.onError) == "function" and handlers.onError or nil
