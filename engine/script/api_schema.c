@@ -77,7 +77,7 @@ static void compile_patterns(lua_State *L, struct compiler *c, struct schema_nod
         for (lua_Integer i = 1; lua_rawgeti(L, -1, i) == LUA_TSTRING; i++) {
             struct slice pattern;
             pattern.ptr = lua_tolstring(L, -1, &pattern.len);
-            require(L, c, schema_node_pattern(node, pattern, &c->e));
+            require(L, c, schema_node_part(node, SCHEMA_PATTERN, pattern, &c->e));
             lua_pop(L, 1);
         }
         lua_pop(L, 1);

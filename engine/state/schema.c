@@ -1,5 +1,6 @@
 #include "state/schema.h"
 
+#include "state/schema_fast.h"
 #include "state/schema_walk.h"
 
 struct slice schema_walk_value(const struct schema_walk *w, const char **at) {
@@ -95,10 +96,32 @@ static bool check_record(struct schema_walk *w, const struct schema_node *node,
         return schema_walk_refuse(w, node, step, schema_walk_value(w, at));
     }
     for ((*at)++; schema_walk_next(w, at, '}');) {
+        const char *name = *at;
         each.name = schema_walk_name(w, at, &escaped);
+        ok = (!node->names || schema_walk_node(w, node->names, &each, &name)) && ok;
         ok = schema_walk_node(w, node->item, &each, at) && ok;
     }
     return ok;
+}
+
+static bool check_tuple(struct schema_walk *w, const struct schema_node *node, const struct schema_step *step,
+                        const char **at) {
+    const char *start = *at;
+    struct schema_step each = {.parent = step};
+    bool ok = true;
+    if (*start != '[') {
+        return schema_walk_refuse(w, node, step, schema_walk_value(w, at));
+    }
+    for ((*at)++; schema_walk_next(w, at, ']'); each.index++) {
+        const struct schema_node *place = each.index < node->option_count ? node->options[each.index]
+                                                                          : node->item;
+        if (place) {
+            ok = schema_walk_node(w, place, &each, at) && ok;
+        } else {
+            schema_walk_value(w, at);
+        }
+    }
+    return schema_walk_count(w, node, step, schema_walk_taken(start, *at), each.index, "item") && ok;
 }
 
 /* Recursion is bounded by SCHEMA_DEPTH_MAX, whatever the text. */
@@ -114,6 +137,9 @@ bool schema_walk_node(struct schema_walk *w, const struct schema_node *node, con
         [SCHEMA_ARRAY] = check_array,
         [SCHEMA_OBJECT] = schema_object_check,
         [SCHEMA_RECORD] = check_record,
+        [SCHEMA_TUPLE] = check_tuple,
+        [SCHEMA_UNION] = schema_union_check,
+        [SCHEMA_TAGGED] = schema_union_check_tagged,
     };
     if (node->nullable && **at == 'n') {
         *at = json_skip_value(*at, w->end);
@@ -125,10 +151,14 @@ bool schema_walk_node(struct schema_walk *w, const struct schema_node *node, con
 bool schema_check(const struct schema *schema, struct slice json, const struct schema_hooks *hooks,
                   struct schema_issues *issues) {
     struct slice value = json_trim(json);
-    struct schema_walk w = {.hooks = hooks, .issues = issues, .end = value.ptr + value.len};
+    uint64_t fuel = SCHEMA_FUEL + 64 * (uint64_t)value.len;
+    struct schema_walk w = {.hooks = hooks, .issues = issues, .end = value.ptr + value.len, .fuel = &fuel};
     const char *at = value.ptr;
     if (issues) {
         schema_issues_clear(issues);
+    }
+    if (schema_fast_check(schema->root, value, hooks)) {
+        return true;
     }
     if (schema_walk_node(&w, schema->root, NULL, &at)) {
         return true;

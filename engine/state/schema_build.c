@@ -10,8 +10,8 @@ struct schema *schema_new(void) {
 }
 
 static void node_free(struct schema_node *node) {
-    for (size_t i = 0; i < node->pattern_count; i++) {
-        free((char *)node->patterns[i].ptr);
+    for (size_t i = 0; i < node->text_count; i++) {
+        free((char *)node->texts[i].bytes.ptr);
     }
     for (size_t i = 0; i < node->value_count; i++) {
         free((char *)node->values[i].bytes.ptr);
@@ -19,7 +19,9 @@ static void node_free(struct schema_node *node) {
     for (size_t i = 0; i < node->field_count; i++) {
         free((char *)node->fields[i].name.ptr);
     }
-    free(node->patterns);
+    free((char *)node->tag.ptr);
+    free(node->texts);
+    free(node->options);
     free(node->values);
     free(node->fields);
     free(node->places);
@@ -82,6 +84,14 @@ void schema_node_max(struct schema_node *node, struct schema_number most) {
     node->max = most;
 }
 
+void schema_node_over(struct schema_node *node) {
+    node->over = true;
+}
+
+void schema_node_under(struct schema_node *node) {
+    node->under = true;
+}
+
 void schema_node_format(struct schema_node *node, enum schema_format format) {
     node->formats |= (unsigned)format;
 }
@@ -108,16 +118,17 @@ static void *grown(void *array, size_t count, size_t size) {
     return realloc(array, (count ? count * 2 : 1) * size);
 }
 
-bool schema_node_pattern(struct schema_node *node, struct slice pattern, struct error *e) {
-    struct slice *patterns = grown(node->patterns, node->pattern_count, sizeof *patterns);
-    if (!patterns) {
+bool schema_node_part(struct schema_node *node, enum schema_part part, struct slice bytes, struct error *e) {
+    struct schema_text *texts = grown(node->texts, node->text_count, sizeof *texts);
+    if (!texts) {
         return out_of_memory(e);
     }
-    node->patterns = patterns;
-    if (!copy(pattern, &patterns[node->pattern_count], e)) {
+    node->texts = texts;
+    texts[node->text_count].part = part;
+    if (!copy(bytes, &texts[node->text_count].bytes, e)) {
         return false;
     }
-    node->pattern_count++;
+    node->text_count++;
     return true;
 }
 
@@ -133,6 +144,7 @@ static bool add_value(struct schema_node *node, struct schema_value value, struc
     if (value.kind == JSON_STRING && !copy(value.bytes, &value.bytes, e)) {
         return false;
     }
+    value.option = node->option_count > 0 ? (uint32_t)node->option_count - 1 : 0;
     values[node->value_count++] = value;
     return true;
 }
@@ -172,6 +184,38 @@ bool schema_node_item(struct schema_node *node, const struct schema_node *item, 
     return true;
 }
 
+bool schema_node_names_fit(struct schema_node *node, const struct schema_node *names, struct error *e) {
+    if (!hold(node, names, e)) {
+        return false;
+    }
+    node->names = names;
+    return true;
+}
+
+bool schema_node_option(struct schema_node *node, const struct schema_node *option, struct error *e) {
+    size_t index = node->option_count;
+    if (index == SCHEMA_OPTIONS_MAX) {
+        return error_set(e, ERROR_LIMIT, "a union or tuple has at most %d parts", SCHEMA_OPTIONS_MAX);
+    }
+    if (!hold(node, option, e)) {
+        return false;
+    }
+    const struct schema_node **options = grown(node->options, index, sizeof *options);
+    if (!options) {
+        return out_of_memory(e);
+    }
+    node->options = options;
+    options[index] = option;
+    node->option_count++;
+    return true;
+}
+
+bool schema_node_tag(struct schema_node *node, struct slice name, struct error *e) {
+    free((char *)node->tag.ptr);
+    node->tag = (struct slice){0};
+    return copy(name, &node->tag, e);
+}
+
 bool schema_node_field(struct schema_node *node, struct slice name, const struct schema_node *field,
                        struct error *e) {
     size_t index = node->field_count;
@@ -192,54 +236,5 @@ bool schema_node_field(struct schema_node *node, struct slice name, const struct
     fields[index].key = schema_key_of(fields[index].name);
     fields[index].node = field;
     node->field_count++;
-    return true;
-}
-
-static int field_order(const void *a, const void *b) {
-    return slice_compare(((const struct schema_field *)a)->name, ((const struct schema_field *)b)->name);
-}
-
-static bool index_fields(struct schema_node *node, struct error *e) {
-    size_t count = 4;
-    node->places_shift = 62;
-    while (count < node->field_count * 2) {
-        count *= 2;
-        node->places_shift--;
-    }
-    node->places_mask = count - 1;
-    node->places = calloc(count, sizeof *node->places);
-    if (!node->places) {
-        return out_of_memory(e);
-    }
-    /* In byte order, so that issues come in the same order on every run. */
-    qsort(node->fields, node->field_count, sizeof *node->fields, field_order);
-    for (size_t i = 0; i < node->field_count; i++) {
-        size_t at = schema_key_place(&node->fields[i].key, node->places_shift);
-        while (node->places[at]) {
-            at = (at + 1) & node->places_mask;
-        }
-        node->places[at] = (uint16_t)(i + 1);
-        if (!node->fields[i].node->optional) {
-            node->required[i / 64] |= UINT64_C(1) << (i % 64);
-        }
-    }
-    return true;
-}
-
-static bool is_complete(const struct schema_node *node) {
-    bool needs_item = node->kind == SCHEMA_ARRAY || node->kind == SCHEMA_RECORD;
-    return !needs_item || node->item;
-}
-
-bool schema_finish(struct schema *schema, const struct schema_node *root, struct error *e) {
-    for (struct schema_node *node = schema->nodes; node; node = node->next) {
-        if (!is_complete(node)) {
-            return error_set(e, ERROR_ARGUMENT, "an array or a record needs the schema of its items");
-        }
-        if (node->field_count > 0 && !index_fields(node, e)) {
-            return false;
-        }
-    }
-    schema->root = root;
     return true;
 }

@@ -23,9 +23,11 @@
 #define SCHEMA_DEPTH_MAX 100   /* nodes inside each other: a check recurses no deeper */
 #define SCHEMA_FIELDS_MAX 1024 /* of one object */
 #define SCHEMA_VALUES_MAX 1024 /* of one enum */
+#define SCHEMA_OPTIONS_MAX 1024 /* of one union, places of one tuple */
 #define SCHEMA_NODES_MAX 65536 /* of one schema */
 
-/* A new kind needs its row in the tables of schema.c (the check) and schema_describe.c (its name). */
+/* A new kind needs its row in the tables of schema.c (the check), schema_fast.c (the quick one) and
+ * schema_expect.c (its name). */
 enum schema_kind {
     SCHEMA_ANY,     /* whatever is JSON */
     SCHEMA_STRING,  /* min, max (characters), formats, patterns */
@@ -35,13 +37,26 @@ enum schema_kind {
     SCHEMA_ENUM,   /* one of its values; a literal is an enum of one */
     SCHEMA_ARRAY,  /* item for each element; min, max (elements) */
     SCHEMA_OBJECT, /* fields; other members pass unless it is strict */
-    SCHEMA_RECORD, /* item for each member's value */
+    SCHEMA_RECORD, /* item for each member's value; names for each name, as a string */
+    SCHEMA_TUPLE,  /* an option for each place; item for the elements behind these, or none may follow */
+    SCHEMA_UNION,  /* what fits one of its options */
+    SCHEMA_TAGGED, /* an object whose member `tag` has one of its values: each has the option to fit */
     SCHEMA_KINDS,  /* how many there are */
 };
 
 enum schema_format {
     SCHEMA_DATETIME = 1, /* see state/schema_format.h */
     SCHEMA_EMAIL = 2,
+    SCHEMA_URL = 4,
+    SCHEMA_UUID = 8,
+};
+
+/* What a string has to hold, apart from formats. */
+enum schema_part {
+    SCHEMA_PATTERN, /* a Lua pattern, to be found anywhere in it */
+    SCHEMA_STARTS,  /* bytes at its start */
+    SCHEMA_ENDS,
+    SCHEMA_INCLUDES,
 };
 
 struct schema_node;
@@ -57,19 +72,30 @@ void schema_node_nullable(struct schema_node *node); /* null fits, too */
 void schema_node_strict(struct schema_node *node);   /* an object refuses members that are no fields */
 void schema_node_min(struct schema_node *node, struct schema_number least);
 void schema_node_max(struct schema_node *node, struct schema_number most);
+void schema_node_over(struct schema_node *node);  /* the min of a number does not belong to it */
+void schema_node_under(struct schema_node *node); /* the max of a number does not belong to it */
 void schema_node_format(struct schema_node *node, enum schema_format format); /* adds up */
 
-/* A Lua pattern that a string has to match; several add up. */
-bool schema_node_pattern(struct schema_node *node, struct slice pattern, struct error *e);
+/* What a string has to hold; several add up. */
+bool schema_node_part(struct schema_node *node, enum schema_part part, struct slice bytes, struct error *e);
 
-/* A value that an enum allows. */
+/* A value that an enum allows; of a SCHEMA_TAGGED, one that leads to the option added last. */
 bool schema_node_string(struct schema_node *node, struct slice bytes, struct error *e);
 bool schema_node_number(struct schema_node *node, struct schema_number number, struct error *e);
 bool schema_node_boolean(struct schema_node *node, bool value, struct error *e);
 bool schema_node_null(struct schema_node *node, struct error *e);
 
-/* The child for an array's elements or a record's values. */
+/* The child for an array's elements, a record's values, or what follows in a tuple. */
 bool schema_node_item(struct schema_node *node, const struct schema_node *item, struct error *e);
+
+/* The child for a record's names. */
+bool schema_node_names_fit(struct schema_node *node, const struct schema_node *names, struct error *e);
+
+/* One more option of a union or place of a tuple. */
+bool schema_node_option(struct schema_node *node, const struct schema_node *option, struct error *e);
+
+/* The name of the member that tells the options of a SCHEMA_TAGGED apart. */
+bool schema_node_tag(struct schema_node *node, struct slice name, struct error *e);
 
 /* A member of an object; name is the bytes it stands for, given once. */
 bool schema_node_field(struct schema_node *node, struct slice name, const struct schema_node *field,

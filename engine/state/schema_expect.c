@@ -1,4 +1,6 @@
 /* What a node expects, in words. */
+#include <string.h>
+
 #include "state/schema_issue.h"
 #include "state/schema_node.h"
 
@@ -46,17 +48,37 @@ void schema_node_names(const struct schema_node *node, struct buf *out) {
     }
 }
 
+/* "a string or a number"; what several options would say alike is said once. */
+static void expect_options(const struct schema_node *node, struct buf *out) {
+    size_t start = out->len;
+    for (size_t i = 0; i < node->option_count && (i == 0 || !list_is_full(start, out)); i++) {
+        struct buf option;
+        buf_init(&option, 2 * LIST_MAX_BYTES);
+        schema_node_expect(node->options[i], &option);
+        struct slice said = slice_of(out->ptr + start, out->len - start);
+        if (i == 0 || !memmem(said.ptr, said.len, option.ptr, option.len)) {
+            buf_append_text(out, i > 0 ? " or " : "");
+            buf_append_slice(out, buf_slice(&option));
+        }
+        buf_free(&option);
+    }
+}
+
 void schema_node_expect(const struct schema_node *node, struct buf *out) {
     static const char *const names[SCHEMA_KINDS] = {
         [SCHEMA_ANY] = "a value",        [SCHEMA_STRING] = "a string",   [SCHEMA_NUMBER] = "a number",
         [SCHEMA_INTEGER] = "an integer", [SCHEMA_BOOLEAN] = "a boolean", [SCHEMA_ENUM] = "one of ",
         [SCHEMA_ARRAY] = "an array",     [SCHEMA_OBJECT] = "an object",  [SCHEMA_RECORD] = "an object",
+        [SCHEMA_TUPLE] = "an array",     [SCHEMA_UNION] = "",        [SCHEMA_TAGGED] = "an object",
     };
     if (node->kind != SCHEMA_ENUM || node->value_count != 1) {
         buf_append_text(out, names[node->kind]);
     }
     if (node->kind == SCHEMA_ENUM) {
         schema_node_values(node, out);
+    }
+    if (node->kind == SCHEMA_UNION) {
+        expect_options(node, out);
     }
     if (node->nullable) {
         buf_append_text(out, " or null");

@@ -1,9 +1,10 @@
 #include "state/schema_format.h"
 
-/* Text that is taken from the front. */
-struct cursor {
-    const char *at, *end;
-};
+#include <stdint.h>
+#include <string.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 static bool is_digit(char c) {
     return c >= '0' && c <= '9';
@@ -13,71 +14,86 @@ static bool is_letter(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-static bool take_byte(struct cursor *c, char byte) {
-    if (c->at == c->end || *c->at != byte) {
-        return false;
-    }
-    c->at++;
-    return true;
+/* Two digits, or something far above 99. */
+static inline unsigned read_two(const char *at) {
+    unsigned tens = (unsigned)(at[0] - '0');
+    unsigned ones = (unsigned)(at[1] - '0');
+    return tens < 10 && ones < 10 ? tens * 10 + ones : 100000;
 }
 
-/* Exactly `count` digits with a value from least to most. */
-static bool take_number(struct cursor *c, size_t count, int least, int most, int *out) {
-    int value = 0;
-    if ((size_t)(c->end - c->at) < count) {
-        return false;
-    }
-    for (size_t i = 0; i < count; i++, c->at++) {
-        if (!is_digit(*c->at)) {
-            return false;
-        }
-        value = value * 10 + (*c->at - '0');
-    }
-    *out = value;
-    return value >= least && value <= most;
-}
-
-static int days_in(int year, int month) {
-    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+static unsigned days_in(unsigned year, unsigned month) {
     bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    return month == 2 && leap ? 29 : days[month - 1];
+    return month == 2 ? 28U + leap : 30 + ((month + (month > 7)) & 1);
 }
 
-static bool take_date(struct cursor *c) {
-    int year;
-    int month;
-    int day;
-    return take_number(c, 4, 0, 9999, &year) && take_byte(c, '-') && take_number(c, 2, 1, 12, &month) &&
-           take_byte(c, '-') && take_number(c, 2, 1, days_in(year, month), &day);
+/* "2024-02-29T23:59:59", at fixed places. */
+static bool date_and_time_fit(const char *at) {
+    unsigned century = read_two(at);
+    unsigned year = century * 100 + read_two(at + 2);
+    unsigned month = read_two(at + 5);
+    unsigned day = read_two(at + 8);
+    bool marks = at[4] == '-' && at[7] == '-' && at[10] == 'T' && at[13] == ':' && at[16] == ':';
+    bool time = read_two(at + 11) < 24 && read_two(at + 14) < 60 && read_two(at + 17) < 60;
+    return marks && time && year < 10000 && month - 1 < 12 && day - 1 < days_in(year, month);
 }
 
-static bool take_clock(struct cursor *c) {
-    int part;
-    return take_number(c, 2, 0, 23, &part) && take_byte(c, ':') && take_number(c, 2, 0, 59, &part);
-}
-
-static bool take_time(struct cursor *c) {
-    int second;
-    if (!take_clock(c) || !take_byte(c, ':') || !take_number(c, 2, 0, 59, &second)) {
-        return false;
+/* "Z", or an offset. */
+static bool zone_fits(const char *at, const char *end) {
+    if (end - at == 1) {
+        return *at == 'Z';
     }
-    if (!take_byte(c, '.')) {
-        return true;
-    }
-    const char *digits = c->at;
-    while (c->at < c->end && is_digit(*c->at)) {
-        c->at++;
-    }
-    return c->at > digits;
-}
-
-static bool take_zone(struct cursor *c) {
-    return take_byte(c, 'Z') || ((take_byte(c, '+') || take_byte(c, '-')) && take_clock(c));
+    return end - at == 6 && (at[0] == '+' || at[0] == '-') && at[3] == ':' && read_two(at + 1) < 24 &&
+           read_two(at + 4) < 60;
 }
 
 bool schema_format_datetime(struct slice text) {
-    struct cursor c = {text.ptr, text.ptr + text.len};
-    return take_date(&c) && take_byte(&c, 'T') && take_time(&c) && take_zone(&c) && c.at == c.end;
+    enum { SECONDS = 19 };
+    const char *at = text.ptr + SECONDS;
+    const char *end = text.ptr + text.len;
+    if (text.len <= SECONDS || !date_and_time_fit(text.ptr)) {
+        return false;
+    }
+    if (*at == '.') {
+        const char *digits = ++at;
+        while (at < end && is_digit(*at)) {
+            at++;
+        }
+        if (at == digits) {
+            return false;
+        }
+    }
+    return zone_fits(at, end);
+}
+
+static bool is_hex(char c) {
+    return is_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
+}
+
+static bool is_all(struct slice text, char digit) {
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] != '-' && (text.ptr[i] | 0x20) != (digit | 0x20)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool schema_format_uuid(struct slice text) {
+    enum { VERSION = 14, VARIANT = 19 };
+    if (text.len != 36) {
+        return false;
+    }
+    for (size_t i = 0; i < text.len; i++) {
+        bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+        if (dash ? text.ptr[i] != '-' : !is_hex(text.ptr[i])) {
+            return false;
+        }
+    }
+    char version = text.ptr[VERSION];
+    char variant = text.ptr[VARIANT];
+    bool known = version >= '1' && version <= '8' &&
+                 (variant == '8' || variant == '9' || (variant | 0x20) == 'a' || (variant | 0x20) == 'b');
+    return known || is_all(text, '0') || is_all(text, 'f');
 }
 
 static bool is_local(char c) {
@@ -135,11 +151,96 @@ static bool domain_fits(const char *at, const char *end) {
     return last_label_fits(at, end);
 }
 
-bool schema_format_email(struct slice text) {
+static bool email_fits(struct slice text) {
     const char *at = memchr(text.ptr, '@', text.len);
     return at && local_fits(slice_of(text.ptr, (size_t)(at - text.ptr))) &&
            domain_fits(at + 1, text.ptr + text.len);
 }
+
+#if defined(__SSE2__)
+
+/* Which of up to 64 bytes are what, a bit each. */
+struct email_marks {
+    uint64_t letters, alnums, ats, dots, dashes, quotes, others;
+};
+
+static inline uint64_t mask_of(__m128i lanes) {
+    return (uint32_t)_mm_movemask_epi8(lanes);
+}
+
+static inline __m128i is_below(__m128i bytes, char first, char count) {
+    __m128i last = _mm_set1_epi8((char)(count - 1));
+    return _mm_cmpeq_epi8(_mm_max_epu8(_mm_sub_epi8(bytes, _mm_set1_epi8(first)), last), last);
+}
+
+static inline __m128i is_byte(__m128i bytes, char byte) {
+    return _mm_cmpeq_epi8(bytes, _mm_set1_epi8(byte));
+}
+
+static inline void email_mark(struct email_marks *marks, __m128i bytes, size_t place) {
+    __m128i letters = is_below(_mm_or_si128(bytes, _mm_set1_epi8(0x20)), 'a', 26);
+    marks->letters |= mask_of(letters) << place;
+    marks->alnums |= mask_of(_mm_or_si128(letters, is_below(bytes, '0', 10))) << place;
+    marks->ats |= mask_of(is_byte(bytes, '@')) << place;
+    marks->dots |= mask_of(is_byte(bytes, '.')) << place;
+    marks->dashes |= mask_of(is_byte(bytes, '-')) << place;
+    marks->quotes |= mask_of(is_byte(bytes, '\'')) << place;
+    marks->others |= mask_of(_mm_or_si128(is_byte(bytes, '_'), is_byte(bytes, '+'))) << place;
+}
+
+/* The last `count` bytes, less than 16, with zeros behind them; reads nothing outside of the text. */
+static inline __m128i last_bytes(struct slice text, size_t count) {
+    const char *from = text.ptr + text.len - count;
+    char block[32] = {0};
+    if (text.len >= 16) {
+        _mm_storeu_si128((__m128i *)(void *)block,
+                         _mm_loadu_si128((const __m128i *)(const void *)(text.ptr + text.len - 16)));
+        return _mm_loadu_si128((const __m128i *)(const void *)(block + 16 - count));
+    }
+    for (size_t i = 0; i < count; i++) {
+        block[i] = from[i];
+    }
+    return _mm_loadu_si128((const __m128i *)(const void *)block);
+}
+
+/* All rules at once; at least a byte, at most 64. */
+static bool email_fits_at_once(struct slice text) {
+    struct email_marks marks = {0};
+    size_t place = 0;
+    for (; text.len - place >= 16; place += 16) {
+        email_mark(&marks, _mm_loadu_si128((const __m128i *)(const void *)(text.ptr + place)), place);
+    }
+    if (place < text.len) {
+        email_mark(&marks, last_bytes(text, text.len - place), place);
+    }
+    uint64_t all = UINT64_MAX >> (64 - text.len);
+    uint64_t local = marks.ats - 1; /* what is below the first @; all, where there is none */
+    uint64_t domain = all & ~local & ~marks.ats;
+    uint64_t domain_dots = marks.dots & domain;
+    if (!marks.ats || !(local & 1) || !domain_dots) {
+        return false;
+    }
+    uint64_t last = ~(UINT64_MAX >> __builtin_clzll(domain_dots)) & all; /* behind the last dot */
+    uint64_t starts = (marks.ats | domain_dots) << 1;
+    uint64_t local_rest = marks.dots | marks.dashes | marks.quotes | marks.others;
+    bool bytes = !(local & ~(marks.alnums | local_rest)) &&
+                 !(domain & ~(marks.alnums | marks.dots | marks.dashes)) && !(last & ~marks.letters);
+    bool dots = !(marks.dots & marks.dots << 1) && !(marks.dots & 1) && !(starts & (marks.dots | marks.dashes));
+    bool ends = !(marks.ats >> 1 & (marks.dots | marks.quotes)) && (last & (last - 1));
+    return bytes && dots && ends;
+}
+
+bool schema_format_email(struct slice text) {
+    return text.len > 0 && text.len <= 64 ? email_fits_at_once(text) : email_fits(text);
+}
+
+#else
+
+bool schema_format_email(struct slice text) {
+    return email_fits(text);
+}
+
+#endif
 
 size_t schema_format_length(struct slice text) {
     size_t count = 0;

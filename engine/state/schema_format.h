@@ -17,6 +17,13 @@ bool schema_format_datetime(struct slice text);
  * digits and hyphens (no hyphen first), and a last label of two letters or more. */
 bool schema_format_email(struct slice text);
 
+/* A URL that is complete in itself, by the rules of the URL Standard (https://url.spec.whatwg.org): a scheme and,
+ * where the scheme is one of the web's (http, https, ws, wss, ftp), a host. White space around it is no matter. */
+bool schema_format_url(struct slice text);
+
+/* RFC 9562: 8-4-4-4-12 hexadecimal digits, of a version from 1 to 8 and its variant; or all 0, or all f. */
+bool schema_format_uuid(struct slice text);
+
 /* Code points in UTF-8. */
 size_t schema_format_length(struct slice text);
 

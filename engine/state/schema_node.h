@@ -13,10 +13,24 @@
 
 enum { SCHEMA_FIELD_WORDS = SCHEMA_FIELDS_MAX / 64 };
 
+enum { SCHEMA_GLUE_MAX = 32 };
+
 struct schema_field {
     struct slice name; /* owned by the node */
     struct schema_key key;
     const struct schema_node *node;
+    /* "name": as it mostly stands in a text, for the quick check; len 0: it is too long, or has escapes. */
+    char glue[SCHEMA_GLUE_MAX];
+    uint32_t glue_len;
+    uint32_t glue_mask; /* a bit for each of its bytes */
+    /* The field that came behind it last: a guess, by whichever check. Atomic, relaxed. */
+    uint16_t next;
+};
+
+/* What a string has to hold. */
+struct schema_text {
+    enum schema_part part;
+    struct slice bytes; /* owned */
 };
 
 /* A value that an enum allows. */
@@ -25,19 +39,28 @@ struct schema_value {
     bool truth;
     struct schema_number number;
     struct slice bytes; /* what the string stands for; owned by the node */
+    uint32_t option;    /* of a SCHEMA_TAGGED: which option it leads to */
 };
 
 struct schema_node {
     enum schema_kind kind;
     bool optional, nullable, strict;
-    bool has_min, has_max;
+    bool has_min, has_max, over, under;
     unsigned formats; /* of enum schema_format */
+    unsigned accepts; /* a bit for each enum json_kind that may fit */
     struct schema_number min, max;
-    struct slice *patterns; /* each owned */
-    size_t pattern_count;
+    /* min and max for whole numbers of 64 bits, lengths and counts: least <= n <= most is the same. */
+    int64_t least, most;
+    struct schema_text *texts;
+    size_t text_count;
     struct schema_value *values;
     size_t value_count;
     const struct schema_node *item;
+    const struct schema_node *names;    /* of a record; or NULL */
+    const struct schema_node **options; /* of a union, a tuple */
+    size_t option_count;
+    struct slice tag; /* owned */
+    uint16_t first; /* the field that came first last: as a field's next */
     struct schema_field *fields;
     size_t field_count;
     uint16_t *places;      /* open addressing: a field's index + 1, or 0 */

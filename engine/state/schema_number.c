@@ -117,6 +117,34 @@ static bool read_short(struct slice text, int64_t *out) {
     return true;
 }
 
+/* Digits that a float holds exactly, divided by a power of ten that it holds exactly, too: rounded once, so
+ * that this is the nearest float. False: the number is longer, or has an exponent. */
+static bool read_fraction(struct slice text, double *out) {
+    static const double tens[] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                  1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+    bool negative = text.ptr[0] == '-';
+    uint64_t value = 0;
+    size_t point = text.len;
+    if (text.len - negative > 16) {
+        return false;
+    }
+    for (size_t i = negative; i < text.len; i++) {
+        if (is_digit(text.ptr[i])) {
+            value = value * 10 + (uint64_t)(text.ptr[i] - '0');
+        } else if (text.ptr[i] == '.') {
+            point = i;
+        } else {
+            return false;
+        }
+    }
+    if (point == text.len) {
+        return false;
+    }
+    double real = (double)value / tens[text.len - point - 1];
+    *out = negative ? -real : real;
+    return true;
+}
+
 static bool is_plain(struct slice text) {
     for (size_t i = text.ptr[0] == '-'; i < text.len; i++) {
         if (!is_digit(text.ptr[i])) {
@@ -129,8 +157,12 @@ static bool is_plain(struct slice text) {
 struct schema_number schema_number_read(struct slice text) {
     struct schema_number number = {.whole = true};
     struct decimal decimal;
+    double real;
     if (read_short(text, &number.integer)) {
         return number;
+    }
+    if (read_fraction(text, &real)) {
+        return schema_number_real(real);
     }
     decimal_read(&decimal, text);
     if (is_plain(text) && decimal_whole(&decimal, &number.integer) == SCHEMA_WHOLE) {

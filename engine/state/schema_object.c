@@ -27,30 +27,35 @@ static bool field_is(const struct schema_field *field, const struct schema_key *
            (key->len <= 16 || slice_equal(field->name, name));
 }
 
-/* The index of the field of that name, or -1. */
-static int find_name(const struct schema_node *node, struct slice name) {
+const struct schema_field *schema_find_field(const struct schema_node *node, struct slice name) {
     if (node->field_count == 0) {
-        return -1;
+        return NULL;
     }
     struct schema_key key = schema_key_of(name);
     for (size_t at = schema_key_place(&key, node->places_shift); node->places[at];
          at = (at + 1) & node->places_mask) {
-        int index = node->places[at] - 1;
-        if (field_is(&node->fields[index], &key, name)) {
-            return index;
+        const struct schema_field *field = &node->fields[node->places[at] - 1];
+        if (field_is(field, &key, name)) {
+            return field;
         }
     }
-    return -1;
+    return NULL;
+}
+
+/* The index of the field of that name, or -1. */
+static int index_of(const struct schema_node *node, struct slice name) {
+    const struct schema_field *field = schema_find_field(node, name);
+    return field ? (int)(field - node->fields) : -1;
 }
 
 /* The field's index; -1: no field has that name; -2: out of memory. */
-static int find_field(const struct schema_node *node, struct slice raw, bool escaped) {
+static int find_index(const struct schema_node *node, struct slice raw, bool escaped) {
     if (!escaped) {
-        return find_name(node, slice_of(raw.ptr + 1, raw.len - 2));
+        return index_of(node, slice_of(raw.ptr + 1, raw.len - 2));
     }
     struct buf plain;
     buf_init(&plain, raw.len);
-    int index = json_unquote(&plain, raw) ? find_name(node, buf_slice(&plain)) : -2;
+    int index = json_unquote(&plain, raw) ? index_of(node, buf_slice(&plain)) : -2;
     buf_free(&plain);
     return index;
 }
@@ -96,7 +101,7 @@ static bool check_member(struct schema_walk *w, const struct schema_node *node,
                          const struct schema_step *step, struct fields *fields, const char **at) {
     bool escaped;
     struct slice raw = schema_walk_name(w, at, &escaped);
-    int found = find_field(node, raw, escaped);
+    int found = find_index(node, raw, escaped);
     if (found < 0) {
         struct slice value = schema_walk_value(w, at);
         return found == -2 ? schema_walk_refuse_memory(w, step, value)

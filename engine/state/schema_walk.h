@@ -4,10 +4,6 @@
 #ifndef STATE_SCHEMA_WALK_H
 #define STATE_SCHEMA_WALK_H
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
-
 #include "state/schema.h"
 #include "state/schema_issue.h"
 #include "state/schema_node.h"
@@ -18,7 +14,12 @@ struct schema_walk {
     const struct schema_hooks *hooks;
     struct schema_issues *issues; /* or NULL */
     const char *end;              /* of the text */
+    uint64_t *fuel;               /* what unions may still try */
 };
+
+/* How much text the options of unions may walk over in one check, apart from 64 times the text itself, until it
+ * is given up: unions inside each other multiply. In bytes; one option is one more. */
+#define SCHEMA_FUEL (UINT64_C(16) << 20)
 
 /* The check of one kind; step leads to the value (NULL: it is the whole text). */
 typedef bool schema_walk_kind(struct schema_walk *w, const struct schema_node *node,
@@ -34,6 +35,24 @@ schema_walk_kind schema_scalar_integer;
 schema_walk_kind schema_scalar_boolean;
 schema_walk_kind schema_scalar_enum;
 schema_walk_kind schema_object_check;
+schema_walk_kind schema_union_check;
+schema_walk_kind schema_union_check_tagged;
+
+/* "must be one of "a", "b", got "c"", by a node's values. */
+bool schema_scalar_refuse_value(struct schema_walk *w, const struct schema_node *node,
+                                const struct schema_step *step, struct slice value);
+
+/* True where the number is within the node's min and max. */
+bool schema_number_within(struct schema_number number, const struct schema_node *node);
+
+/* The field of an object that has these bytes as its name, or NULL. */
+const struct schema_field *schema_find_field(const struct schema_node *node, struct slice name);
+
+/* True where a raw value is one that is allowed. */
+bool schema_value_is(const struct schema_value *allowed, struct slice value);
+
+/* True where the string's bytes hold what they have to. */
+bool schema_text_fits(const struct schema_text *text, const struct schema_hooks *hooks, struct slice bytes);
 
 /* Moves *at over any value and returns it. */
 struct slice schema_walk_value(const struct schema_walk *w, const char **at);
@@ -55,37 +74,12 @@ static inline struct slice schema_walk_taken(const char *start, const char *at) 
 }
 
 /* The text has been validated, so that the scanner cannot refuse the string. */
-static inline struct slice schema_walk_any_string(const struct schema_walk *w, const char **at,
+static inline struct slice schema_walk_string(const struct schema_walk *w, const char **at,
                                                   bool *escaped) {
     const char *start = *at;
     struct json_fault fault;
     (void)json_scan_string(at, w->end, escaped, &fault);
     return schema_walk_taken(start, *at);
-}
-
-/* For the same reason only a quote or a backslash matters: strings without one of these need no look at
- * their single bytes. */
-static inline struct slice schema_walk_string(const struct schema_walk *w, const char **at, bool *escaped) {
-#if defined(__SSE2__)
-    const __m128i quote = _mm_set1_epi8('"');
-    const __m128i slash = _mm_set1_epi8('\\');
-    const char *start = *at;
-    for (const char *block = start + 1; w->end - block >= 16; block += 16) {
-        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)block);
-        __m128i odd = _mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, slash));
-        int mask = _mm_movemask_epi8(odd);
-        if (mask) {
-            const char *found = block + __builtin_ctz((unsigned)mask);
-            if (*found == '\\') {
-                break;
-            }
-            *escaped = false;
-            *at = found + 1;
-            return schema_walk_taken(start, *at);
-        }
-    }
-#endif
-    return schema_walk_any_string(w, at, escaped);
 }
 
 /* A member's name, raw; *at moves onto the member's value. */

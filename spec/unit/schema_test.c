@@ -496,8 +496,8 @@ static void test_patterns(void **state) {
     int calls = 0;
     struct schema_hooks hooks = {&calls, contains};
     struct one made = one(SCHEMA_STRING);
-    assert_true(schema_node_pattern(made.root, SLICE("a\n"), NULL));
-    assert_true(schema_node_pattern(made.root, SLICE("b"), NULL));
+    assert_true(schema_node_part(made.root, SCHEMA_PATTERN, SLICE("a\n"), NULL));
+    assert_true(schema_node_part(made.root, SCHEMA_PATTERN, SLICE("b"), NULL));
     done(made);
     assert_string_equal(issues_of(made.schema, "\"ba\\nb\"", &hooks), "");
     assert_int_equal(calls, 4);
@@ -580,7 +580,7 @@ static struct schema *build_all(struct error *e) {
     struct schema_node *text = root ? schema_add(schema, SCHEMA_STRING, e) : NULL;
     struct schema_node *color = text ? schema_add(schema, SCHEMA_ENUM, e) : NULL;
     struct schema_node *list = color ? schema_add(schema, SCHEMA_ARRAY, e) : NULL;
-    bool ok = list && schema_node_pattern(text, SLICE("x"), e) && schema_node_pattern(text, SLICE("y"), e) &&
+    bool ok = list && schema_node_part(text, SCHEMA_PATTERN, SLICE("x"), e) && schema_node_part(text, SCHEMA_PATTERN, SLICE("y"), e) &&
               schema_node_string(color, SLICE("red"), e) && schema_node_string(color, SLICE("green"), e) &&
               schema_node_null(color, e) && schema_node_item(list, color, e) &&
               schema_node_field(root, SLICE("text"), text, e) &&

@@ -1,0 +1,548 @@
+#include "state/schema_fast.h"
+
+#include <string.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+#include "state/schema_format.h"
+#include "state/schema_walk.h"
+#include "json/scan.h"
+#include "json/text.h"
+
+#define FAST_LIKELY(condition) __builtin_expect(!!(condition), 1)
+#define FAST_INLINE inline __attribute__((always_inline))
+
+/* Every function gets the first byte of a value and returns the place behind it, or NULL: it may not fit. */
+struct fast {
+    const char *end;
+    const struct schema_hooks *hooks;
+    uint64_t fuel; /* what unions may still try */
+};
+
+static const char *check(struct fast *f, const struct schema_node *node, const char *at);
+
+static FAST_INLINE const char *skip_space(const char *at, const char *end) {
+    return FAST_LIKELY((unsigned char)*at > ' ') ? at : json_skip_space(at, end);
+}
+
+/* From behind the opening quote to the closing one, or to a backslash before it. */
+static FAST_INLINE const char *find_quote(const char *at, const char *end) {
+#if defined(__SSE2__)
+    const __m128i quote = _mm_set1_epi8('"');
+    const __m128i slash = _mm_set1_epi8('\\');
+    while (FAST_LIKELY(end - at >= 16)) {
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
+        __m128i odd = _mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, slash));
+        unsigned mask = (unsigned)_mm_movemask_epi8(odd);
+        if (mask) {
+            return at + __builtin_ctz(mask);
+        }
+        at += 16;
+    }
+#endif
+    while (at < end && *at != '"' && *at != '\\') {
+        at++;
+    }
+    return at;
+}
+
+/* The closing quote, from a backslash before it on. */
+static const char *find_last_quote(const char *at, const char *end) {
+    while (*at == '\\') {
+        at = find_quote(at + 2, end);
+    }
+    return at;
+}
+
+/* Behind any value. */
+static FAST_INLINE const char *skip_value(const struct fast *f, const char *at) {
+    struct json_fault fault;
+    if (*at == '"') {
+        at = find_quote(at + 1, f->end);
+        return (FAST_LIKELY(*at == '"') ? at : find_last_quote(at, f->end)) + 1;
+    }
+    /* The scanner passes over what is inside by blocks; this text has been through it before. */
+    (void)json_scan_value(&at, f->end, 0, &fault);
+    return at;
+}
+
+/* Strings */
+
+static inline bool count_fits(const struct schema_node *node, size_t count) {
+    return (int64_t)count >= node->least && (int64_t)count <= node->most;
+}
+
+/* A code point has one to four bytes, so that mostly nothing needs to be counted. */
+static FAST_INLINE bool length_fits(const struct schema_node *node, struct slice bytes) {
+    if (FAST_LIKELY((int64_t)(bytes.len + 3) / 4 >= node->least && (int64_t)bytes.len <= node->most)) {
+        return true;
+    }
+    return count_fits(node, schema_format_length(bytes));
+}
+
+static bool formats_fit(unsigned formats, struct slice bytes) {
+    return (!(formats & SCHEMA_DATETIME) || schema_format_datetime(bytes)) &&
+           (!(formats & SCHEMA_EMAIL) || schema_format_email(bytes)) &&
+           (!(formats & SCHEMA_UUID) || schema_format_uuid(bytes)) &&
+           (!(formats & SCHEMA_URL) || schema_format_url(bytes));
+}
+
+static FAST_INLINE bool string_fits(const struct fast *f, const struct schema_node *node, struct slice bytes) {
+    if (!length_fits(node, bytes)) {
+        return false;
+    }
+    if (node->formats && !formats_fit(node->formats, bytes)) {
+        return false;
+    }
+    for (size_t i = 0; i < node->text_count; i++) {
+        if (!schema_text_fits(&node->texts[i], f->hooks, bytes)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A string with escapes. at: its opening quote; slash: the first of them. */
+static const char *check_escaped(const struct fast *f, const struct schema_node *node, const char *at,
+                                 const char *slash) {
+    const char *behind = find_last_quote(slash, f->end) + 1;
+    if (!node->has_min && !node->has_max && !node->formats && !node->text_count) {
+        return behind;
+    }
+    struct buf plain;
+    buf_init(&plain, (size_t)(behind - at));
+    bool fits = json_unquote(&plain, slice_of(at, (size_t)(behind - at))) &&
+                string_fits(f, node, buf_slice(&plain));
+    buf_free(&plain);
+    return fits ? behind : NULL;
+}
+
+static FAST_INLINE const char *check_string(const struct fast *f, const struct schema_node *node,
+                                            const char *at) {
+    if (*at != '"') {
+        return NULL;
+    }
+    const char *quote = find_quote(at + 1, f->end);
+    if (!FAST_LIKELY(*quote == '"')) {
+        return check_escaped(f, node, at, quote);
+    }
+    struct slice bytes = slice_of(at + 1, (size_t)(quote - at - 1));
+    return string_fits(f, node, bytes) ? quote + 1 : NULL;
+}
+
+/* Numbers */
+
+static inline bool is_number(char c) {
+    return (unsigned char)(c - '0') < 10 || c == '-';
+}
+
+static inline bool ends_number(char c) {
+    return c == ',' || c == '}' || c == ']' || (unsigned char)c <= ' ';
+}
+
+/* Behind a number; *plain: it has digits and perhaps a sign, no more. */
+static FAST_INLINE const char *find_number_end(const char *at, const char *end, bool *plain) {
+#if defined(__SSE2__)
+    if (FAST_LIKELY(end - at > 16)) {
+        const __m128i nine = _mm_set1_epi8(9);
+        const __m128i space = _mm_set1_epi8(' ');
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(at + 1));
+        __m128i values = _mm_sub_epi8(bytes, _mm_set1_epi8('0'));
+        __m128i digits = _mm_cmpeq_epi8(_mm_max_epu8(values, nine), nine);
+        __m128i ends = _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(',')),
+                                    _mm_cmpeq_epi8(_mm_max_epu8(bytes, space), space));
+        /* Without the bit that tells them apart, brackets and braces are one. */
+        __m128i closing = _mm_cmpeq_epi8(_mm_and_si128(bytes, _mm_set1_epi8((char)0xDF)), _mm_set1_epi8(']'));
+        unsigned end_mask = (unsigned)_mm_movemask_epi8(_mm_or_si128(ends, closing));
+        if (FAST_LIKELY(end_mask)) {
+            unsigned before = (end_mask & -end_mask) - 1;
+            *plain = !(~(unsigned)_mm_movemask_epi8(digits) & before);
+            return at + 1 + __builtin_ctz(end_mask);
+        }
+    }
+#endif
+    *plain = true;
+    for (at++; at < end && !ends_number(*at); at++) {
+        *plain = *plain && (unsigned char)(*at - '0') < 10;
+    }
+    return at;
+}
+
+static inline int64_t read_integer(const char *at, const char *behind) {
+    bool negative = *at == '-';
+    int64_t value = 0;
+    for (at += negative; at < behind; at++) {
+        value = value * 10 + (*at - '0');
+    }
+    return negative ? -value : value;
+}
+
+/* Whether bounds leave room for all whole numbers that have so many bytes without a sign, from 1 to 18. */
+static FAST_INLINE bool any_fits(const struct schema_node *node, size_t len) {
+    static const int64_t nines[19] = {0,
+                                      9,
+                                      99,
+                                      999,
+                                      9999,
+                                      99999,
+                                      999999,
+                                      9999999,
+                                      99999999,
+                                      999999999,
+                                      9999999999,
+                                      99999999999,
+                                      999999999999,
+                                      9999999999999,
+                                      99999999999999,
+                                      999999999999999,
+                                      9999999999999999,
+                                      99999999999999999,
+                                      999999999999999999};
+    return node->least <= 0 && nines[len] <= node->most;
+}
+
+static const char *check_number_slowly(const struct schema_node *node, struct slice text) {
+    struct schema_number number;
+    if (node->kind == SCHEMA_INTEGER) {
+        if (schema_number_read_whole(text, &number) != SCHEMA_WHOLE) {
+            return NULL;
+        }
+    } else {
+        number = schema_number_read(text);
+    }
+    return schema_number_within(number, node) ? text.ptr + text.len : NULL;
+}
+
+static FAST_INLINE const char *check_number(const struct fast *f, const struct schema_node *node,
+                                            const char *at) {
+    bool plain;
+    if (!is_number(*at)) {
+        return NULL;
+    }
+    const char *behind = find_number_end(at, f->end, &plain);
+    bool bounds = node->has_min || node->has_max;
+    if (plain && FAST_LIKELY(behind - at <= 18)) {
+        if (!bounds || (*at != '-' && any_fits(node, (size_t)(behind - at)))) {
+            return behind;
+        }
+        int64_t value = read_integer(at, behind);
+        return value >= node->least && value <= node->most ? behind : NULL;
+    }
+    if (!bounds && node->kind == SCHEMA_NUMBER) {
+        return behind;
+    }
+    return check_number_slowly(node, slice_of(at, (size_t)(behind - at)));
+}
+
+static FAST_INLINE const char *check_boolean(const char *at) {
+    return *at == 't' ? at + 4 : *at == 'f' ? at + 5 : NULL;
+}
+
+/* Values that are named */
+
+static const struct schema_value *find_string(const struct schema_node *node, struct slice bytes) {
+    for (size_t i = 0; i < node->value_count; i++) {
+        const struct schema_value *value = &node->values[i];
+        if (value->bytes.len == bytes.len && value->kind == JSON_STRING &&
+            memcmp(value->bytes.ptr, bytes.ptr, bytes.len) == 0) {
+            return value;
+        }
+    }
+    return NULL;
+}
+
+/* The value that the node names, or NULL; *at moves behind it. */
+static const struct schema_value *find_value(const struct fast *f, const struct schema_node *node,
+                                             const char **at) {
+    const char *start = *at;
+    *at = skip_value(f, start);
+    struct slice value = slice_of(start, (size_t)(*at - start));
+    if (*start == '"' && !memchr(start, '\\', value.len)) {
+        return find_string(node, slice_of(start + 1, value.len - 2));
+    }
+    for (size_t i = 0; i < node->value_count; i++) {
+        if (schema_value_is(&node->values[i], value)) {
+            return &node->values[i];
+        }
+    }
+    return NULL;
+}
+
+static const char *check_enum(const struct fast *f, const struct schema_node *node, const char *at) {
+    return find_value(f, node, &at) ? at : NULL;
+}
+
+/* Containers */
+
+/* Behind a value: on what is next, or behind the container's closing byte with *over true. */
+static FAST_INLINE const char *go_on(const struct fast *f, const char *at, char closing, bool *over) {
+    at = skip_space(at, f->end);
+    if (*at == ',') {
+        return skip_space(at + 1, f->end);
+    }
+    *over = *at == closing;
+    return at + 1;
+}
+
+/* Behind the opening byte, as above. */
+static inline const char *go_in(const struct fast *f, const char *at, char closing, bool *over) {
+    at = skip_space(at + 1, f->end);
+    *over = *at == closing;
+    return at + *over;
+}
+
+static const char *check_array(struct fast *f, const struct schema_node *node, const char *at) {
+    bool over;
+    size_t count = 0;
+    if (*at != '[') {
+        return NULL;
+    }
+    for (at = go_in(f, at, ']', &over); !over; count++) {
+        at = check(f, node->item, at);
+        if (!at) {
+            return NULL;
+        }
+        at = go_on(f, at, ']', &over);
+    }
+    return count_fits(node, count) ? at : NULL;
+}
+
+static const char *check_tuple(struct fast *f, const struct schema_node *node, const char *at) {
+    bool over;
+    size_t count = 0;
+    if (*at != '[') {
+        return NULL;
+    }
+    for (at = go_in(f, at, ']', &over); !over; count++) {
+        const struct schema_node *place = count < node->option_count ? node->options[count] : node->item;
+        at = place ? check(f, place, at) : NULL;
+        if (!at) {
+            return NULL;
+        }
+        at = go_on(f, at, ']', &over);
+    }
+    return count_fits(node, count) ? at : NULL;
+}
+
+/* From a member's name onto its value. */
+static inline const char *skip_colon(const struct fast *f, const char *at) {
+    at = skip_space(at, f->end);
+    return skip_space(at + 1, f->end);
+}
+
+static const char *check_record(struct fast *f, const struct schema_node *node, const char *at) {
+    bool over;
+    if (*at != '{') {
+        return NULL;
+    }
+    for (at = go_in(f, at, '}', &over); !over;) {
+        at = node->names ? check(f, node->names, at) : skip_value(f, at);
+        at = at ? check(f, node->item, skip_colon(f, at)) : NULL;
+        if (!at) {
+            return NULL;
+        }
+        at = go_on(f, at, '}', &over);
+    }
+    return at;
+}
+
+/* Objects */
+
+static FAST_INLINE bool has_glue(const struct schema_field *field, const char *at, const char *end) {
+#if defined(__SSE2__)
+    if (FAST_LIKELY(end - at >= SCHEMA_GLUE_MAX)) {
+        const __m128i *glue = (const __m128i *)(const void *)field->glue;
+        const __m128i *text = (const __m128i *)(const void *)at;
+        unsigned same = (unsigned)_mm_movemask_epi8(
+            _mm_cmpeq_epi8(_mm_loadu_si128(glue), _mm_loadu_si128(text)));
+        if (field->glue_len > 16) {
+            same |= (unsigned)_mm_movemask_epi8(
+                        _mm_cmpeq_epi8(_mm_loadu_si128(glue + 1), _mm_loadu_si128(text + 1)))
+                    << 16;
+        }
+        return field->glue_len && !(~same & field->glue_mask);
+    }
+#endif
+    return field->glue_len && (size_t)(end - at) > field->glue_len &&
+           memcmp(at, field->glue, field->glue_len) == 0;
+}
+
+static inline uint16_t hint_load(const uint16_t *hint) {
+    return __atomic_load_n(hint, __ATOMIC_RELAXED);
+}
+
+/* A member that was not expected here: its field by name, NULL where there is none. *at moves onto the value,
+ * or becomes NULL: its name has an escape. */
+static const struct schema_field *find_field(const struct fast *f, const struct schema_node *node,
+                                             const char **at) {
+    const char *start = *at + 1;
+    const char *quote = find_quote(start, f->end);
+    if (*quote != '"') {
+        *at = NULL;
+        return NULL;
+    }
+    *at = skip_colon(f, quote + 1);
+    return schema_find_field(node, slice_of(start, (size_t)(quote - start)));
+}
+
+/* The same, where a guess is at hand: hint has the index of the field that should come now. */
+static FAST_INLINE const struct schema_field *take_name(const struct fast *f, const struct schema_node *node,
+                                                        uint16_t *hint, const char **at) {
+    const struct schema_field *field = &node->fields[hint_load(hint)];
+    if (FAST_LIKELY(has_glue(field, *at, f->end))) {
+        *at = skip_space(*at + field->glue_len, f->end);
+        return field;
+    }
+    /* One that may be missing is, perhaps. */
+    field = &node->fields[hint_load(&field->next)];
+    if (has_glue(field, *at, f->end)) {
+        *at = skip_space(*at + field->glue_len, f->end);
+        return field;
+    }
+    field = find_field(f, node, at);
+    if (field) {
+        __atomic_store_n(hint, (uint16_t)(field - node->fields), __ATOMIC_RELAXED);
+    }
+    return field;
+}
+
+/* What is not called, as most fields are one of these. */
+static FAST_INLINE const char *check_field(struct fast *f, const struct schema_node *node, const char *at) {
+    if (node->nullable && *at == 'n') {
+        return at + 4;
+    }
+    switch (node->kind) {
+    case SCHEMA_STRING:
+        return check_string(f, node, at);
+    case SCHEMA_NUMBER:
+    case SCHEMA_INTEGER:
+        return check_number(f, node, at);
+    case SCHEMA_BOOLEAN:
+        return check_boolean(at);
+    default:
+        return check(f, node, at);
+    }
+}
+
+static const char *check_object(struct fast *f, const struct schema_node *node, const char *at) {
+    uint64_t seen[SCHEMA_FIELD_WORDS];
+    size_t words = (node->field_count + 63) / 64;
+    uint16_t *hint = (uint16_t *)&node->first;
+    bool over;
+    if (*at != '{') {
+        return NULL;
+    }
+    for (size_t i = 0; i < words; i++) {
+        seen[i] = 0;
+    }
+    for (at = go_in(f, at, '}', &over); !over;) {
+        const struct schema_field *field = words ? take_name(f, node, hint, &at) : find_field(f, node, &at);
+        if (FAST_LIKELY(field)) {
+            size_t index = (size_t)(field - node->fields);
+            uint64_t bit = UINT64_C(1) << index % 64;
+            hint = (uint16_t *)&field->next;
+            if (seen[index / 64] & bit) {
+                return NULL;
+            }
+            seen[index / 64] |= bit;
+            at = check_field(f, field->node, at);
+        } else {
+            at = at && !node->strict ? skip_value(f, at) : NULL;
+        }
+        if (!at) {
+            return NULL;
+        }
+        at = go_on(f, at, '}', &over);
+    }
+    uint64_t missing = 0;
+    for (size_t i = 0; i < words; i++) {
+        missing |= node->required[i] & ~seen[i];
+    }
+    return missing ? NULL : at;
+}
+
+/* Unions */
+
+static enum json_kind kind_at(const char *at) {
+    return json_kind_of(slice_of(at, 1));
+}
+
+static const char *check_union(struct fast *f, const struct schema_node *node, const char *at) {
+    unsigned kind = 1U << kind_at(at);
+    for (size_t i = 0; i < node->option_count; i++) {
+        if (!(node->options[i]->accepts & kind)) {
+            continue;
+        }
+        const char *behind = check(f, node->options[i], at);
+        if (behind) {
+            return behind;
+        }
+        uint64_t left = (uint64_t)(f->end - at);
+        f->fuel = f->fuel > left ? f->fuel - left - 1 : 0;
+        if (f->fuel == 0) {
+            return NULL;
+        }
+    }
+    return NULL;
+}
+
+/* The value of the tag, where it is the first member; otherwise wherever it is. A second tag is noticed by the
+ * option, as it is one of its fields. */
+static const struct schema_value *find_tag(const struct fast *f, const struct schema_node *node,
+                                           const char *at) {
+    const char *name = skip_space(at + 1, f->end);
+    if (*name == '"' && (size_t)(f->end - name) > node->tag.len + 2 && name[node->tag.len + 1] == '"' &&
+        memcmp(name + 1, node->tag.ptr, node->tag.len) == 0) {
+        const char *value = skip_colon(f, name + node->tag.len + 2);
+        return find_value(f, node, &value);
+    }
+    struct slice object = slice_of(at, (size_t)(skip_value(f, at) - at));
+    const char *value = json_find_member(object, node->tag);
+    return value ? find_value(f, node, &value) : NULL;
+}
+
+static const char *check_tagged(struct fast *f, const struct schema_node *node, const char *at) {
+    const struct schema_value *tag = *at == '{' ? find_tag(f, node, at) : NULL;
+    return tag ? check(f, node->options[tag->option], at) : NULL;
+}
+
+/* Recursion is bounded by SCHEMA_DEPTH_MAX, whatever the text. */
+static const char *check(struct fast *f, const struct schema_node *node, const char *at) {
+    if (node->nullable && *at == 'n') {
+        return at + 4;
+    }
+    switch (node->kind) {
+    case SCHEMA_ANY:
+        return skip_value(f, at);
+    case SCHEMA_STRING:
+        return check_string(f, node, at);
+    case SCHEMA_NUMBER:
+    case SCHEMA_INTEGER:
+        return check_number(f, node, at);
+    case SCHEMA_BOOLEAN:
+        return check_boolean(at);
+    case SCHEMA_ENUM:
+        return check_enum(f, node, at);
+    case SCHEMA_ARRAY:
+        return check_array(f, node, at);
+    case SCHEMA_OBJECT:
+        return check_object(f, node, at);
+    case SCHEMA_RECORD:
+        return check_record(f, node, at);
+    case SCHEMA_TUPLE:
+        return check_tuple(f, node, at);
+    case SCHEMA_UNION:
+        return check_union(f, node, at);
+    case SCHEMA_TAGGED:
+        return check_tagged(f, node, at);
+    case SCHEMA_KINDS:
+        break;
+    }
+    return NULL;
+}
+
+bool schema_fast_check(const struct schema_node *root, struct slice value, const struct schema_hooks *hooks) {
+    struct fast f = {value.ptr + value.len, hooks, SCHEMA_FUEL + 64 * (uint64_t)value.len};
+    return value.len > 0 && check(&f, root, value.ptr) != NULL;
+}
