@@ -73,9 +73,9 @@ static inline bool count_fits(const struct schema_node *node, size_t count) {
     return (int64_t)count >= node->least && (int64_t)count <= node->most;
 }
 
-/* A code point has one to four bytes, so that mostly nothing needs to be counted. */
+/* A character has one to four bytes, so that mostly nothing needs to be counted. */
 static FAST_INLINE bool length_fits(const struct schema_node *node, struct slice bytes) {
-    if (FAST_LIKELY((int64_t)(bytes.len + 3) / 4 >= node->least && (int64_t)bytes.len <= node->most)) {
+    if (FAST_LIKELY(bytes.len >= node->sure && (int64_t)bytes.len <= node->most)) {
         return true;
     }
     return count_fits(node, schema_format_length(bytes));
@@ -107,7 +107,7 @@ static FAST_INLINE bool string_fits(const struct fast *f, const struct schema_no
 static const char *check_escaped(const struct fast *f, const struct schema_node *node, const char *at,
                                  const char *slash) {
     const char *behind = find_last_quote(slash, f->end) + 1;
-    if (!node->has_min && !node->has_max && !node->formats && !node->text_count) {
+    if (!node->rules) {
         return behind;
     }
     struct buf plain;
@@ -128,7 +128,7 @@ static FAST_INLINE const char *check_string(const struct fast *f, const struct s
         return check_escaped(f, node, at, quote);
     }
     struct slice bytes = slice_of(at + 1, (size_t)(quote - at - 1));
-    return string_fits(f, node, bytes) ? quote + 1 : NULL;
+    return !node->rules || string_fits(f, node, bytes) ? quote + 1 : NULL;
 }
 
 /* Numbers */
@@ -221,15 +221,14 @@ static FAST_INLINE const char *check_number(const struct fast *f, const struct s
         return NULL;
     }
     const char *behind = find_number_end(at, f->end, &plain);
-    bool bounds = node->has_min || node->has_max;
     if (plain && FAST_LIKELY(behind - at <= 18)) {
-        if (!bounds || (*at != '-' && any_fits(node, (size_t)(behind - at)))) {
+        if (!node->rules || (*at != '-' && any_fits(node, (size_t)(behind - at)))) {
             return behind;
         }
         int64_t value = read_integer(at, behind);
         return value >= node->least && value <= node->most ? behind : NULL;
     }
-    if (!bounds && node->kind == SCHEMA_NUMBER) {
+    if (!node->rules && node->kind == SCHEMA_NUMBER) {
         return behind;
     }
     return check_number_slowly(node, slice_of(at, (size_t)(behind - at)));
@@ -349,6 +348,25 @@ static const char *check_record(struct fast *f, const struct schema_node *node, 
 
 /* Objects */
 
+static inline uint64_t load8(const char *at) {
+    uint64_t bytes;
+    memcpy(&bytes, at, sizeof bytes);
+    return bytes;
+}
+
+/* The same for the last member of a text: nothing behind the text is read. */
+static bool has_glue_near(const struct schema_field *field, const char *at, const char *end) {
+    size_t len = field->glue_len;
+    if (len == 0 || (size_t)(end - at) <= len) {
+        return false;
+    }
+    if (len >= 8 && len <= 16) {
+        return load8(at) == load8(field->glue) && load8(at + len - 8) == load8(field->glue + len - 8);
+    }
+    return memcmp(at, field->glue, len) == 0;
+}
+
+/* Whether the member at `at` is the field's, with the colon right behind its name. */
 static FAST_INLINE bool has_glue(const struct schema_field *field, const char *at, const char *end) {
 #if defined(__SSE2__)
     if (FAST_LIKELY(end - at >= SCHEMA_GLUE_MAX)) {
@@ -361,21 +379,15 @@ static FAST_INLINE bool has_glue(const struct schema_field *field, const char *a
                         _mm_cmpeq_epi8(_mm_loadu_si128(glue + 1), _mm_loadu_si128(text + 1)))
                     << 16;
         }
-        return field->glue_len && !(~same & field->glue_mask);
+        return !(~same & field->glue_mask) && field->glue_len;
     }
 #endif
-    return field->glue_len && (size_t)(end - at) > field->glue_len &&
-           memcmp(at, field->glue, field->glue_len) == 0;
-}
-
-static inline uint16_t hint_load(const uint16_t *hint) {
-    return __atomic_load_n(hint, __ATOMIC_RELAXED);
+    return has_glue_near(field, at, end);
 }
 
 /* A member that was not expected here: its field by name, NULL where there is none. *at moves onto the value,
  * or becomes NULL: its name has an escape. */
-static const struct schema_field *find_field(const struct fast *f, const struct schema_node *node,
-                                             const char **at) {
+static struct schema_field *find_field(const struct fast *f, const struct schema_node *node, const char **at) {
     const char *start = *at + 1;
     const char *quote = find_quote(start, f->end);
     if (*quote != '"') {
@@ -386,25 +398,32 @@ static const struct schema_field *find_field(const struct fast *f, const struct 
     return schema_find_field(node, slice_of(start, (size_t)(quote - start)));
 }
 
-/* The same, where a guess is at hand: hint has the index of the field that should come now. */
-static FAST_INLINE const struct schema_field *take_name(const struct fast *f, const struct schema_node *node,
-                                                        uint16_t *hint, const char **at) {
-    const struct schema_field *field = &node->fields[hint_load(hint)];
-    if (FAST_LIKELY(has_glue(field, *at, f->end))) {
-        *at = skip_space(*at + field->glue_len, f->end);
-        return field;
-    }
-    /* One that may be missing is, perhaps. */
-    field = &node->fields[hint_load(&field->next)];
+/* One that may be missing is, perhaps; otherwise it is looked up, and will be expected next time. */
+static __attribute__((noinline)) const struct schema_field *
+find_unexpected(const struct fast *f, const struct schema_node *node, struct schema_field **hint,
+                const char **at) {
+    const struct schema_field *guess = __atomic_load_n(hint, __ATOMIC_RELAXED);
+    struct schema_field *field = __atomic_load_n(&guess->next, __ATOMIC_RELAXED);
     if (has_glue(field, *at, f->end)) {
         *at = skip_space(*at + field->glue_len, f->end);
         return field;
     }
     field = find_field(f, node, at);
     if (field) {
-        __atomic_store_n(hint, (uint16_t)(field - node->fields), __ATOMIC_RELAXED);
+        __atomic_store_n(hint, field, __ATOMIC_RELAXED);
     }
     return field;
+}
+
+/* From a member's name onto its value, with its field. hint: the one that should be it. */
+static FAST_INLINE const struct schema_field *take_name(const struct fast *f, const struct schema_node *node,
+                                                        struct schema_field **hint, const char **at) {
+    const struct schema_field *field = __atomic_load_n(hint, __ATOMIC_RELAXED);
+    if (FAST_LIKELY(has_glue(field, *at, f->end))) {
+        *at = skip_space(*at + field->glue_len, f->end);
+        return field;
+    }
+    return find_unexpected(f, node, hint, at);
 }
 
 /* What is not called, as most fields are one of these. */
@@ -425,27 +444,25 @@ static FAST_INLINE const char *check_field(struct fast *f, const struct schema_n
     }
 }
 
-static const char *check_object(struct fast *f, const struct schema_node *node, const char *at) {
+/* many: there are more fields than a word has bits. */
+static FAST_INLINE const char *check_members(struct fast *f, const struct schema_node *node, const char *at,
+                                             bool many) {
     uint64_t seen[SCHEMA_FIELD_WORDS];
-    size_t words = (node->field_count + 63) / 64;
-    uint16_t *hint = (uint16_t *)&node->first;
+    size_t words = many ? (node->field_count + 63) / 64 : 1;
+    struct schema_field **hint = (struct schema_field **)&node->first;
     bool over;
-    if (*at != '{') {
-        return NULL;
-    }
     for (size_t i = 0; i < words; i++) {
         seen[i] = 0;
     }
     for (at = go_in(f, at, '}', &over); !over;) {
-        const struct schema_field *field = words ? take_name(f, node, hint, &at) : find_field(f, node, &at);
+        const struct schema_field *field = take_name(f, node, hint, &at);
         if (FAST_LIKELY(field)) {
-            size_t index = (size_t)(field - node->fields);
-            uint64_t bit = UINT64_C(1) << index % 64;
-            hint = (uint16_t *)&field->next;
-            if (seen[index / 64] & bit) {
+            uint64_t *word = &seen[many ? field->word : 0];
+            hint = (struct schema_field **)&field->next;
+            if (*word & field->bit) {
                 return NULL;
             }
-            seen[index / 64] |= bit;
+            *word |= field->bit;
             at = check_field(f, field->node, at);
         } else {
             at = at && !node->strict ? skip_value(f, at) : NULL;
@@ -460,6 +477,25 @@ static const char *check_object(struct fast *f, const struct schema_node *node, 
         missing |= node->required[i] & ~seen[i];
     }
     return missing ? NULL : at;
+}
+
+static const char *check_many_members(struct fast *f, const struct schema_node *node, const char *at) {
+    return check_members(f, node, at, true);
+}
+
+static const char *check_object(struct fast *f, const struct schema_node *node, const char *at) {
+    if (*at != '{') {
+        return NULL;
+    }
+    if (FAST_LIKELY(node->field_count - 1 < 64)) {
+        return check_members(f, node, at, false);
+    }
+    if (node->field_count > 0) {
+        return check_many_members(f, node, at);
+    }
+    bool over;
+    go_in(f, at, '}', &over);
+    return over || !node->strict ? skip_value(f, at) : NULL;
 }
 
 /* Unions */

@@ -55,12 +55,15 @@ static bool index_fields(struct schema_node *node, struct error *e) {
             at = (at + 1) & node->places_mask;
         }
         node->places[at] = (uint16_t)(i + 1);
-        if (!field->node->optional) {
-            node->required[i / 64] |= UINT64_C(1) << (i % 64);
-        }
         make_glue(field);
-        field->next = (uint16_t)((i + 1) % node->field_count);
+        field->bit = UINT64_C(1) << (i % 64);
+        field->word = (uint32_t)(i / 64);
+        if (!field->node->optional) {
+            node->required[i / 64] |= field->bit;
+        }
+        field->next = field; /* nothing is known yet */
     }
+    node->first = node->fields;
     return true;
 }
 
@@ -119,6 +122,9 @@ static void find_bounds(struct schema_node *node) {
         node->least = INT64_MAX;
         node->most = INT64_MIN;
     }
+    /* A character has up to four bytes. */
+    node->sure = node->least <= 0 ? 0 : node->least > INT64_MAX / 4 ? SIZE_MAX : 4 * (size_t)node->least - 3;
+    node->rules = node->has_min || node->has_max || node->formats || node->text_count > 0;
 }
 
 /* As many elements as its places, or more where an item says what these have to be. */

@@ -161,7 +161,7 @@ static bool email_fits(struct slice text) {
 
 /* Which of up to 64 bytes are what, a bit each. */
 struct email_marks {
-    uint64_t letters, alnums, ats, dots, dashes, quotes, others;
+    uint64_t letters, locals, domains, ats, dots, dashes;
 };
 
 static inline uint64_t mask_of(__m128i lanes) {
@@ -179,20 +179,26 @@ static inline __m128i is_byte(__m128i bytes, char byte) {
 
 static inline void email_mark(struct email_marks *marks, __m128i bytes, size_t place) {
     __m128i letters = is_below(_mm_or_si128(bytes, _mm_set1_epi8(0x20)), 'a', 26);
+    __m128i dots = is_byte(bytes, '.');
+    __m128i dashes = is_byte(bytes, '-');
+    __m128i domains = _mm_or_si128(_mm_or_si128(letters, is_below(bytes, '0', 10)), _mm_or_si128(dots, dashes));
+    __m128i locals = _mm_or_si128(_mm_or_si128(is_byte(bytes, '_'), is_byte(bytes, '+')),
+                                  _mm_or_si128(is_byte(bytes, '\''), domains));
     marks->letters |= mask_of(letters) << place;
-    marks->alnums |= mask_of(_mm_or_si128(letters, is_below(bytes, '0', 10))) << place;
+    marks->locals |= mask_of(locals) << place;
+    marks->domains |= mask_of(domains) << place;
     marks->ats |= mask_of(is_byte(bytes, '@')) << place;
-    marks->dots |= mask_of(is_byte(bytes, '.')) << place;
-    marks->dashes |= mask_of(is_byte(bytes, '-')) << place;
-    marks->quotes |= mask_of(is_byte(bytes, '\'')) << place;
-    marks->others |= mask_of(_mm_or_si128(is_byte(bytes, '_'), is_byte(bytes, '+'))) << place;
+    marks->dots |= mask_of(dots) << place;
+    marks->dashes |= mask_of(dashes) << place;
 }
 
 /* The last `count` bytes, less than 16, with zeros behind them; reads nothing outside of the text. */
 static inline __m128i last_bytes(struct slice text, size_t count) {
     const char *from = text.ptr + text.len - count;
-    char block[32] = {0};
+    char block[32];
+    _mm_storeu_si128((__m128i *)(void *)block, _mm_setzero_si128());
     if (text.len >= 16) {
+        _mm_storeu_si128((__m128i *)(void *)(block + 16), _mm_setzero_si128());
         _mm_storeu_si128((__m128i *)(void *)block,
                          _mm_loadu_si128((const __m128i *)(const void *)(text.ptr + text.len - 16)));
         return _mm_loadu_si128((const __m128i *)(const void *)(block + 16 - count));
@@ -222,12 +228,10 @@ static bool email_fits_at_once(struct slice text) {
     }
     uint64_t last = ~(UINT64_MAX >> __builtin_clzll(domain_dots)) & all; /* behind the last dot */
     uint64_t starts = (marks.ats | domain_dots) << 1;
-    uint64_t local_rest = marks.dots | marks.dashes | marks.quotes | marks.others;
-    bool bytes = !(local & ~(marks.alnums | local_rest)) &&
-                 !(domain & ~(marks.alnums | marks.dots | marks.dashes)) && !(last & ~marks.letters);
-    bool dots = !(marks.dots & marks.dots << 1) && !(marks.dots & 1) && !(starts & (marks.dots | marks.dashes));
-    bool ends = !(marks.ats >> 1 & (marks.dots | marks.quotes)) && (last & (last - 1));
-    return bytes && dots && ends;
+    char before = text.ptr[__builtin_ctzll(marks.ats) - 1];
+    uint64_t wrong = (local & ~marks.locals) | (domain & ~marks.domains) | (last & ~marks.letters) |
+                     (marks.dots & (marks.dots << 1 | 1)) | (starts & (marks.dots | marks.dashes));
+    return !wrong && before != '.' && before != '\'' && (last & (last - 1));
 }
 
 bool schema_format_email(struct slice text) {

@@ -15,16 +15,18 @@ enum { SCHEMA_FIELD_WORDS = SCHEMA_FIELDS_MAX / 64 };
 
 enum { SCHEMA_GLUE_MAX = 32 };
 
+/* What the quick check needs comes first, so that it is in one line of the cache. */
 struct schema_field {
-    struct slice name; /* owned by the node */
-    struct schema_key key;
-    const struct schema_node *node;
-    /* "name": as it mostly stands in a text, for the quick check; len 0: it is too long, or has escapes. */
+    /* "name": as it mostly stands in a text; len 0: it is too long, or has escapes. */
     char glue[SCHEMA_GLUE_MAX];
     uint32_t glue_len;
     uint32_t glue_mask; /* a bit for each of its bytes */
-    /* The field that came behind it last: a guess, by whichever check. Atomic, relaxed. */
-    uint16_t next;
+    const struct schema_node *node;
+    uint64_t bit; /* its own among the fields' bits, in word `word` of them */
+    struct schema_field *next; /* the one that came behind it last: a guess, by whichever check. Atomic, relaxed */
+    uint32_t word;
+    struct schema_key key;
+    struct slice name; /* owned by the node */
 };
 
 /* What a string has to hold. */
@@ -42,33 +44,37 @@ struct schema_value {
     uint32_t option;    /* of a SCHEMA_TAGGED: which option it leads to */
 };
 
+/* What the quick check of a scalar needs comes first. */
 struct schema_node {
     enum schema_kind kind;
     bool optional, nullable, strict;
-    bool has_min, has_max, over, under;
+    bool rules;       /* a string has min, max, formats or texts; a number min or max */
     unsigned formats; /* of enum schema_format */
     unsigned accepts; /* a bit for each enum json_kind that may fit */
-    struct schema_number min, max;
     /* min and max for whole numbers of 64 bits, lengths and counts: least <= n <= most is the same. */
     int64_t least, most;
-    struct schema_text *texts;
+    size_t sure; /* so many bytes are at least `least` characters */
     size_t text_count;
+    struct schema_text *texts;
+    struct schema_field *first; /* the field that came first last: as a field's next */
+    struct schema_field *fields;
+    size_t field_count;
+    uint64_t required[SCHEMA_FIELD_WORDS]; /* a bit for each field that must be there */
+
+    bool has_min, has_max, over, under;
+    struct schema_number min, max;
     struct schema_value *values;
     size_t value_count;
     const struct schema_node *item;
     const struct schema_node *names;    /* of a record; or NULL */
     const struct schema_node **options; /* of a union, a tuple */
     size_t option_count;
-    struct slice tag; /* owned */
-    uint16_t first; /* the field that came first last: as a field's next */
-    struct schema_field *fields;
-    size_t field_count;
-    uint16_t *places;      /* open addressing: a field's index + 1, or 0 */
-    size_t places_mask;    /* how many there are, less 1: a power of two, at least twice field_count */
-    unsigned places_shift; /* what takes 64 bits to a place */
-    uint64_t required[SCHEMA_FIELD_WORDS]; /* a bit for each field that must be there */
-    unsigned height;                       /* nodes inside each other, this one among them */
-    struct schema_node *next;              /* of all that the schema owns */
+    struct slice tag;         /* owned */
+    uint16_t *places;         /* open addressing: a field's index + 1, or 0 */
+    size_t places_mask;       /* how many there are, less 1: a power of two, at least twice field_count */
+    unsigned places_shift;    /* what takes 64 bits to a place */
+    unsigned height;          /* nodes inside each other, this one among them */
+    struct schema_node *next; /* of all that the schema owns */
 };
 
 struct schema {

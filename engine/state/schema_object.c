@@ -27,14 +27,14 @@ static bool field_is(const struct schema_field *field, const struct schema_key *
            (key->len <= 16 || slice_equal(field->name, name));
 }
 
-const struct schema_field *schema_find_field(const struct schema_node *node, struct slice name) {
+struct schema_field *schema_find_field(const struct schema_node *node, struct slice name) {
     if (node->field_count == 0) {
         return NULL;
     }
     struct schema_key key = schema_key_of(name);
     for (size_t at = schema_key_place(&key, node->places_shift); node->places[at];
          at = (at + 1) & node->places_mask) {
-        const struct schema_field *field = &node->fields[node->places[at] - 1];
+        struct schema_field *field = &node->fields[node->places[at] - 1];
         if (field_is(field, &key, name)) {
             return field;
         }

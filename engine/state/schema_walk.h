@@ -46,7 +46,7 @@ bool schema_scalar_refuse_value(struct schema_walk *w, const struct schema_node 
 bool schema_number_within(struct schema_number number, const struct schema_node *node);
 
 /* The field of an object that has these bytes as its name, or NULL. */
-const struct schema_field *schema_find_field(const struct schema_node *node, struct slice name);
+struct schema_field *schema_find_field(const struct schema_node *node, struct slice name);
 
 /* True where a raw value is one that is allowed. */
 bool schema_value_is(const struct schema_value *allowed, struct slice value);
