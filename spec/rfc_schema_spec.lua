@@ -260,7 +260,8 @@ describe("weir.defineStreamSchema", function()
     local refusals = {
       ["defineStreamSchema: expected { types = { name = schema, ... } }"] = {},
       ["defineStreamSchema: types: expected names, got 1"] = {types = {user}},
-      ["defineStreamSchema: types.a: expected a schema (weir.schema...), got 5"] = {types = {a = 5}},
+      ["defineStreamSchema: types.a: expected a schema (weir.schema...) or { schema =, index = }, got 5"] =
+        {types = {a = 5}},
       ["defineStreamSchema: unknown member 'keys': expected types or getKey"] = {types = {}, keys = {}},
       ["defineStreamSchema: getKey: expected { name = function, ... }, got 5"] = {types = {}, getKey = 5},
       ["defineStreamSchema: getKey.b: there is no such type"] = {types = {a = user}, getKey = {b = "id"}},

@@ -119,6 +119,13 @@ function State:rows(type) end
 ---@return fun(): string, any
 function State:each(type) end
 
+---The values of a type whose fields are as they are told to be, in byte order of their keys. An index beside the type's
+---schema spares a look at the rest.
+---@param type string
+---@param fields table<string, string|number|boolean|weir.Null>
+---@return any[]
+function State:where(type, fields) end
+
 --#endregion
 
 --#region Streams

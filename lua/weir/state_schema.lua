@@ -246,7 +246,7 @@ local function collection_mistake(name, definition)
     return ("%s.primaryKey: expected %s, got %s"):format(name, keys.EXPECTED, show(definition.primaryKey))
   end
   local index = definition.index and types_of.mistake { [name] = { index = definition.index } }
-  return index and index:gsub("^types%.", "")
+  return index and (index:gsub("^types%.", ""))
 end
 
 -- What is wrong with the collections, or nothing.
