@@ -6,6 +6,7 @@
 
 #include "script/api_timer.h"
 #include "script/lane.h"
+#include "script/luastate.h"
 #include "worker/interrupt.h"
 
 struct entry {
@@ -15,7 +16,8 @@ struct entry {
 };
 
 struct worker {
-    lua_State *L; /* owned; NULL where it is somebody else's */
+    struct luastate *luastate; /* owned; NULL where the Lua state is somebody else's */
+    lua_State *L;              /* likewise */
     struct loop *loop;
     struct http *http;
     struct log log;
@@ -243,10 +245,9 @@ static bool close_parts(struct worker *worker, struct error *e) {
     if (worker->script.L) {
         script_close(&worker->script);
     }
-    if (worker->L) {
-        lua_close(worker->L);
-        worker->L = NULL;
-    }
+    luastate_free(worker->luastate);
+    worker->luastate = NULL;
+    worker->L = NULL;
     while (worker->entries) { /* which may take turns of the loop: no script is there any more */
         struct entry *entry = worker->entries;
         worker->entries = entry->next;
@@ -277,13 +278,14 @@ static int open_state(lua_State *L) {
 
 struct worker *worker_new(const struct worker_options *options, struct error *e) {
     struct worker *worker = calloc(1, sizeof *worker);
-    if (!worker || !open_parts(worker, options, e) || !(worker->L = luaL_newstate())) {
-        if (!worker || (worker->http && !worker->L)) {
+    if (!worker || !open_parts(worker, options, e) || !(worker->luastate = luastate_new())) {
+        if (!worker || (worker->http && !worker->luastate)) {
             error_set(e, ERROR_MEMORY, "out of memory");
         }
         worker_free(worker, NULL);
         return NULL;
     }
+    worker->L = luastate_lua(worker->luastate);
     lua_pushcfunction(worker->L, open_state);
     lua_pushlightuserdata(worker->L, &worker->script);
     if (lua_pcall(worker->L, 1, 0, 0) != LUA_OK) {
