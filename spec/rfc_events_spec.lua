@@ -375,6 +375,8 @@ describe("weir.createEventBuilder", function()
     assert.equal("u1", many.update("users", "u1", {id = "u1"}, {id = "old"}).old_value and "u1")
     assert.equal('Invalid insert event: type: Unknown type "user": expected one of users, visits',
       mistake(many.insert, "user", "u1", {id = "u1"}))
+    local indexed = weir.createEventBuilder(weir.defineStreamSchema{types = {logs = {index = {"level"}}}})
+    assert.equal("insert logs/1", tostring(indexed.insert("logs", "1", {level = 3})))
     assert.equal("Invalid insert event: type: Type is required: expected one of users, visits; " ..
       "key: Key is required: expected a non-empty string; value: Value required for insert", mistake(many.insert))
   end)

@@ -6,9 +6,10 @@ local show = weir._options.show
 local types_of = weir._types
 local events, keys, schemas = weir._state.events, weir._state.keys, weir._state.schemas
 
--- The form: { types = { name = schema }, indexes = { name = fields }, makers = { name = maker } } of a stream schema, or
--- { single = schema, maker = maker } of the schema of one type. A maker is { make = function, what = text, given = boolean }: see state_key.lua;
--- given: the script said how.
+-- The form: { types = { name = schema }, indexes = { name = fields }, makers = { name = maker } } of a stream schema,
+-- or { single = schema, maker = maker } of the schema of one type. Every type that is named has a maker, not every one
+-- a schema. A maker is { make = function, what = text, given = boolean }: see state_key.lua; given: the script said
+-- how.
 local forms = setmetatable({}, { __mode = "k" }) -- of what createStateSchema and defineSchema returned
 
 local function maker_of(source)
@@ -121,8 +122,9 @@ end
 ---key of a change that carries none: a function of its value (for a delete, of old_value), the name of a field, or a
 ---list of such names; default: the field id.
 ---@alias weir.StreamType weir.Schema|{ schema: weir.Schema?, index: string[]? }
----@param config { types: table<string, weir.StreamType>, getKey: table<string, string|string[]|fun(value: any): string>? }
----@return { types: table<string, weir.StreamType>, getKey: table<string, string|string[]|fun(value: any): string>? }
+---@alias weir.KeySource string|string[]|fun(value: any): string?
+---@param config { types: table<string, weir.StreamType>, getKey: table<string, weir.KeySource>? }
+---@return { types: table<string, weir.StreamType>, getKey: table<string, weir.KeySource>? }
 function weir.defineStreamSchema(config)
   local mistake = stream_schema_mistake(config)
   if mistake then

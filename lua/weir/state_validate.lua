@@ -50,10 +50,10 @@ local function check_type(errors, event, form, known)
   local kind = event.type
   if kind ~= nil and not is_text(kind) then
     add(errors, "type", ("Type must be a non-empty string, is %s"):format(show(kind)), kind)
-  elseif form and form.types and kind == nil and not form.types.default then
-    add(errors, "type", ("Type is required: expected one of %s"):format(names_of(form.types)))
-  elseif known and form.types and not form.types[kind or "default"] then
-    add(errors, "type", ("Unknown type %s: expected one of %s"):format(show(kind), names_of(form.types)), kind)
+  elseif form and form.makers and kind == nil and not form.makers.default then
+    add(errors, "type", ("Type is required: expected one of %s"):format(names_of(form.makers)))
+  elseif known and form.makers and not form.makers[kind or "default"] then
+    add(errors, "type", ("Unknown type %s: expected one of %s"):format(show(kind), names_of(form.makers)), kind)
   end
   return kind == nil and "default" or kind
 end
