@@ -161,8 +161,13 @@ function State:where(type, fields) end
 ---What makes a key of a value: the name of a field, a list of such names, or a function.
 ---@alias weir.KeySource string|string[]|fun(value: any): string?
 
+---A type with indexes.
+---@class weir.StreamType
+---@field schema? weir.StandardSchema default: anything fits
+---@field index? string[] fields that state:where finds entities by without a look at the rest
+
 ---@class weir.StreamSchema
----@field types table<string, weir.StandardSchema>
+---@field types table<string, weir.StandardSchema|weir.StreamType>
 ---@field getKey? table<string, weir.KeySource> what makes the key of a change that carries none; default: the field id
 
 ---Headers of an event that is appended; others may stand there too.

@@ -79,9 +79,9 @@ static void load_embedded(lua_State *L, int core) {
 
 /* What the Lua half needed of the native half, and has by now. */
 static void hide_private(lua_State *L, int core) {
-    static const char *const names[] = {"_column",  "_gate",     "_lane",     "_materialized",
-                                        "_options", "_outgoing", "_producer", "_schema",
-                                        "_stamp",   "_state",    "_stream",   "_types"};
+    static const char *const names[] = {"_column",   "_gate",     "_lane",   "_materialized", "_options",
+                                        "_outgoing", "_producer", "_schema", "_schemaTypes",  "_stamp",
+                                        "_state",    "_stream",   "_types"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         lua_pushnil(L);
         lua_setfield(L, core, names[i]);

@@ -195,6 +195,7 @@ end
 local STATE = {
   { "get(type, key)", "type: {type}, key: string", "{maybe}" },
   { "rows(type)", "type: {type}", "{list}" },
+  { "where(type, fields)", "type: {type}, fields: table<string, string|number|boolean|weir.Null>", "{list}" },
   { "each(type)", "type: {type}", "fun(): string, {value}" },
 }
 

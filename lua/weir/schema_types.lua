@@ -5,7 +5,7 @@ local _, weir = ...
 local show = weir._options.show
 
 local types = {}
-weir._types = types
+weir._schemaTypes = types
 
 local function is_schema(value)
   return type(value) == "table" and value["~standard"] ~= nil

@@ -3,7 +3,7 @@
 
 local _, weir = ...
 local show = weir._options.show
-local types_of = weir._types
+local types_of = weir._schemaTypes
 local events, keys, schemas = weir._state.events, weir._state.keys, weir._state.schemas
 
 -- The form: { types = { name = schema }, indexes = { name = fields }, makers = { name = maker } } of a stream schema,
