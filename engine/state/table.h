@@ -57,7 +57,7 @@ static inline uint64_t table_aim(uint64_t hash) {
 uint32_t table_find(const struct table *table, uint64_t aim, struct slice key);
 
 /* Asks for the places that the search begins with. */
-static inline void table_touch(const struct table *table, uint64_t aim) {
+static inline __attribute__((always_inline)) void table_touch(const struct table *table, uint64_t aim) {
     if (table->places) {
         __builtin_prefetch(&table->places[table_home(table, aim)]);
     }
@@ -86,7 +86,7 @@ static inline uint32_t table_at(const struct table *table, size_t at, uint64_t a
 }
 
 /* For a walk over all places: asks for the entity of one further on. */
-static inline void table_touch_ahead(const struct table *table, size_t at) {
+static inline __attribute__((always_inline)) void table_touch_ahead(const struct table *table, size_t at) {
     enum { AHEAD = 12 };
     if (at + AHEAD < table_places(table)) {
         heap_touch(table->heap, (uint32_t)table->places[at + AHEAD], table_usual(table));
