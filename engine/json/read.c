@@ -68,20 +68,25 @@ static inline unsigned bits_of(block lanes) {
 }
 #endif
 
+const char *json_find_special(const char *at, const char *end) {
+    for (; end - at >= (ptrdiff_t)sizeof(block); at += sizeof(block)) {
+        block bytes = load(at);
+        unsigned found = bits_of((block)(bytes == '"') | (block)(bytes == '\\'));
+        if (found != 0) {
+            return at + __builtin_ctz(found);
+        }
+    }
+    while (at < end && *at != '"' && *at != '\\') {
+        at++;
+    }
+    return at;
+}
+
 /* at is on the opening quote. */
 static const char *skip_string(const char *at, const char *end) {
-    at++;
-    while (end - at >= (ptrdiff_t)sizeof(block)) {
-        block bytes = load(at);
-        if (any((block)(bytes == '"') | (block)(bytes == '\\'))) {
-            break;
-        }
-        at += sizeof bytes;
-    }
-    for (; at < end && *at != '"'; at++) {
-        if (*at == '\\') {
-            at++;
-        }
+    at = json_find_special(at + 1, end);
+    while (at < end && *at == '\\') {
+        at = json_find_special(at + 2, end);
     }
     return at + 1;
 }

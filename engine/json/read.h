@@ -32,6 +32,9 @@ bool json_walk_item(struct json_walk *walk, struct slice *value);
 /* The place behind the value that starts at `at`. */
 const char *json_skip_value(const char *at, const char *end);
 
+/* The first quote or backslash of the string whose bytes begin at `at`, behind its opening quote. */
+const char *json_find_special(const char *at, const char *end);
+
 /* True where a raw string (with its quotes) stands for exactly these bytes; escapes are understood. */
 bool json_string_is(struct slice string, struct slice bytes);
 

@@ -11,6 +11,9 @@
 static const char event_name[] = "weir.event";
 static const char names_key; /* its address is the registry key of the types' names */
 
+/* Of the metamethod __index: the names of the types by their numbers, and what lazy values want. */
+enum { UPVALUE_TYPES = 1, UPVALUE_LAZY };
+
 enum cache { CACHE_VALUE = 1, CACHE_OLD, CACHE_REST, CACHE_COUNT = CACHE_REST };
 
 struct api_event {
@@ -131,7 +134,7 @@ void api_event_push_kit(lua_State *L) {
     names_push_table(L, -1);
 }
 
-void api_event_push(lua_State *L, int kit, const struct driver_item *item) {
+int api_event_push(lua_State *L, int kit, const struct driver_item *item) {
     static const struct event none;
     const struct event *from = item->event ? item->event : &none;
     size_t size = item->text.len + bytes_beside(item, from);
@@ -141,6 +144,7 @@ void api_event_push(lua_State *L, int kit, const struct driver_item *item) {
     event->type = from->type.ptr ? names_number(L, kit + 1, from->type) : 0;
     lua_pushvalue(L, kit);
     lua_setmetatable(L, -2);
+    return event->type;
 }
 
 /* The event at index, or NULL. */
@@ -200,7 +204,7 @@ static int push_value(lua_State *L, struct api_event *held) {
         lua_pushnil(L);
     } else if (lua_getiuservalue(L, 1, CACHE_VALUE) == LUA_TNIL) {
         held->value = (struct lazy_text){.json = held->event.value};
-        lazy_push_own(L, 1, &held->value);
+        lazy_push_own(L, 1, &held->value, UPVALUE_LAZY);
         lua_pushvalue(L, -1);
         lua_setiuservalue(L, 1, CACHE_VALUE);
     }
@@ -239,12 +243,11 @@ static int push_rest(lua_State *L, enum field field, struct slice json) {
     return 1;
 }
 
-/* In the metamethod: the upvalue has the types' names. */
 static int push_type(lua_State *L, const struct api_event *held) {
     if (held->type == 0) {
         return push_text(L, held->event.type);
     }
-    lua_rawgeti(L, lua_upvalueindex(1), held->type);
+    lua_rawgeti(L, lua_upvalueindex(UPVALUE_TYPES), held->type);
     return 1;
 }
 
@@ -359,7 +362,8 @@ void api_event_open(lua_State *L) {
     luaL_setfuncs(L, methods, 0);
     names_push_new(L);
     names_push_table(L, -1);
-    lua_pushcclosure(L, event_index, 1);
+    lazy_push_upvalues(L);
+    lua_pushcclosure(L, event_index, 1 + LAZY_UPVALUES);
     lua_setfield(L, -3, "__index");
     lua_rawsetp(L, LUA_REGISTRYINDEX, &names_key);
     lua_pop(L, 1);

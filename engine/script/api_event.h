@@ -28,11 +28,12 @@ void api_event_open(lua_State *L);
 enum { API_EVENT_KIT = 3 };
 void api_event_push_kit(lua_State *L);
 
-/* Pushes an event that holds copies of what item refers to; the kit is at index `kit`. Raises on memory. */
-void api_event_push(lua_State *L, int kit, const struct driver_item *item);
+/* Pushes an event that holds copies of what item refers to; the kit is at index `kit`. Returns the number of its
+ * type: the same for the same type, from 1; 0 where it has none, or there are too many types to number them all.
+ * Raises on memory. */
+int api_event_push(lua_State *L, int kit, const struct driver_item *item);
 
-/* The number of the type of the event at index: the same for the same type, from 1. 0: it has none, or there
- * are too many types to number them all. */
+/* That number, of the event at index. */
 int api_event_type(lua_State *L, int index);
 
 /* Pushes the name of the type of that number, which is not 0. */

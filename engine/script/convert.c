@@ -76,10 +76,10 @@ static void push_escaped(lua_State *L, struct slice string) {
 /* at is on the opening quote; returns the place behind the string. */
 static const char *push_string(lua_State *L, const char *at, const char *end) {
     const char *start = at + 1;
-    const char *quote = memchr(start, '"', (size_t)(end - start));
-    if (!memchr(start, '\\', (size_t)(quote - start))) {
-        lua_pushlstring(L, start, (size_t)(quote - start));
-        return quote + 1;
+    const char *special = json_find_special(start, end);
+    if (*special == '"') {
+        lua_pushlstring(L, start, (size_t)(special - start));
+        return special + 1;
     }
     const char *behind = json_skip_value(at, end);
     push_escaped(L, slice_of(at, (size_t)(behind - at)));

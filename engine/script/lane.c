@@ -18,6 +18,7 @@ struct lane_run {
     bool handling;    /* handlers are being called: what is raised is theirs */
     bool is_change;   /* they get the state and the event; otherwise the event, */
     bool has_event;   /* or, where there is none, the state */
+    int type;         /* its number, see api_event_push */
     bool all;         /* the handlers for all types are at it, after those of the type */
     lua_Integer at;   /* the handler under way, from 1 */
     lua_Number pause; /* seconds that were waited before it was called again; 0: it has not failed */
@@ -64,8 +65,7 @@ static void push_numbered(lua_State *L, int type) {
 }
 
 /* The list of the event's own type, or one without any. */
-static void push_own(lua_State *L) {
-    int type = api_event_type(L, RUN_EVENT);
+static void push_own(lua_State *L, int type) {
     if (type != 0) {
         push_numbered(L, type);
         return;
@@ -83,16 +83,19 @@ static void push_list(lua_State *L, const struct lane_run *run) {
     } else if (run->all) {
         lua_pushvalue(L, RUN_ALL);
     } else {
-        push_own(L);
+        push_own(L, run->type);
     }
 }
 
 /* ---- calling them ---- */
 
-/* The event at RUN_EVENT (nil where there is none) is next to be handled. */
-static void begin(lua_State *L, struct lane_run *run, bool is_change) {
+enum { NO_EVENT = -1 };
+
+/* The event at RUN_EVENT is next to be handled; nil, and type NO_EVENT, where there is none. */
+static void begin(lua_State *L, struct lane_run *run, bool is_change, int type) {
     run->is_change = is_change;
-    run->has_event = !lua_isnil(L, RUN_EVENT);
+    run->has_event = type >= 0;
+    run->type = type;
     run->all = false;
     run->at = 1;
     run->pause = 0;
@@ -138,11 +141,14 @@ static void call_handlers(lua_State *L, struct lane_run *run) {
             lua_callk(L, push_arguments(L, run), 0, (lua_KContext)run, handled);
             step(run);
         }
-        run->handling = run->is_change && !run->all;
+        run->handling = run->is_change && !run->all && run->stream->all.handlers;
         run->all = true;
         run->at = 1;
-        lua_settop(L, RUN_EVENT);
-        lua_pushvalue(L, RUN_ALL);
+        if (run->handling) {
+            lua_pushvalue(L, RUN_ALL);
+            lua_replace(L, RUN_LIST);
+            lua_settop(L, RUN_LIST);
+        }
     }
 }
 
@@ -155,7 +161,7 @@ static void take_answer(lua_State *L, struct lane_run *run) {
     }
     lua_replace(L, RUN_EVENT);
     lua_settop(L, RUN_EVENT);
-    begin(L, run, true);
+    begin(L, run, true, api_event_type(L, RUN_EVENT));
 }
 
 static int prepared(lua_State *L, int status, lua_KContext context) {
@@ -178,9 +184,10 @@ static void prepare(lua_State *L, struct lane_run *run, enum driver_kind kind,
 
 /* ---- the loop ---- */
 
-static void push_event(lua_State *L, const struct driver_item *item) {
+/* Puts the event where its handlers will get it from; returns the number of its type. */
+static int push_event(lua_State *L, const struct driver_item *item) {
     lua_settop(L, RUN_EVENT - 1);
-    api_event_push(L, RUN_KIT, item);
+    return api_event_push(L, RUN_KIT, item);
 }
 
 /* One thing that the driver has, up to where its handlers are to be called. */
@@ -189,17 +196,15 @@ static void take(lua_State *L, struct lane_run *run, enum driver_kind kind, cons
     case DRIVER_NOTHING:
         break;
     case DRIVER_APPLIED:
-        push_event(L, item);
-        begin(L, run, true);
+        begin(L, run, true, push_event(L, item));
         break;
     case DRIVER_CONTROL:
-        push_event(L, item);
-        begin(L, run, false);
+        begin(L, run, false, push_event(L, item));
         break;
     case DRIVER_UP_TO_DATE:
         lua_settop(L, RUN_EVENT - 1);
         lua_pushnil(L);
-        begin(L, run, false);
+        begin(L, run, false, NO_EVENT);
         break;
     case DRIVER_CHANGE:
     case DRIVER_QUIET:

@@ -45,13 +45,23 @@ static bool push_metatable(lua_State *L, struct slice json) {
     return true;
 }
 
-void lazy_push_own(lua_State *L, int owner, struct lazy_text *text) {
-    luaL_checkstack(L, 5, NULL);
-    if (push_metatable(L, text->json)) {
-        push_table(L, owner);
-    } else {
+void lazy_push_upvalues(lua_State *L) {
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &object_key);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &array_key);
+}
+
+void lazy_push_own(lua_State *L, int owner, struct lazy_text *text, int first) {
+    char byte = text->json.ptr[0];
+    int metatable = lua_upvalueindex(byte == '{' ? first : first + 1);
+    if (!is_container(byte) || lua_isnil(L, metatable)) {
         convert_push(L, text->json);
+        return;
     }
+    lua_createtable(L, 0, 1);
+    lua_pushvalue(L, owner);
+    lua_rawsetp(L, -2, &text_key);
+    lua_pushvalue(L, metatable);
+    lua_setmetatable(L, -2);
 }
 
 /* With a text of its own, in memory of the userdata at `owner`. The metatable is on top, and is taken off. */

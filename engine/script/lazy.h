@@ -32,8 +32,13 @@ struct lazy_text {
 /* Lua state of weir's own: from here on values are lazy. After luaL_openlibs and convert_open. */
 void lazy_open(lua_State *L);
 
-/* Pushes the value of text->json, which is the beginning of the userdata at `owner`. For one value only. */
-void lazy_push_own(lua_State *L, int owner, struct lazy_text *text);
+/* Pushes what lazy_push_own wants as two upvalues of the function that calls it. */
+enum { LAZY_UPVALUES = 2 };
+void lazy_push_upvalues(lua_State *L);
+
+/* Pushes the value of text->json, which is the beginning of the userdata at `owner`. For one value only. The
+ * function that runs has the upvalues from number `first` on. */
+void lazy_push_own(lua_State *L, int owner, struct lazy_text *text, int first);
 
 /* Pushes the value of JSON text in memory that the userdata at `owner` keeps alive. */
 void lazy_push_of(lua_State *L, int owner, struct slice json);
