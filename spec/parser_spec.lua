@@ -354,6 +354,6 @@ describe("a stream of rows", function()
       .. '3\tid\tcolumn "id": expected int8 (a whole number from -9223372036854775808 to 9223372036854775807), '
       .. 'got "three"\n'
       .. "delete\tnull\n", done.stdout)
-    assert.matches('todos/2: value: column "done" does not allow NULL values', done.stderr, 1, true)
+    assert.matches('todos/2: value: done: column "done" does not allow NULL values', done.stderr, 1, true)
   end)
 end)

@@ -337,7 +337,7 @@ describe("Standard Schema", function()
     assert.equal(1, face.version)
     assert.equal("weir", face.vendor)
     assert.same({ value = "a" }, face.validate("a"))
-    assert.same({ issues = { { path = "", message = "expected a string, got a number (1)", value = 1 } } },
+    assert.same({ issues = { { path = {}, message = "expected a string, got a number (1)", value = 1 } } },
       face.validate(1))
     assert.equal(face, face)
   end)

@@ -361,10 +361,40 @@ function Schema:nullable() end
 ---@return T
 function Schema:describe(text) end
 
----The value as it is; raises an error that names every issue where it does not fit.
+---optional() and nullable() at once.
+---@generic T: weir.Schema
+---@param self T
+---@return T
+function Schema:nullish() end
+
+---Where the value is missing, this takes its place; a function is called for it. A stream stores the value with it.
+---@generic T: weir.Schema
+---@param self T
+---@param value any
+---@return T
+function Schema:default(value) end
+
+---Asks fn(value) about each value that fits otherwise: what is false or nil is refused. fn may return false, message
+---and path. options: the message, or { message =, path = }.
+---@generic T: weir.Schema
+---@param self T
+---@param fn fun(value: any): any, string?, (string|integer)[]?
+---@param options? string|weir.RefineOptions
+---@return T
+function Schema:refine(fn, options) end
+
+---@class weir.RefineOptions
+---@field message? string|fun(value: any): string
+---@field path? (string|integer)[] of the part that is wrong, elements from 0
+
+---The value, with defaults and without what is stripped; raises an error that names every issue where it does not fit.
 ---@param value any
 ---@return any value
 function Schema:parse(value) end
+
+---The schema as a JSON Schema (draft 2020-12), a table.
+---@return table<string, any>
+function Schema:toJsonSchema() end
 
 ---@class weir.Result
 ---@field success boolean
@@ -407,6 +437,33 @@ function StringSchema:email() end
 ---@return weir.StringSchema
 function StringSchema:datetime() end
 
+---A URL, as browsers understand it.
+---@return weir.StringSchema
+function StringSchema:url() end
+
+---A UUID of RFC 9562.
+---@return weir.StringSchema
+function StringSchema:uuid() end
+
+---Has this text at its start.
+---@param text string
+---@return weir.StringSchema
+function StringSchema:startsWith(text) end
+
+---Has this text at its end.
+---@param text string
+---@return weir.StringSchema
+function StringSchema:endsWith(text) end
+
+---Has this text anywhere.
+---@param text string
+---@return weir.StringSchema
+function StringSchema:includes(text) end
+
+---At least one character.
+---@return weir.StringSchema
+function StringSchema:nonempty() end
+
 ---@class weir.NumberSchema: weir.Schema
 local NumberSchema = {}
 
@@ -419,6 +476,46 @@ function NumberSchema:min(least) end
 ---@param most number
 ---@return weir.NumberSchema
 function NumberSchema:max(most) end
+
+---More than this.
+---@param bound number
+---@return weir.NumberSchema
+function NumberSchema:gt(bound) end
+
+---At least this: min.
+---@param bound number
+---@return weir.NumberSchema
+function NumberSchema:gte(bound) end
+
+---Less than this.
+---@param bound number
+---@return weir.NumberSchema
+function NumberSchema:lt(bound) end
+
+---At most this: max.
+---@param bound number
+---@return weir.NumberSchema
+function NumberSchema:lte(bound) end
+
+---More than 0.
+---@return weir.NumberSchema
+function NumberSchema:positive() end
+
+---Less than 0.
+---@return weir.NumberSchema
+function NumberSchema:negative() end
+
+---At least 0.
+---@return weir.NumberSchema
+function NumberSchema:nonnegative() end
+
+---At most 0.
+---@return weir.NumberSchema
+function NumberSchema:nonpositive() end
+
+---A whole number that fits into 64 bits.
+---@return weir.NumberSchema
+function NumberSchema:int() end
 
 ---@class weir.ArraySchema: weir.Schema
 local ArraySchema = {}
@@ -438,12 +535,57 @@ function ArraySchema:max(most) end
 ---@return weir.ArraySchema
 function ArraySchema:length(count) end
 
+---At least one element.
+---@return weir.ArraySchema
+function ArraySchema:nonempty() end
+
+---@class weir.TupleSchema: weir.Schema
+local TupleSchema = {}
+
+---More elements may follow, all of which fit one schema.
+---@param item weir.StandardSchema
+---@return weir.TupleSchema
+function TupleSchema:rest(item) end
+
 ---@class weir.ObjectSchema: weir.Schema
 local ObjectSchema = {}
 
 ---Refuses members that are no fields; without it they pass, and are kept.
 ---@return weir.ObjectSchema
 function ObjectSchema:strict() end
+
+---Lets members that are no fields pass, and keeps them, as it is without this.
+---@return weir.ObjectSchema
+function ObjectSchema:passthrough() end
+
+---Lets members that are no fields pass, and leaves them out of what parse() returns and a stream stores.
+---@return weir.ObjectSchema
+function ObjectSchema:strip() end
+
+---The object with these fields only.
+---@param names string[]|table<string, boolean>
+---@return weir.ObjectSchema
+function ObjectSchema:pick(names) end
+
+---The object without these fields.
+---@param names string[]|table<string, boolean>
+---@return weir.ObjectSchema
+function ObjectSchema:omit(names) end
+
+---All fields may be missing, or those that are named.
+---@param names? string[]|table<string, boolean>
+---@return weir.ObjectSchema
+function ObjectSchema:partial(names) end
+
+---No field may be missing, or none of those that are named.
+---@param names? string[]|table<string, boolean>
+---@return weir.ObjectSchema
+function ObjectSchema:required(names) end
+
+---The object with more fields, or with others of the same name.
+---@param fields table<string, weir.StandardSchema>|weir.ObjectSchema
+---@return weir.ObjectSchema
+function ObjectSchema:extend(fields) end
 
 ---Builds schemas, in the manner of zod.
 ---@class weir.schema
@@ -461,6 +603,14 @@ function schema.email() end
 ---@return weir.StringSchema
 function schema.datetime() end
 
+---A URL: s.string():url().
+---@return weir.StringSchema
+function schema.url() end
+
+---A UUID: s.string():uuid().
+---@return weir.StringSchema
+function schema.uuid() end
+
 ---Any number.
 ---@return weir.NumberSchema
 function schema.number() end
@@ -472,6 +622,10 @@ function schema.integer() end
 ---true or false.
 ---@return weir.Schema
 function schema.boolean() end
+
+---null, and nothing else.
+---@return weir.Schema
+function schema.null() end
 
 ---Anything, null too. It must be there, unless it is optional.
 ---@return weir.Schema
@@ -489,19 +643,44 @@ function schema.enum(first, ...) end
 function schema.literal(value) end
 
 ---An array whose elements all fit one schema.
----@param item weir.Schema
+---@param item weir.StandardSchema
 ---@return weir.ArraySchema
 function schema.array(item) end
 
----An object. Members that are no fields pass, and are kept, unless it is strict().
----@param fields table<string, weir.Schema>
+---An array of that many elements, each of which fits its own schema.
+---@param first weir.StandardSchema|weir.StandardSchema[]
+---@param ... weir.StandardSchema
+---@return weir.TupleSchema
+function schema.tuple(first, ...) end
+
+---What fits one of these schemas, the first that does.
+---@param first weir.StandardSchema|weir.StandardSchema[]
+---@param ... weir.StandardSchema
+---@return weir.Schema
+function schema.union(first, ...) end
+
+---One of several objects, told apart by the member `tag`, which is a literal or an enum in each of them.
+---@param tag string
+---@param options weir.Schema[]
+---@return weir.Schema
+function schema.discriminatedUnion(tag, options) end
+
+---An object. Members that are no fields pass, and are kept, unless it is strict() or strip().
+---@param fields table<string, weir.StandardSchema>
 ---@return weir.ObjectSchema
 function schema.object(fields) end
 
----An object with any members, whose values all fit one schema.
----@param value weir.Schema
+---An object with any members, whose values all fit one schema: s.record(value). s.record(names, value): the names have
+---to fit as well; of an enum or literal, each must be there, and no other.
+---@param first weir.StandardSchema
+---@param second? weir.StandardSchema
 ---@return weir.Schema
-function schema.record(value) end
+function schema.record(first, second) end
+
+---The schema that a JSON Schema (draft 2020-12, a table) describes. Raises an error that names what is not supported.
+---@param jsonSchema table<string, any>
+---@return weir.Schema
+function schema.fromJsonSchema(jsonSchema) end
 
 --#endregion
 

@@ -189,15 +189,16 @@ static bool configure(struct config *config, const struct arguments *arguments, 
            config_set_on_invalid(config, arguments->on_invalid, e);
 }
 
-/* A schema that is a Lua table of somebody else's is asked in a lane, and here none runs. */
+/* What is asked in Lua is asked in a lane, and here none runs. */
 static bool check_schemas(const struct api_stream *stream, const char *script, struct error *e) {
     size_t at = 0;
     for (const struct strmap_entry *entry; (entry = strmap_next(&stream->types, &at));) {
         const struct api_type *type = entry->value;
         if (type->foreign_schema) {
-            return error_set(e, ERROR_ARGUMENT,
-                             "%s: the schema of %.*s is not one of weir.schema: only weir run can check it",
-                             script, (int)entry->key.len, entry->key.ptr);
+            return error_set(e, ERROR_ARGUMENT, "%s: the schema of %.*s %s: only weir run can check it", script,
+                             (int)entry->key.len, entry->key.ptr,
+                             type->schema ? "has a refine, default, strip or a part of another library"
+                                          : "is not one of weir.schema");
         }
     }
     return true;

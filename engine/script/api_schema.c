@@ -63,21 +63,55 @@ static void compile_bounds(lua_State *L, struct schema_node *node) {
     lua_pop(L, 2);
 }
 
-static void compile_formats(lua_State *L, struct schema_node *node) {
-    if (flag(L, "datetime")) {
-        schema_node_format(node, SCHEMA_DATETIME);
-    }
-    if (flag(L, "email")) {
-        schema_node_format(node, SCHEMA_EMAIL);
+static void compile_flags(lua_State *L, struct schema_node *node) {
+    static const struct {
+        const char *name;
+        void (*set)(struct schema_node *node);
+    } flags[] = {{"optional", schema_node_optional}, {"default", schema_node_optional},
+                 {"nullable", schema_node_nullable}, {"strict", schema_node_strict},
+                 {"over", schema_node_over},         {"under", schema_node_under}};
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
+        if (flag(L, flags[i].name)) {
+            flags[i].set(node);
+        }
     }
 }
 
-static void compile_patterns(lua_State *L, struct compiler *c, struct schema_node *node) {
-    if (lua_getfield(L, -1, "patterns") == LUA_TTABLE) {
-        for (lua_Integer i = 1; lua_rawgeti(L, -1, i) == LUA_TSTRING; i++) {
-            struct slice pattern;
-            pattern.ptr = lua_tolstring(L, -1, &pattern.len);
-            require(L, c, schema_node_part(node, SCHEMA_PATTERN, pattern, &c->e));
+static void compile_formats(lua_State *L, struct schema_node *node) {
+    static const struct {
+        const char *name;
+        enum schema_format format;
+    } formats[] = {
+        {"datetime", SCHEMA_DATETIME}, {"email", SCHEMA_EMAIL}, {"url", SCHEMA_URL}, {"uuid", SCHEMA_UUID}};
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+        if (flag(L, formats[i].name)) {
+            schema_node_format(node, formats[i].format);
+        }
+    }
+}
+
+/* What the text of a string has to hold: { part = "startsWith", text = "x" }, which is on top of the stack. */
+static void compile_text(lua_State *L, struct compiler *c, struct schema_node *node) {
+    static const char *const names[] = {
+        [SCHEMA_PATTERN] = "pattern",
+        [SCHEMA_STARTS] = "startsWith",
+        [SCHEMA_ENDS] = "endsWith",
+        [SCHEMA_INCLUDES] = "includes",
+        NULL,
+    };
+    struct slice text;
+    lua_getfield(L, -1, "part");
+    int part = luaL_checkoption(L, -1, NULL, names);
+    lua_getfield(L, -2, "text");
+    text.ptr = luaL_checklstring(L, -1, &text.len);
+    require(L, c, schema_node_part(node, (enum schema_part)part, text, &c->e));
+    lua_pop(L, 2);
+}
+
+static void compile_texts(lua_State *L, struct compiler *c, struct schema_node *node) {
+    if (lua_getfield(L, -1, "texts") == LUA_TTABLE) {
+        for (lua_Integer i = 1; lua_rawgeti(L, -1, i) == LUA_TTABLE; i++) {
+            compile_text(L, c, node);
             lua_pop(L, 1);
         }
         lua_pop(L, 1);
@@ -115,7 +149,44 @@ static void compile_item(lua_State *L, struct compiler *c, struct schema_node *n
     if (lua_getfield(L, -1, "item") == LUA_TTABLE) {
         require(L, c, schema_node_item(node, compile(L, c), &c->e));
     }
+    if (lua_getfield(L, -2, "keys") == LUA_TTABLE) {
+        require(L, c, schema_node_names_fit(node, compile(L, c), &c->e));
+    }
+    lua_pop(L, 2);
+}
+
+/* The values that lead to option number `option`; the list of choices is at index. */
+static void compile_choices(lua_State *L, struct compiler *c, struct schema_node *node, int index,
+                            lua_Integer option) {
+    for (lua_Integer i = 1; lua_rawgeti(L, index, i) == LUA_TTABLE; i++) {
+        lua_getfield(L, -1, "option");
+        bool its = lua_tointeger(L, -1) == option;
+        lua_getfield(L, -2, "value");
+        require(L, c, !its || add_value(L, c, node));
+        lua_pop(L, 3);
+    }
     lua_pop(L, 1);
+}
+
+static void compile_options(lua_State *L, struct compiler *c, struct schema_node *node) {
+    lua_getfield(L, -1, "choices");
+    int choices = lua_gettop(L);
+    if (lua_getfield(L, -2, "options") == LUA_TTABLE) {
+        for (lua_Integer i = 1; lua_rawgeti(L, -1, i) == LUA_TTABLE; i++) {
+            require(L, c, schema_node_option(node, compile(L, c), &c->e));
+            if (lua_istable(L, choices)) {
+                compile_choices(L, c, node, choices, i);
+            }
+            lua_pop(L, 1);
+        }
+        lua_pop(L, 1);
+    }
+    if (lua_getfield(L, -3, "tag") == LUA_TSTRING) {
+        struct slice tag;
+        tag.ptr = lua_tolstring(L, -1, &tag.len);
+        require(L, c, schema_node_tag(node, tag, &c->e));
+    }
+    lua_pop(L, 3);
 }
 
 static void compile_fields(lua_State *L, struct compiler *c, struct schema_node *node) {
@@ -138,31 +209,26 @@ static enum schema_kind kind_of(lua_State *L) {
         [SCHEMA_ANY] = "any",         [SCHEMA_STRING] = "string",   [SCHEMA_NUMBER] = "number",
         [SCHEMA_INTEGER] = "integer", [SCHEMA_BOOLEAN] = "boolean", [SCHEMA_ENUM] = "enum",
         [SCHEMA_ARRAY] = "array",     [SCHEMA_OBJECT] = "object",   [SCHEMA_RECORD] = "record",
-        [SCHEMA_KINDS] = NULL,
+        [SCHEMA_TUPLE] = "tuple",     [SCHEMA_UNION] = "union",     [SCHEMA_TAGGED] = "tagged",
+        [SCHEMA_KINDS] = "foreign",   [SCHEMA_KINDS + 1] = NULL,
     };
     lua_getfield(L, -1, "kind");
     int kind = luaL_checkoption(L, -1, NULL, names);
     lua_pop(L, 1);
-    return (enum schema_kind)kind;
+    /* What another library's schema takes is asked in Lua. */
+    return kind == SCHEMA_KINDS ? SCHEMA_ANY : (enum schema_kind)kind;
 }
 
 static struct schema_node *compile_def(lua_State *L, struct compiler *c) {
     struct schema_node *node = schema_add(c->schema, kind_of(L), &c->e);
     require(L, c, node != NULL);
-    if (flag(L, "optional")) {
-        schema_node_optional(node);
-    }
-    if (flag(L, "nullable")) {
-        schema_node_nullable(node);
-    }
-    if (flag(L, "strict")) {
-        schema_node_strict(node);
-    }
+    compile_flags(L, node);
     compile_bounds(L, node);
     compile_formats(L, node);
-    compile_patterns(L, c, node);
+    compile_texts(L, c, node);
     compile_values(L, c, node);
     compile_item(L, c, node);
+    compile_options(L, c, node);
     compile_fields(L, c, node);
     return node;
 }
@@ -256,6 +322,16 @@ const struct schema *api_schema_check(lua_State *L, int index) {
     return program && *program ? *program : compile_at(L, index);
 }
 
+bool api_schema_needs_lua(lua_State *L, int index) {
+    bool needed = true;
+    if (is_schema(L, index)) {
+        lua_getfield(L, index, "_def");
+        needed = flag(L, "lua");
+        lua_pop(L, 1);
+    }
+    return needed;
+}
+
 /* Checking */
 
 struct match {
@@ -293,13 +369,18 @@ static void push_slice(lua_State *L, struct slice text) {
     lua_pushlstring(L, text.ptr, text.len);
 }
 
-void api_schema_push_issues(lua_State *L, const struct schema_issues *issues) {
+/* lists: paths are lists of names and places, not texts. */
+static void push_issues(lua_State *L, const struct schema_issues *issues, bool lists) {
     luaL_checkstack(L, 4, "schema: issues");
     lua_createtable(L, (int)issues->count, 0);
     for (size_t i = 0; i < issues->count; i++) {
         const struct schema_issue *issue = &issues->issues[i];
         lua_createtable(L, 0, 3);
-        push_slice(L, buf_slice(&issue->path));
+        if (lists) {
+            convert_push(L, issue->keys.len > 0 ? buf_slice(&issue->keys) : SLICE("[]"));
+        } else {
+            push_slice(L, buf_slice(&issue->path));
+        }
         lua_setfield(L, -2, "path");
         push_slice(L, buf_slice(&issue->message));
         lua_setfield(L, -2, "message");
@@ -309,6 +390,10 @@ void api_schema_push_issues(lua_State *L, const struct schema_issues *issues) {
         }
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
+}
+
+void api_schema_push_issues(lua_State *L, const struct schema_issues *issues) {
+    push_issues(L, issues, false);
 }
 
 /* What one check from Lua needs: a userdata each, as a __gc or __json of the script's own may start
@@ -349,10 +434,14 @@ static void work_add_issues(lua_State *L, struct work *work) {
 }
 
 /* The one issue of a value that is no JSON value. */
-static void push_refusal(lua_State *L, const char *message, int value) {
+static void push_refusal(lua_State *L, const char *message, int value, bool lists) {
     lua_createtable(L, 1, 0);
     lua_createtable(L, 0, 3);
-    lua_pushliteral(L, "");
+    if (lists) {
+        convert_push(L, SLICE("[]"));
+    } else {
+        lua_pushliteral(L, "");
+    }
     lua_setfield(L, -2, "path");
     lua_pushstring(L, message);
     lua_setfield(L, -2, "message");
@@ -361,20 +450,20 @@ static void push_refusal(lua_State *L, const char *message, int value) {
     lua_rawseti(L, -2, 1);
 }
 
-static void push_missing(lua_State *L, const struct schema *schema, struct work *work) {
+static void push_missing(lua_State *L, const struct schema *schema, struct work *work, bool lists) {
     work_add_issues(L, work);
     if (schema_check_missing(schema, work->issues)) {
         lua_pushnil(L);
     } else {
-        api_schema_push_issues(L, work->issues);
+        push_issues(L, work->issues, lists);
     }
 }
 
-static void push_result(lua_State *L, const struct schema *schema, struct work *work) {
+static void push_result(lua_State *L, const struct schema *schema, struct work *work, bool lists) {
     const struct schema_hooks hooks = {.user = L, .pattern = api_schema_pattern};
     struct error e;
     if (!convert_append(L, 2, &work->json, &e)) {
-        push_refusal(L, e.message, 2);
+        push_refusal(L, e.message, 2, lists);
         return;
     }
     /* Nearly always it fits, and no list of issues is needed. */
@@ -384,19 +473,20 @@ static void push_result(lua_State *L, const struct schema *schema, struct work *
     }
     work_add_issues(L, work);
     schema_check(schema, buf_slice(&work->json), &hooks, work->issues);
-    api_schema_push_issues(L, work->issues);
+    push_issues(L, work->issues, lists);
 }
 
-/* check(schema, value) -> nil where it fits, otherwise the issues */
+/* check(schema, value, lists) -> nil where it fits, otherwise the issues */
 static int schema_check_value(lua_State *L) {
-    lua_settop(L, 2);
+    lua_settop(L, 3);
+    bool lists = lua_toboolean(L, 3);
     const struct schema *schema = api_schema_check(L, 1);
     luaL_argcheck(L, schema, 1, "expected a schema of weir's own");
     struct work *work = push_work(L);
     if (lua_isnil(L, 2)) {
-        push_missing(L, schema, work);
+        push_missing(L, schema, work, lists);
     } else {
-        push_result(L, schema, work);
+        push_result(L, schema, work, lists);
     }
     work_free(work);
     return 1;
@@ -430,6 +520,8 @@ void api_schema_open(lua_State *L) {
     lua_setfield(L, -2, "depthMax");
     lua_pushinteger(L, SCHEMA_FIELDS_MAX);
     lua_setfield(L, -2, "fieldsMax");
+    lua_pushinteger(L, SCHEMA_OPTIONS_MAX);
+    lua_setfield(L, -2, "optionsMax");
     lua_pushinteger(L, SCHEMA_VALUES_MAX);
     lua_setfield(L, -2, "valuesMax");
     lua_setfield(L, -2, "_schema");

@@ -25,6 +25,10 @@ void api_schema_open(lua_State *L);
  * it is past a limit of state/schema_build.h, and on memory. */
 const struct schema *api_schema_check(lua_State *L, int index);
 
+/* Whether the schema at index has parts that only Lua can check or fill in (refine, default, strip, the schema of
+ * another library), which its compiled form passes over; or is another library's. */
+bool api_schema_needs_lua(lua_State *L, int index);
+
 /* Pushes an array of {path =, message =, value =}; the text that was checked must still be there. Raises
  * on memory only. */
 void api_schema_push_issues(lua_State *L, const struct schema_issues *issues);

@@ -223,7 +223,7 @@ static int stream_schema(lua_State *L) {
     struct api_stream *stream = api_stream_check(L, 1);
     struct api_type *type = make_type(L, stream, 2);
     type->schema = api_schema_check(L, 3);
-    type->foreign_schema = type->schema == NULL;
+    type->foreign_schema = api_schema_needs_lua(L, 3);
     lua_getiuservalue(L, 1, USER_SCHEMAS);
     lua_pushvalue(L, 3);
     lua_setfield(L, -2, lua_tostring(L, 2));

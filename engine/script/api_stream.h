@@ -25,7 +25,7 @@ struct api_type {
     bool rules;                  /* validate */
     bool get_key;                /* makes the key of a change that has none */
     bool key_is_id;              /* of its field id, since the script does not say how */
-    bool foreign_schema;         /* a Standard Schema table: checked in Lua */
+    bool foreign_schema;         /* it has to be asked in Lua, too (api_schema_needs_lua) */
     const struct schema *schema; /* owned by Lua, kept alive by the stream; NULL: none */
 };
 

@@ -36,7 +36,8 @@ struct driver {
     /* The keyless change with the key that getKey made: what it is now. DRIVER_NOTHING: it has been dealt
      * with. */
     enum driver_kind (*resolve)(void *user, const struct event *event, struct driver_item *item);
-    /* Stores the change. The item comes back from Lua, with copies of its own. */
+    /* Stores the change. The item comes back from Lua, with copies of its own; new_value may be another by then:
+     * what a schema made of it. */
     bool (*apply)(void *user, const struct driver_item *item, struct error *e);
     /* The change or message is not taken: decision is "stop", "skip" or "deadletter", or NULL for the
      * stream's own onInvalid. located: reason names the place already. False: e names it, and the work

@@ -56,6 +56,17 @@ static int resolve(lua_State *L) {
     return lane_calls_push_item(L, kit, kind, &resolved);
 }
 
+/* changed(event, text): the event with that JSON text as what will be stored. */
+static int changed(lua_State *L) {
+    struct driver_item item;
+    api_event_check(L, 1, &item);
+    item.new_value.ptr = luaL_checklstring(L, 2, &item.new_value.len);
+    int kit = lua_gettop(L) + 1;
+    api_event_push_kit(L);
+    api_event_push(L, kit, &item);
+    return 1;
+}
+
 /* apply(stream, event) */
 static int apply(lua_State *L) {
     const struct api_stream *stream = api_stream_check(L, 1);
@@ -102,6 +113,7 @@ static int give_up(lua_State *L) {
 void lane_calls_open(lua_State *L) {
     static const luaL_Reg functions[] = {
         {"resolve", resolve},
+        {"changed", changed},
         {"apply", apply},
         {"refuse", refuse},
         {"giveUp", give_up},

@@ -1,13 +1,16 @@
 /* Schemas, compiled: a tree of nodes that checks a value's JSON text by walking over it once, without a
  * Lua value and without a JSON tree. Built with state/schema_build.h (script/api_schema.c does so from
- * what weir.schema in Lua describes), then read only, so that several stores and threads may share one.
+ * what weir.schema in Lua describes), then as good as read only: several stores and threads may share one.
  *
  * What counts as what:
  *   - a string's min and max are in Unicode code points; a lone surrogate escape counts as one;
  *   - a number's bounds are compared exactly: integers of 64 bits as integers, never by way of a float;
  *   - an integer is any JSON number with a whole value of 64 bits, however written: 3, 3.0, 0.3e1;
  *   - of an object's members with one name the last counts, but in a record each of them is checked;
- *   - an optional member may be missing; null is a value, and fits only where the schema is nullable. */
+ *   - an optional member may be missing; null is a value, and fits only where the schema is nullable.
+ *
+ * A value that fits is nearly always found to fit by a quick walk (state/schema_fast.h), which remembers in the schema
+ * which member came behind which: that is the one thing that changes in it, and only a guess. */
 #ifndef STATE_SCHEMA_H
 #define STATE_SCHEMA_H
 
@@ -24,6 +27,7 @@
  * values quoted in a message to about 40 bytes. */
 struct schema_issue {
     struct buf path;    /* "items[2].name", indexes from 0; empty for the value itself */
+    struct buf keys;    /* the same as JSON: ["items",2,"name"]; empty where there was no room for it */
     struct buf message; /* "expected a string, got a number (3)" */
     struct slice value; /* the offending JSON text, a part of the checked text; ptr NULL: missing */
 };

@@ -6,6 +6,7 @@
 
 enum {
     PATH_MAX_BYTES = 4096,
+    KEYS_MAX_BYTES = 64 << 10,
     MESSAGE_MAX_BYTES = 1024,
     NAME_MAX_BYTES = 128, /* of one step in a path */
     QUOTE_MAX_BYTES = 40,
@@ -14,6 +15,7 @@ enum {
 void schema_issues_init(struct schema_issues *issues) {
     for (size_t i = 0; i < SCHEMA_ISSUES_MAX; i++) {
         buf_init(&issues->issues[i].path, PATH_MAX_BYTES);
+        buf_init(&issues->issues[i].keys, KEYS_MAX_BYTES);
         buf_init(&issues->issues[i].message, MESSAGE_MAX_BYTES);
         issues->issues[i].value = (struct slice){0};
     }
@@ -27,6 +29,7 @@ void schema_issues_clear(struct schema_issues *issues) {
 void schema_issues_free(struct schema_issues *issues) {
     for (size_t i = 0; i < SCHEMA_ISSUES_MAX; i++) {
         buf_free(&issues->issues[i].path);
+        buf_free(&issues->issues[i].keys);
         buf_free(&issues->issues[i].message);
     }
     issues->count = 0;
@@ -149,6 +152,23 @@ static void append_path(const struct schema_step *step, struct buf *out) {
     }
 }
 
+static bool append_steps(const struct schema_step *step, struct buf *out) {
+    if (!step) {
+        return true;
+    }
+    if (!append_steps(step->parent, out) || (step->parent && !buf_append_byte(out, ','))) {
+        return false;
+    }
+    if (!step->name.ptr) {
+        return buf_printf(out, "%zu", step->index);
+    }
+    return step->raw ? buf_append_slice(out, step->name) : json_quote(out, step->name, NULL);
+}
+
+static bool append_keys(const struct schema_step *last, struct buf *out) {
+    return buf_append_byte(out, '[') && append_steps(last, out) && buf_append_byte(out, ']');
+}
+
 struct buf *schema_issue_add(struct schema_issues *issues, const struct schema_step *last,
                              struct slice value) {
     if (!issues || issues->count == SCHEMA_ISSUES_MAX) {
@@ -156,9 +176,13 @@ struct buf *schema_issue_add(struct schema_issues *issues, const struct schema_s
     }
     struct schema_issue *issue = &issues->issues[issues->count++];
     buf_clear(&issue->path);
+    buf_clear(&issue->keys);
     buf_clear(&issue->message);
     issue->value = value;
     append_path(last, &issue->path);
+    if (!append_keys(last, &issue->keys)) {
+        buf_clear(&issue->keys);
+    }
     return &issue->message;
 }
 

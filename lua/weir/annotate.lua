@@ -161,7 +161,20 @@ local function class_of_row(out, parser, name)
   return class
 end
 
+local function type_of_options(out, def, name)
+  local parts = {}
+  for i, option in ipairs(def.options) do
+    parts[i] = type_of(out, option, name)
+  end
+  return either(parts)
+end
+
 local EXPRESSIONS = {
+  union = type_of_options,
+  tagged = type_of_options,
+  tuple = function()
+    return "any[]"
+  end,
   enum = function(_, def)
     return type_of_enum(def)
   end,

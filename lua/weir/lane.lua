@@ -1,10 +1,11 @@
--- What a stream's lane (engine/script/lane.c) leaves to Lua: rules, refusals, keys to be made, and what becomes
--- of a handler that raised. The rest of its loop is native.
+-- What a stream's lane (engine/script/lane.c) leaves to Lua: schemas that call Lua, rules, refusals, keys to be made,
+-- and what becomes of a handler that raised. The rest of its loop is native.
 
 local _, weir = ...
 local lane = weir._lane
 local apply, refuse, give_up = lane.apply, lane.refuse, lane.giveUp
 local sleep = weir.sleep
+local schemas, encode = weir._schema, weir.json.encode
 
 local NONE = {} -- what is looked up for each event makes no garbage
 
@@ -73,10 +74,13 @@ local function ask_on_invalid(stream, handlers, event, issues)
   return decision
 end
 
--- A Standard Schema that is not weir's own: its issues, or nothing.
-local function foreign_issues(schema, value)
-  local result = schema["~standard"].validate(value)
-  return result.issues
+-- As the native half writes it.
+local function reason_of(issues)
+  local texts = {}
+  for i, issue in ipairs(issues) do
+    texts[i] = issue.path == "" and issue.message or issue.path .. ": " .. issue.message
+  end
+  return "value: " .. table.concat(texts, "; ")
 end
 
 -- Asks who may refuse the change. Returns the event where nobody did, and it has been applied. state is what it
@@ -85,10 +89,11 @@ local function change(stream, handlers, event, state)
   local kind = event.type
   local foreign = handlers.foreign[kind]
   if foreign and event.operation ~= "delete" then
-    local issues = foreign_issues(foreign, event.new)
-    if issues and #issues > 0 then
-      local reason = "value: " .. tostring(issues[1].message)
-      return refuse(stream, event, ask_on_invalid(stream, handlers, event, issues), reason)
+    local issues, settled = schemas.settleChange(foreign, event.new)
+    if issues then
+      return refuse(stream, event, ask_on_invalid(stream, handlers, event, issues), reason_of(issues))
+    elseif settled ~= nil then
+      event = lane.changed(event, encode(settled))
     end
   end
   local reason = first_refusal(handlers.rules[kind] or NONE, event, state)

@@ -15,6 +15,9 @@
 -- word is quoted: ["first name"]; the path of the value itself is "".
 --
 -- An empty Lua table is an empty object; weir.json.array() is an empty array.
+--
+-- Here is what schemas are, and the methods of scalars and arrays; schema_kinds.lua has the builder, schema_object.lua
+-- the methods of objects, schema_settle.lua what only Lua can do (parse, default, refine), schema_json.lua JSON Schema.
 
 local _, core = ...
 local native = core._schema
@@ -40,8 +43,10 @@ local string_methods = {}
 local number_methods = {}
 ---@class weir.ArraySchema: weir.Schema
 local array_methods = {}
----@class weir.ObjectSchema: weir.Schema
-local object_methods = {}
+local object_methods = {} -- lua/weir/schema_object.lua
+
+---@class weir.TupleSchema: weir.Schema
+local tuple_methods = {}
 
 local methods_of = {
   string = string_methods,
@@ -49,6 +54,7 @@ local methods_of = {
   integer = number_methods,
   array = array_methods,
   object = object_methods,
+  tuple = tuple_methods,
 }
 
 -- Raises where the user called the builder: `depth` more functions of this file are in between.
@@ -86,6 +92,19 @@ local function with(schema, key, value)
   return new(def)
 end
 
+-- The same for what only Lua can do: a schema with such a part is not checked natively alone.
+local function with_lua(schema, key, value)
+  local changed = with(schema, key, value)
+  changed._def.lua = true
+  return changed
+end
+
+local function added(list, item)
+  local longer = { table.unpack(list or {}) }
+  longer[#longer + 1] = item
+  return longer
+end
+
 -- A method called with a dot instead of a colon has no schema in front.
 local function check_self(self, name)
   if not is_schema(self) then
@@ -93,16 +112,22 @@ local function check_self(self, name)
   end
 end
 
--- The depth of a schema that holds this one. Raises where it is none, or nested too deep.
-local function depth_over(child, name, what)
+-- A schema as a part of another: weir's own as it is, any other that speaks Standard Schema in a shell. Raises where
+-- it is none, or nested too deep. Also whether it needs Lua, and the depth of what holds it.
+local function part(child, name, what, depth)
+  depth = depth or 0
   if not is_schema(child) then
-    fail(1, name, "%s is %s: expected a schema (s.string(), ...)", what, describe(child))
+    local face = type(child) == "table" and child["~standard"]
+    if type(face) ~= "table" or type(face.validate) ~= "function" then
+      fail(1 + depth, name, "%s is %s: expected a schema (s.string(), ...)", what, describe(child))
+    end
+    child = new { kind = "foreign", foreign = child, optional = true, lua = true }
   end
-  local depth = (child._def.depth or 1) + 1
-  if depth > native.depthMax then
-    fail(1, name, "%s is nested deeper than %d levels", what, native.depthMax)
+  local levels = (child._def.depth or 1) + 1
+  if levels > native.depthMax then
+    fail(1 + depth, name, "%s is nested deeper than %d levels", what, native.depthMax)
   end
-  return depth
+  return child, child._def.lua, levels
 end
 
 local function check_bound(name, value)
@@ -123,14 +148,14 @@ local function set_min(self, least)
   if self._def.max and least > self._def.max then
     fail(1, "min", "%s is above the max of %s", least, self._def.max)
   end
-  return with(self, "min", least)
+  return with(with(self, "over", nil), "min", least)
 end
 
 local function set_max(self, most)
   if self._def.min and most < self._def.min then
     fail(1, "max", "%s is below the min of %s", most, self._def.min)
   end
-  return with(self, "max", most)
+  return with(with(self, "under", nil), "max", most)
 end
 
 ---------------------------------------------------------------------------------------------------
@@ -161,33 +186,11 @@ function schema_methods:describe(text)
   return with(self, "description", text)
 end
 
----Checks a value and returns it as it is; raises an error that names every issue where it does not fit.
----@param value any
----@return any value
-function schema_methods:parse(value)
-  check_self(self, "parse")
-  local issues = native.check(self, value)
-  if not issues then
-    return value
-  end
-  local texts = {}
-  for i, issue in ipairs(issues) do
-    texts[i] = issue.path == "" and issue.message or issue.path .. ": " .. issue.message
-  end
-  error("schema.parse: the value does not fit: " .. table.concat(texts, "; "), 2)
-end
-
----Checks a value: { success = true, data = value } or { success = false, issues = {...} }. A value that
----cannot be JSON (a function in it, say) is an issue, not an error.
----@param value any
----@return weir.Result
-function schema_methods:safeParse(value)
-  check_self(self, "safeParse")
-  local issues = native.check(self, value)
-  if issues then
-    return { success = false, issues = issues }
-  end
-  return { success = true, data = value }
+---optional() and nullable() at once.
+---@return weir.Schema
+function schema_methods:nullish()
+  check_self(self, "nullish")
+  return with(with(self, "optional", true), "nullable", true)
 end
 
 ---------------------------------------------------------------------------------------------------
@@ -234,9 +237,38 @@ function string_methods:pattern(pattern)
   if mistake then
     fail(0, "pattern", "%q is no Lua pattern: %s", pattern, mistake)
   end
-  local patterns = { table.unpack(self._def.patterns or {}) }
-  patterns[#patterns + 1] = pattern
-  return with(self, "patterns", patterns)
+  return with(self, "texts", added(self._def.texts, { part = "pattern", text = pattern }))
+end
+
+local function with_text(self, name, text)
+  if type(text) ~= "string" or not utf8.len(text) then
+    fail(1, name, "expected a string in UTF-8, got %s", describe(text))
+  end
+  return with(self, "texts", added(self._def.texts, { part = name, text = text }))
+end
+
+---Has this text at its start.
+---@param text string
+---@return weir.StringSchema
+function string_methods:startsWith(text)
+  check_self(self, "startsWith")
+  return (with_text(self, "startsWith", text))
+end
+
+---Has this text at its end.
+---@param text string
+---@return weir.StringSchema
+function string_methods:endsWith(text)
+  check_self(self, "endsWith")
+  return (with_text(self, "endsWith", text))
+end
+
+---Has this text anywhere.
+---@param text string
+---@return weir.StringSchema
+function string_methods:includes(text)
+  check_self(self, "includes")
+  return (with_text(self, "includes", text))
 end
 
 ---An email address, as zod understands it: letters, digits and _ ' + - . in front of the @.
@@ -251,6 +283,27 @@ end
 function string_methods:datetime()
   check_self(self, "datetime")
   return with(self, "datetime", true)
+end
+
+---A URL, as browsers understand it: a scheme and, for http, https, ws, wss and ftp, a host.
+---@return weir.StringSchema
+function string_methods:url()
+  check_self(self, "url")
+  return with(self, "url", true)
+end
+
+---A UUID of RFC 9562: 36 characters, version 1 to 8; or all zeros, or all f.
+---@return weir.StringSchema
+function string_methods:uuid()
+  check_self(self, "uuid")
+  return with(self, "uuid", true)
+end
+
+---At least one character.
+---@return weir.StringSchema
+function string_methods:nonempty()
+  check_self(self, "nonempty")
+  return (set_min(self, 1))
 end
 
 ---------------------------------------------------------------------------------------------------
@@ -274,8 +327,67 @@ function number_methods:max(most)
   return (set_max(self, most))
 end
 
+---More than this.
+---@param bound number
+---@return weir.NumberSchema
+function number_methods:gt(bound)
+  check_self(self, "gt")
+  check_bound("gt", bound)
+  return with(set_min(self, bound), "over", true)
+end
+
+---Less than this.
+---@param bound number
+---@return weir.NumberSchema
+function number_methods:lt(bound)
+  check_self(self, "lt")
+  check_bound("lt", bound)
+  return with(set_max(self, bound), "under", true)
+end
+
+---At least this, as min.
+number_methods.gte = number_methods.min
+
+---At most this, as max.
+number_methods.lte = number_methods.max
+
+---More than 0.
+---@return weir.NumberSchema
+function number_methods:positive()
+  check_self(self, "positive")
+  return with(set_min(self, 0), "over", true)
+end
+
+---Less than 0.
+---@return weir.NumberSchema
+function number_methods:negative()
+  check_self(self, "negative")
+  return with(set_max(self, 0), "under", true)
+end
+
+---At least 0.
+---@return weir.NumberSchema
+function number_methods:nonnegative()
+  check_self(self, "nonnegative")
+  return (set_min(self, 0))
+end
+
+---At most 0.
+---@return weir.NumberSchema
+function number_methods:nonpositive()
+  check_self(self, "nonpositive")
+  return (set_max(self, 0))
+end
+
+---A whole number that fits 64 bits, as s.integer().
+---@return weir.NumberSchema
+function number_methods:int()
+  check_self(self, "int")
+  return with(self, "kind", "integer")
+end
+
 ---------------------------------------------------------------------------------------------------
--- Arrays
+-- Arrays and tuples
 
 ---At least so many elements.
 ---@type fun(self: weir.ArraySchema, least: integer): weir.ArraySchema
@@ -289,14 +401,20 @@ array_methods.max = string_methods.max
 ---@type fun(self: weir.ArraySchema, count: integer): weir.ArraySchema
 array_methods.length = string_methods.length
 
----------------------------------------------------------------------------------------------------
--- Objects
+---At least one element.
+---@type fun(self: weir.ArraySchema): weir.ArraySchema
+array_methods.nonempty = string_methods.nonempty
 
----Members that are no fields are refused; without it they pass, and are kept.
----@return weir.ObjectSchema
-function object_methods:strict()
-  check_self(self, "strict")
-  return with(self, "strict", true)
+---More elements may follow, all of which fit one schema.
+---@param item weir.Schema
+---@return weir.TupleSchema
+function tuple_methods:rest(item)
+  check_self(self, "rest")
+  local child, lua, depth = part(item, "rest", "the item")
+  local def = with(self, "item", child)._def
+  def.lua = def.lua or lua
+  def.depth = math.max(def.depth or 1, depth)
+  return new(def)
 end
 
 ---------------------------------------------------------------------------------------------------
@@ -313,21 +431,6 @@ local function misplaced(kind, name)
   end
 end
 
--- Standard Schema, for libraries that take the schemas of any other (https://standardschema.dev).
-local function standard(schema)
-  return {
-    version = 1,
-    vendor = "weir",
-    validate = function(value)
-      local issues = native.check(schema, value)
-      if issues then
-        return { issues = issues }
-      end
-      return { value = value }
-    end,
-  }
-end
-
 function native.metatable.__index(self, key)
   local def = rawget(self, "_def")
   local methods = methods_of[def.kind]
@@ -335,7 +438,7 @@ function native.metatable.__index(self, key)
   if method then
     return method
   elseif key == "~standard" then
-    local face = standard(self)
+    local face = native.standard(self)
     rawset(self, key, face)
     return face
   elseif key == "description" then
@@ -354,144 +457,22 @@ end
 
 native.metatable.__name = "weir.schema"
 
----------------------------------------------------------------------------------------------------
--- The builder
+native.kit = {
+  fail = fail,
+  describe = describe,
+  is_schema = is_schema,
+  new = new,
+  with = with,
+  with_lua = with_lua,
+  added = added,
+  part = part,
+  check_self = check_self,
+}
+native.methods = schema_methods
+native.objectMethods = object_methods
 
+---Schemas of each kind: see lua/weir/schema_kinds.lua.
 ---@class weir.schema
-local schema = {}
+native.builder = {}
 
--- s.string("x") and the like are slips for something else: say so.
-local function check_none(name, count)
-  if count > 0 then
-    fail(1, name, "takes no argument")
-  end
-end
-
----Any string.
----@return weir.StringSchema
-function schema.string(...)
-  check_none("string", select("#", ...))
-  return new { kind = "string" }
-end
-
----s.string():datetime()
----@return weir.StringSchema
-function schema.datetime(...)
-  check_none("datetime", select("#", ...))
-  return new { kind = "string", datetime = true }
-end
-
----s.string():email()
----@return weir.StringSchema
-function schema.email(...)
-  check_none("email", select("#", ...))
-  return new { kind = "string", email = true }
-end
-
----Any number.
----@return weir.NumberSchema
-function schema.number(...)
-  check_none("number", select("#", ...))
-  return new { kind = "number" }
-end
-
----A number with a whole value that fits 64 bits, however it is written: 3, 3.0, 3e0.
----@return weir.NumberSchema
-function schema.integer(...)
-  check_none("integer", select("#", ...))
-  return new { kind = "integer" }
-end
-
----true or false.
----@return weir.Schema
-function schema.boolean(...)
-  check_none("boolean", select("#", ...))
-  return new { kind = "boolean" }
-end
-
----Any value that JSON has, null too. It must be there, unless it is optional.
----@return weir.Schema
-function schema.any(...)
-  check_none("any", select("#", ...))
-  return new { kind = "any" }
-end
-
----An array whose elements all fit one schema.
----@param item weir.Schema
----@return weir.ArraySchema
-function schema.array(item)
-  return new { kind = "array", item = item, depth = depth_over(item, "array", "the item") }
-end
-
----An object with any members, whose values all fit one schema.
----@param value weir.Schema
----@return weir.Schema
-function schema.record(value)
-  return new { kind = "record", item = value, depth = depth_over(value, "record", "the value") }
-end
-
----An object. Other members than the fields pass and are kept, unless it is strict().
----@param fields table<string, weir.Schema>
----@return weir.ObjectSchema
-function schema.object(fields)
-  if type(fields) ~= "table" or is_schema(fields) then
-    fail(0, "object", "expected a table of fields, got %s", is_schema(fields) and "a schema" or describe(fields))
-  end
-  local own, depth, count = {}, 1, 0
-  for name, field in pairs(fields) do
-    if type(name) ~= "string" or not utf8.len(name) then
-      fail(0, "object", "expected names of fields in UTF-8, got %s", describe(name))
-    end
-    depth = math.max(depth, depth_over(field, "object", ("field '%s'"):format(name)))
-    own[name] = field
-    count = count + 1
-  end
-  if count > native.fieldsMax then
-    fail(0, "object", "has %d fields, at most %d are possible", count, native.fieldsMax)
-  end
-  return new { kind = "object", fields = own, depth = depth }
-end
-
-local function check_value(name, value, what)
-  local kind = type(value)
-  if kind == "number" and (value ~= value or value == math.huge or value == -math.huge) then
-    fail(1, name, "%s is %s, which JSON has not", what, value)
-  elseif kind == "string" and not utf8.len(value) then
-    fail(1, name, "%s is not UTF-8", what)
-  elseif kind ~= "string" and kind ~= "number" and kind ~= "boolean" and value ~= core.null then
-    fail(1, name, "%s is %s: expected a string, a number, a boolean or weir.null", what, describe(value))
-  end
-end
-
----One of these values: s.enum { "a", "b" } or s.enum("a", "b").
----@param first table|string|number|boolean
----@param ... string|number|boolean
----@return weir.Schema
-function schema.enum(first, ...)
-  local given = type(first) == "table" and first or table.pack(first, ...)
-  local count = given.n or #given
-  if count == 0 or count > native.valuesMax then
-    fail(0, "enum", "expected 1 to %d values, got %d", native.valuesMax, count)
-  end
-  for key in pairs(given) do
-    if key ~= "n" and not (math.type(key) == "integer" and key >= 1 and key <= count) then
-      fail(0, "enum", "expected a list of values, got one with the key %s", tostring(key))
-    end
-  end
-  local values = {}
-  for i = 1, count do
-    check_value("enum", given[i], ("value %d"):format(i))
-    values[i] = given[i]
-  end
-  return new { kind = "enum", values = values }
-end
-
----Exactly this value: a string, number, boolean or weir.null.
----@param value string|number|boolean|userdata
----@return weir.Schema
-function schema.literal(value)
-  check_value("literal", value, "the value")
-  return new { kind = "enum", values = { value } }
-end
-
-return schema
+return native.builder

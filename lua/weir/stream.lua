@@ -242,7 +242,7 @@ local StateStream_meta = { __index = StateStream }
 local function declare_types(stream, handlers, form)
   for kind, type_schema in pairs(form.types) do
     native.schema(stream, kind, type_schema)
-    if getmetatable(type_schema) ~= schema_metatable then
+    if getmetatable(type_schema) ~= schema_metatable or type_schema._def.lua then
       handlers.foreign[kind] = type_schema
     end
   end
