@@ -11,6 +11,7 @@ enum {
     SLAB_UNITS_LEAST = 64,        /* 1 KB */
     SLAB_PART = 16,               /* a new slab is this part of the heap */
     MAPPED_UNITS_LEAST = 1 << 14, /* slabs of 256 KB and more are mapped, so that they can be given back */
+    AHEAD_UNITS_LEAST = 20 << 16, /* from 20 MB on the next slab is made ready ahead */
     PAGE_UNITS = 4096 / HEAP_UNIT,
     VICTIM_WINDOW = 1024, /* slabs among which the emptiest is looked for */
     POP_TRIES = 4,
@@ -56,6 +57,7 @@ void heap_free(struct heap *heap) {
             free(heap->larges[i].bytes);
         }
     }
+    pages_ahead_free(&heap->ahead);
     free(heap->slabs);
     free(heap->larges);
     heap_list_free(heap);
@@ -105,9 +107,9 @@ static uint32_t slab_number(struct heap *heap) {
     return heap->free_slab;
 }
 
-/* Allocates a slab for a heap of this size and a block of `least` units. */
-static bool slab_allocate(struct heap_slab *slab, size_t heap_units_all, uint32_t least) {
-    size_t units = heap_units_all / SLAB_PART;
+/* Allocates a slab for a block of `least` units. */
+static bool slab_allocate(struct heap *heap, struct heap_slab *slab, uint32_t least) {
+    size_t units = heap->slab_units / SLAB_PART;
     units = units < SLAB_UNITS_LEAST ? SLAB_UNITS_LEAST : units;
     units = units < least ? least : units;
     if (units < MAPPED_UNITS_LEAST) {
@@ -119,7 +121,8 @@ static bool slab_allocate(struct heap_slab *slab, size_t heap_units_all, uint32_
         slab->base = pages_map(units * HEAP_UNIT);
     } else {
         *slab = (struct heap_slab){.units = HEAP_SLAB_UNITS, .origin = HEAP_MAPPED};
-        slab->base = pages_map(PAGES_HUGE);
+        bool grows = !heap->victim && heap->slab_units > AHEAD_UNITS_LEAST;
+        slab->base = grows ? pages_ahead_take(&heap->ahead) : pages_map(PAGES_HUGE);
     }
     return slab->base != NULL;
 }
@@ -163,7 +166,7 @@ static void leave_current(struct heap *heap) {
 static bool next_slab(struct heap *heap, uint32_t least) {
     uint32_t number = slab_number(heap);
     struct heap_slab slab;
-    if (!number || !slab_allocate(&slab, heap->slab_units, least)) {
+    if (!number || !slab_allocate(heap, &slab, least)) {
         return false;
     }
     if (heap->current) {
@@ -365,6 +368,9 @@ static bool choose_victim(struct heap *heap) {
     }
     heap->victim = victim;
     heap->victim_at = 0;
+    if (victim) {
+        pages_ahead_free(&heap->ahead); /* it does not grow any more */
+    }
     return victim != 0;
 }
 
@@ -411,7 +417,8 @@ uint32_t heap_move(struct heap *heap, uint32_t ref) {
 
 size_t heap_resident(const struct heap *heap) {
     return heap->slab_units * HEAP_UNIT + heap->large_bytes + heap->list_bytes + heap->table_bytes +
-           heap->slab_room * sizeof *heap->slabs + heap->large_room * sizeof *heap->larges;
+           heap->slab_room * sizeof *heap->slabs + heap->large_room * sizeof *heap->larges +
+           (heap->ahead.pages ? PAGES_HUGE : 0);
 }
 
 /* --- adoption --- */

@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "base/slice.h"
+#include "state/pages_ahead.h"
 
 #define HEAP_UNIT 16u
 #define HEAP_SLAB_BITS 17u
@@ -90,6 +91,7 @@ struct heap {
     void *map;          /* of the adopted slabs; the heap unmaps it when nothing lives in it */
     size_t map_len;
     size_t map_uses;
+    struct pages_ahead ahead; /* of the next slab, once slabs are as large as they get */
 };
 
 void heap_init(struct heap *heap);
@@ -202,7 +204,8 @@ static inline struct slice heap_value(const struct heap *heap, uint32_t ref) {
 
 /* Asks for the first `bytes` of a block, at most 256; ref may be 0. Always inlined: a function that does nothing
  * but prefetch is one that gcc takes for doing nothing, and leaves out. */
-static inline __attribute__((always_inline)) void heap_touch(const struct heap *heap, uint32_t ref, size_t bytes) {
+static inline __attribute__((always_inline)) void heap_touch(const struct heap *heap, uint32_t ref,
+                                                             size_t bytes) {
     if (ref == 0 || ref >= HEAP_LARGE) {
         return;
     }

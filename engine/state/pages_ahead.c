@@ -1,0 +1,52 @@
+#include "state/pages_ahead.h"
+
+#include <stddef.h>
+
+#include "state/pages.h"
+
+enum { PAGE = 4096 };
+
+static void *touch(void *arg) {
+    volatile char *pages = arg;
+    for (size_t at = 0; at < PAGES_HUGE; at += PAGE) {
+        pages[at] = 0;
+    }
+    return NULL;
+}
+
+/* Where there is no thread or no memory, nothing is made ready. */
+static void start(struct pages_ahead *ahead) {
+    ahead->pages = pages_map(PAGES_HUGE);
+    ahead->started = ahead->pages && pthread_create(&ahead->thread, NULL, touch, ahead->pages) == 0;
+    if (ahead->pages && !ahead->started) {
+        pages_unmap(ahead->pages, PAGES_HUGE);
+        ahead->pages = NULL;
+    }
+}
+
+static void *finish(struct pages_ahead *ahead) {
+    void *pages = ahead->pages;
+    if (ahead->started) {
+        pthread_join(ahead->thread, NULL);
+    }
+    *ahead = (struct pages_ahead){0};
+    return pages;
+}
+
+void *pages_ahead_take(struct pages_ahead *ahead) {
+    void *pages = finish(ahead);
+    if (!pages) {
+        pages = pages_map(PAGES_HUGE);
+    }
+    if (pages) {
+        start(ahead);
+    }
+    return pages;
+}
+
+void pages_ahead_free(struct pages_ahead *ahead) {
+    void *pages = finish(ahead);
+    if (pages) {
+        pages_unmap(pages, PAGES_HUGE);
+    }
+}
