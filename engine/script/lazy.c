@@ -272,12 +272,19 @@ static int array_index(lua_State *L) {
     return 1;
 }
 
+/* lua_rawset would not say where. */
+static void check_key(lua_State *L) {
+    if (lua_isnil(L, 2)) {
+        luaL_error(L, "table index is nil");
+    } else if (lua_type(L, 2) == LUA_TNUMBER && !lua_rawequal(L, 2, 2)) {
+        luaL_error(L, "table index is NaN");
+    }
+}
+
 static int any_newindex(lua_State *L) {
     lazy_settle(L, TABLE);
     lua_settop(L, 3);
-    if (lua_isnil(L, 2)) { /* lua_rawset would not say where */
-        return luaL_error(L, "index is nil");
-    }
+    check_key(L);
     lua_rawset(L, TABLE);
     return 0;
 }
