@@ -7,6 +7,6 @@ target_compile_options(weir_compile INTERFACE
   -Wformat=2 -Wvla -Wundef -Wwrite-strings -Wpointer-arith -fno-strict-aliasing
   "$<$<BOOL:${WEIR_WERROR}>:-Werror>"
   "$<$<BOOL:${WEIR_SANITIZE}>:-fsanitize=address,undefined;-fno-sanitize-recover=all;-fno-omit-frame-pointer>"
-  "$<$<BOOL:${WEIR_FUZZ}>:-fsanitize=fuzzer-no-link>")
+  "$<$<AND:$<BOOL:${WEIR_FUZZ}>,$<NOT:$<BOOL:$<TARGET_PROPERTY:WEIR_UNEXPLORED>>>>:-fsanitize=fuzzer-no-link>")
 target_link_options(weir_compile INTERFACE
   "$<$<BOOL:${WEIR_SANITIZE}>:-fsanitize=address,undefined>")

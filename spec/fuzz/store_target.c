@@ -1,5 +1,5 @@
 /* state/store.h: whatever changes are applied in whatever order, with memory that fails now and then, the store
- * holds what a plain list of entities holds.
+ * holds what a plain list of entities holds, and finds by their members those that a look at all of them finds.
  *
  * Input: steps of a few bytes each, see run_step. The store's hashes are seeded with 0 here (getrandom is
  * wrapped), so that a finding comes again. */
@@ -10,6 +10,7 @@
 #include "../unit/memory.h"
 #include "fuzz.h"
 #include "state/store.h"
+#include "tree.h"
 #include "json/merge.h"
 
 enum {
@@ -18,6 +19,7 @@ enum {
     LONG_KEY = 1000,
     VALUE_MAX = 1 << 17,
     STEPS = 300,
+    CHANGES = 8000,
     RUN = 32,
     FULL_CHECK = 100
 };
@@ -98,11 +100,20 @@ static const char *const patches[] = {
     "null",
 };
 
+/* Members that are looked for; of some there is more than one way to write them. */
+static const char *const members[] = {
+    "1",    "1.0",  "10e-1", "\"x\"", "\"\\u0078\"", "null", "true", "2",
+    "-0.5", "\"\"", "[1]",   "{}",    "false",       "0",    "-0",   "9007199254740993",
+};
+
+enum { MEMBERS = sizeof members / sizeof *members };
+
 /* A string, or an object, of about that many bytes. To be freed. */
 static char *value_of(uint8_t kind, size_t len) {
-    char *value = fuzz_alloc(len + 32);
+    char *value = fuzz_alloc(len + 64);
     bool object = kind & 1;
-    int head = snprintf(value, len + 32, "%s", object ? "{\"a\":\"" : "\"");
+    const char *member = members[kind / 2 % MEMBERS];
+    int head = object ? snprintf(value, 64, "{\"u\":%s,\"a\":\"", member) : snprintf(value, 64, "\"");
     memset(value + head, 'a' + kind % 26, len);
     snprintf(value + head + len, 8, "%s", object ? "\"}" : "\"");
     return value;
@@ -120,6 +131,7 @@ struct play {
     struct model model;
     struct fuzz_input input;
     long failing; /* allocations until one fails in the next change; -1: none */
+    unsigned changes;
 };
 
 static void check_entity(const struct play *play, unsigned type, unsigned key) {
@@ -160,6 +172,9 @@ static void change(struct play *play, const struct store_place *place, unsigned 
         .key = key_of(key, text),
         .value = slice_from(value),
     };
+    if (play->changes++ >= CHANGES) {
+        return;
+    }
     char *after = outcome(play, type, key, operation, value);
     memory_left = play->failing;
     bool ok = place ? store_apply_at(play->store, place, &event, &e) : store_apply(play->store, &event, &e);
@@ -185,9 +200,15 @@ static void check_rows(const struct play *play, unsigned type) {
     FUZZ_CHECK(rows, "no rows");
     FUZZ_CHECK(count == store_count(play->store, type_of(type)), "%zu rows of %zu", count,
                store_count(play->store, type_of(type)));
-    for (size_t i = 1; i < count; i++) {
-        FUZZ_CHECK(slice_compare(rows[i - 1].key, rows[i].key) < 0, "the rows are not in order");
+    size_t ordered;
+    uint32_t *order = store_order(play->store, type_of(type), &ordered);
+    FUZZ_CHECK(order && ordered == count, "an order of %zu, not %zu", ordered, count);
+    for (size_t i = 0; i < count; i++) {
+        FUZZ_CHECK(i == 0 || slice_compare(rows[i - 1].key, rows[i].key) < 0, "the rows are not in order");
+        store_row(play->store, order, count, i, &row);
+        FUZZ_CHECK(row.key.ptr == rows[i].key.ptr && row.value.ptr == rows[i].value.ptr, "another order");
     }
+    free(order);
     while (store_next(play->store, type_of(type), &cursor, &row)) {
         struct slice value = store_get(play->store, type_of(type), row.key);
         FUZZ_CHECK(value.ptr == row.value.ptr && value.len == row.value.len, "another value in a walk");
@@ -279,6 +300,112 @@ static void run(struct play *play, uint8_t options) {
     }
 }
 
+/* ---- look-ups ---- */
+
+static const char *const fields[] = {"u", "a", "b", "d"};
+
+/* What a member's text says; false: it is like nothing. */
+static bool condition_of(const struct tree *member, struct field_value *value) {
+    static const enum field_kind kinds[] = {
+        [TREE_NULL] = FIELD_NULL,     [TREE_FALSE] = FIELD_FALSE,   [TREE_TRUE] = FIELD_TRUE,
+        [TREE_NUMBER] = FIELD_NUMBER, [TREE_STRING] = FIELD_STRING,
+    };
+    if (member->kind == TREE_ARRAY || member->kind == TREE_OBJECT) {
+        return false;
+    }
+    *value = (struct field_value){.kind = kinds[member->kind]};
+    if (member->kind == TREE_NUMBER) {
+        value->number = schema_number_read(member->raw);
+    } else if (member->kind == TREE_STRING) {
+        value->string = tree_slice(&member->text);
+    }
+    return true;
+}
+
+static bool is_like(const struct tree *member, const struct tree *other) {
+    bool same = member->kind == other->kind && member->kind != TREE_ARRAY && member->kind != TREE_OBJECT;
+    if (same && member->kind == TREE_NUMBER) {
+        return schema_number_compare(schema_number_read(member->raw), schema_number_read(other->raw)) == 0;
+    }
+    return same && slice_equal(tree_slice(&member->text), tree_slice(&other->text));
+}
+
+static bool fits(struct slice text, const char *field, const struct tree *wanted) {
+    struct tree_facts facts = {0};
+    struct tree tree = tree_read(text, &facts);
+    const struct tree_member *member = tree.kind == TREE_OBJECT ? tree_find(&tree, slice_from(field)) : NULL;
+    bool like = member && is_like(&member->value, wanted);
+    tree_free(&tree);
+    return like;
+}
+
+/* Those that are found are those that fit. */
+static void check_found(const struct play *play, unsigned type, const char *field, const struct tree *wanted,
+                        const uint32_t *order, size_t count) {
+    size_t expected = 0;
+    for (unsigned key = play->model.least[type]; key < play->model.most[type]; key++) {
+        const char *value = play->model.values[type][key];
+        expected += value && fits(slice_from(value), field, wanted);
+    }
+    FUZZ_CHECK(count == expected, "%zu with %s = %.*s, expected %zu", count, field, (int)wanted->raw.len,
+               wanted->raw.ptr, expected);
+    for (size_t i = 0; i < count; i++) {
+        struct store_row row;
+        store_row(play->store, order, count, i, &row);
+        FUZZ_CHECK(fits(row.value, field, wanted), "%.*s has no %s = %.*s", (int)row.value.len, row.value.ptr,
+                   field, (int)wanted->raw.len, wanted->raw.ptr);
+    }
+}
+
+static void look_up(struct play *play, unsigned type, const char *field, const char *text) {
+    struct tree_facts facts = {0};
+    struct tree wanted = tree_read(slice_from(text), &facts);
+    struct store_condition condition = {.field = slice_from(field)};
+    if (condition_of(&wanted, &condition.is)) {
+        size_t count;
+        memory_left = play->failing;
+        uint32_t *order = store_where(play->store, type_of(type), &condition, 1, &count);
+        memory_left = -1;
+        FUZZ_CHECK(order || play->failing >= 0, "nothing came back");
+        play->failing = -1;
+        if (order) {
+            check_found(play, type, field, &wanted, order, count);
+        }
+        free(order);
+    }
+    tree_free(&wanted);
+}
+
+static void add_index(struct play *play, unsigned type, const char *field) {
+    struct error e = {0};
+    memory_left = play->failing;
+    bool ok = store_index(play->store, type_of(type), slice_from(field), &e);
+    memory_left = -1;
+    FUZZ_CHECK(ok || (play->failing >= 0 && e.code == ERROR_MEMORY), "%s", e.message);
+    play->failing = -1;
+}
+
+static void other_step(struct play *play, uint8_t options) {
+    uint8_t which;
+    switch (options >> 3) {
+    case 31:
+        store_clear(play->store);
+        model_clear(&play->model);
+        break;
+    case 30:
+        which = fuzz_byte(&play->input);
+        add_index(play, which % TYPES, fields[which / 4 % 4]);
+        break;
+    case 29:
+        which = fuzz_byte(&play->input);
+        look_up(play, which % TYPES, fields[which / 4 % 4], members[fuzz_byte(&play->input) % MEMBERS]);
+        break;
+    default:
+        play->failing = options >> 3;
+        break;
+    }
+}
+
 static void run_step(struct play *play) {
     uint8_t options = fuzz_byte(&play->input);
     switch (options & 7) {
@@ -289,12 +416,7 @@ static void run_step(struct play *play) {
         run(play, options);
         break;
     case 7:
-        if (options >> 3 == 31) {
-            store_clear(play->store);
-            model_clear(&play->model);
-        } else {
-            play->failing = options >> 3;
-        }
+        other_step(play, options);
         break;
     default:
         one(play, options);
@@ -306,6 +428,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static struct play play;
     play.input = fuzz_open(data, size);
     play.failing = -1;
+    play.changes = 0;
     model_clear(&play.model);
     play.store = store_new(VALUE_MAX);
     FUZZ_CHECK(play.store, "no store");
@@ -316,6 +439,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         }
     }
     check_all(&play);
+    for (unsigned type = 0; type < TYPES; type++) {
+        look_up(&play, type, "u", members[size % MEMBERS]);
+    }
     store_free(play.store);
     model_clear(&play.model);
     return 0;
