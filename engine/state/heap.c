@@ -432,7 +432,9 @@ void heap_adopt(struct heap *heap, void *map, size_t map_len) {
 bool heap_adopt_slab(struct heap *heap, char *base, uint32_t units, uint32_t live) {
     uint32_t number = slab_append(heap);
     if (number && base) {
-        heap->slabs[number] = (struct heap_slab){base, units, units, live, HEAP_ADOPTED};
+        struct heap_slab *slab = &heap->slabs[number];
+        *slab = (struct heap_slab){.units = units, .used = units, .live = live, .origin = HEAP_ADOPTED};
+        slab->base = base;
         heap->slab_units += units;
         heap->used_units += units;
         heap->live_units += live;
@@ -446,7 +448,9 @@ bool heap_adopt_large(struct heap *heap, uint32_t type, char *bytes, uint32_t ke
     if (!heap_large_append(heap, &number)) {
         return false;
     }
-    heap->larges[number] = (struct heap_large){bytes, 0, key_len, value_len, type};
+    struct heap_large *large = &heap->larges[number];
+    *large = (struct heap_large){.key_len = key_len, .value_len = value_len, .type = type};
+    large->bytes = bytes;
     if (bytes) {
         heap->large_bytes += (size_t)key_len + value_len;
         heap_adopt_use(heap);

@@ -108,16 +108,16 @@ uint32_t heap_change(struct heap *heap, uint32_t ref, struct slice value);
 
 void heap_remove(struct heap *heap, uint32_t ref);
 
-/* Too much of the slabs' memory is not in live blocks: more than a third; or so much that keys and values are
- * less than 1 / 1.4 of what is held for them, which is to stay below 1.5. No less than an eighth: for small
- * entities, whose blocks and places alone take that much, it would not help. */
+/* Too much of the slabs' memory is not in live blocks: more than a third; or so much that what is held is more
+ * than 1.375 times the keys and values, which is to stay below 1.5. No less than an eighth: for small entities,
+ * whose blocks and places alone take that much, it would not help. */
 static inline bool heap_is_sparse(const struct heap *heap) {
     size_t waste = heap->used_units - heap->live_units;
-    if (waste <= heap->live_units / 8 + 4096 / HEAP_UNIT) {
+    if (waste * 8 <= heap->live_units + 8 * (4096 / HEAP_UNIT)) {
         return false;
     }
-    return waste > heap->live_units / 3 ||
-           heap->slab_units * HEAP_UNIT + heap->table_bytes > heap->live_bytes + heap->live_bytes * 2 / 5;
+    size_t most = heap->live_bytes + heap->live_bytes / 4 + heap->live_bytes / 8;
+    return waste * 3 > heap->live_units || heap->slab_units * HEAP_UNIT + heap->table_bytes > most;
 }
 
 /* Live blocks that should move because little lives around them, at most max; 0: none for now. Each is to be

@@ -38,10 +38,10 @@ static inline uint32_t heap_list_size(uint32_t units) {
 uint32_t heap_list_next(const struct heap *heap, uint32_t list);
 
 /* Makes room for another block in the list. False: out of memory. */
-bool heap_list_grow(struct heap *heap, uint32_t list);
+bool heap_list_grow(struct heap *heap, uint32_t number);
 
 /* To be called when the list has become empty. */
-void heap_list_emptied(struct heap *heap, uint32_t list);
+void heap_list_emptied(struct heap *heap, uint32_t number);
 
 /* Takes out a block that is listed. */
 void heap_list_drop(struct heap *heap, struct heap_block *block);

@@ -6,7 +6,8 @@
 enum { LEAF_LEAST = 8, LEAF_MOST = 254, LEAVES_LEAST = 4 };
 
 void index_init(struct index *index, size_t *bytes) {
-    *index = (struct index){.bytes = bytes};
+    *index = (struct index){0};
+    index->bytes = bytes;
 }
 
 static size_t leaf_size(size_t room) {

@@ -211,8 +211,10 @@ static __attribute__((noinline)) bool apply_patch(struct store *store, const str
 static __attribute__((noinline)) void apply_delete(struct store *store, const struct store_place *place,
                                                    struct slice key) {
     struct store_type *type = type_at(store, place);
-    if (type) {
+    if (type && type->index_count > 0) {
         store_index_remove(store, type, place->aim, key);
+    } else if (type) {
+        table_remove(&type->table, place->aim, key);
     }
 }
 

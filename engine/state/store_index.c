@@ -167,7 +167,7 @@ static struct slice value_now(const struct store_type *type, uint64_t aim, struc
 
 bool store_index_put(struct store *store, struct store_type *type, uint64_t aim, struct slice key,
                      struct slice value) {
-    struct shift shifts[STORE_INDEXES_MAX];
+    struct shift shifts[STORE_INDEXES_MAX] = {{0}};
     struct slice before = value_now(type, aim, key);
     for (size_t i = 0; i < type->index_count; i++) {
         shifts[i] = shift_of(store, &type->indexes[i], aim, before, value);
@@ -183,7 +183,7 @@ bool store_index_put(struct store *store, struct store_type *type, uint64_t aim,
 }
 
 void store_index_remove(struct store *store, struct store_type *type, uint64_t aim, struct slice key) {
-    struct shift shifts[STORE_INDEXES_MAX];
+    struct shift shifts[STORE_INDEXES_MAX] = {{0}};
     struct slice before = value_now(type, aim, key);
     for (size_t i = 0; i < type->index_count; i++) {
         shifts[i] = shift_of(store, &type->indexes[i], aim, before, (struct slice){0});
