@@ -55,10 +55,11 @@ static void expect_options(const struct schema_node *node, struct buf *out) {
         struct buf option;
         buf_init(&option, 2 * LIST_MAX_BYTES);
         schema_node_expect(node->options[i], &option);
-        struct slice said = slice_of(out->ptr + start, out->len - start);
-        if (i == 0 || !memmem(said.ptr, said.len, option.ptr, option.len)) {
+        struct slice text = buf_slice(&option);
+        struct slice said = buf_slice(out);
+        if (i == 0 || !memmem(said.ptr + start, said.len - start, text.ptr, text.len)) {
             buf_append_text(out, i > 0 ? " or " : "");
-            buf_append_slice(out, buf_slice(&option));
+            buf_append_slice(out, text);
         }
         buf_free(&option);
     }
