@@ -176,6 +176,10 @@ function State:where(type, fields) end
 ---@field timestamp? string default: now
 ---@field [string] any
 
+---The headers of a write, and how it is to be made.
+---@class weir.Write: weir.Headers
+---@field old_value? any what the event carries as that; false: nothing; default for update and delete: the value in state
+
 ---A stream that was declared: what is read from it, and what can be written to it.
 ---@class weir.StateStream
 ---@field state weir.State the materialized state
@@ -221,11 +225,30 @@ function StateStream:onError(what) end
 ---@return string offset
 function StateStream:append(event) end
 
+---The value of an entity, or nil: stream.state:get.
+---@param type string
+---@param key string
+---@return any
+function StateStream:get(type, key) end
+
+---Waits until the stream was up to date once; returns at once later. In the main part of a script it makes the worker
+---read. Raises a weir.Error.
+function StateStream:preload() end
+
+---Forgets the state, reads again from where the stream was begun, and waits until it is up to date. Raises a weir.Error.
+function StateStream:replay() end
+
+---Waits until a change with that txid has been applied; returns at once where it has. Raises a weir.Error: `timeout` after
+---that time.
+---@param txid string
+---@param timeout? weir.Duration default: "5s"
+function StateStream:awaitTxId(txid, timeout) end
+
 ---Appends an insert. The state changes when the event comes back on the stream.
 ---@param type string
 ---@param key string
 ---@param value any
----@param headers? weir.Headers
+---@param headers? weir.Write
 ---@return string offset
 function StateStream:insert(type, key, value, headers) end
 
@@ -233,7 +256,7 @@ function StateStream:insert(type, key, value, headers) end
 ---@param type string
 ---@param key string
 ---@param value any
----@param headers? weir.Headers
+---@param headers? weir.Write
 ---@return string offset
 function StateStream:update(type, key, value, headers) end
 
@@ -241,7 +264,7 @@ function StateStream:update(type, key, value, headers) end
 ---@param type string
 ---@param key string
 ---@param value any
----@param headers? weir.Headers
+---@param headers? weir.Write
 ---@return string offset
 function StateStream:upsert(type, key, value, headers) end
 
@@ -249,14 +272,14 @@ function StateStream:upsert(type, key, value, headers) end
 ---@param type string
 ---@param key string
 ---@param value table
----@param headers? weir.Headers
+---@param headers? weir.Write
 ---@return string offset
 function StateStream:patch(type, key, value, headers) end
 
 ---Appends a delete.
 ---@param type string
 ---@param key string
----@param headers? weir.Headers
+---@param headers? weir.Write
 ---@return string offset
 function StateStream:delete(type, key, headers) end
 

@@ -34,6 +34,7 @@ const struct api_type *api_stream_type(const struct api_stream *stream, struct s
 
 /* The userdata itself goes with the Lua state. */
 static void free_parts(struct api_stream *stream) {
+    api_follow_free(&stream->follow);
     store_free(stream->store);
     stream->store = NULL;
     strmap_free(&stream->types, free);
@@ -129,6 +130,12 @@ static int stream_collect(lua_State *L) {
     return 0;
 }
 
+/* Nobody outside can know it. */
+static uint64_t seed_of(const struct api_stream *stream) {
+    uint64_t seed;
+    return uv_random(NULL, NULL, &seed, sizeof seed, 0, NULL) == 0 ? seed : uv_hrtime() ^ (uintptr_t)stream;
+}
+
 /* new(options, fields): lua/weir/stream.lua has checked the options. fields is the table in which the
  * stream's names are looked up; state, url and name are added to it. */
 static int stream_new(lua_State *L) {
@@ -143,7 +150,7 @@ static int stream_new(lua_State *L) {
     lane_init(stream);
     take_options(L, 1, stream);
     stream->store = store_new(stream->message_max);
-    if (!stream->store) {
+    if (!stream->store || !api_follow_init(&stream->follow, seed_of(stream))) {
         return luaL_error(L, "out of memory");
     }
     lua_pushvalue(L, 2);
@@ -300,14 +307,25 @@ void api_stream_open(lua_State *L) {
         {NULL, NULL},
     };
     static const luaL_Reg functions[] = {
-        {"new", stream_new},           {"declare", stream_declare},
-        {"watch", stream_watch},       {"schema", stream_schema},
-        {"policy", stream_policy},     {"append", api_append},
-        {"settings", stream_settings}, {"isSize", is_size},
-        {"isDuration", is_duration},   {"create", api_call_create},
-        {"head", api_call_head},       {"close", api_call_close},
-        {"remove", api_call_remove},   {"hooks", stream_hooks},
-        {"index", api_where_index},    {NULL, NULL},
+        {"new", stream_new},
+        {"declare", stream_declare},
+        {"watch", stream_watch},
+        {"schema", stream_schema},
+        {"policy", stream_policy},
+        {"append", api_append},
+        {"settings", stream_settings},
+        {"isSize", is_size},
+        {"isDuration", is_duration},
+        {"create", api_call_create},
+        {"head", api_call_head},
+        {"close", api_call_close},
+        {"remove", api_call_remove},
+        {"hooks", stream_hooks},
+        {"index", api_where_index},
+        {"await", api_follow_await},
+        {"wait", api_follow_wait},
+        {"expire", api_follow_expire},
+        {NULL, NULL},
     };
     luaL_newmetatable(L, stream_name);
     luaL_setfuncs(L, metamethods, 0);

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "base/strmap.h"
+#include "script/api_follow.h"
 #include "script/api_hooks.h"
 #include "script/driver.h"
 #include "script/script.h"
@@ -66,6 +67,7 @@ struct api_stream {
     struct wait *appends;   /* under way: see script/api_append.h */
     struct wait *calls;     /* under way: see script/api_call.h */
     struct api_hooks hooks; /* what is asked around each request */
+    struct api_follow follow;
 };
 
 void api_stream_open(lua_State *L);

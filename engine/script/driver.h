@@ -47,6 +47,8 @@ struct driver {
     /* A handler failed for the event (or, item NULL, for none), and onError said "skip" or "deadletter". */
     bool (*give_up)(void *user, const struct driver_item *item, const char *decision, const char *reason,
                     struct error *e);
+    /* The state is to be forgotten and read again from the start, as soon as no event is being handled. */
+    void (*again)(void *user);
     /* Puts the place of the last item in front of e's message. */
     void (*locate)(void *user, struct error *e);
 };

@@ -28,6 +28,8 @@ struct script_host {
     void (*stream_declared)(void *user, struct api_stream *stream);
     /* weir.run(): run until every stream has ended. */
     bool (*run)(void *user, struct error *e);
+    /* The main part of the script waits for what a stream will say: read those that were declared. */
+    bool (*start)(void *user, struct error *e);
     /* weir.stop(): end the work in an orderly way. */
     void (*stop)(void *user);
     /* A task failed and nobody handles it: the work has to stop. */

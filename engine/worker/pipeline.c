@@ -19,6 +19,7 @@ void pipeline_finish(struct pipeline *pipeline, const struct error *e) {
     if (e) {
         handled_not(&pipeline->handled); /* the message given last, but for what `take` says */
     }
+    api_follow_over(pipeline->stream, e);
     pipeline->host.ended(pipeline->host.user, pipeline, e);
 }
 
@@ -157,7 +158,10 @@ void pipeline_stop(struct pipeline *pipeline) {
         pipeline->intake.source = NULL;
     }
     if (pipeline->end == PIPELINE_RUNNING) {
+        struct error e;
+        error_set(&e, ERROR_INTERRUPTED, "the worker is stopping");
         pipeline->end = PIPELINE_DONE;
+        api_follow_over(pipeline->stream, &e);
     }
     loop_cancel(pipeline->loop, &pipeline->drain);
 }

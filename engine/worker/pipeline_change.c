@@ -81,6 +81,9 @@ bool pipeline_store_change(struct pipeline *pipeline, const struct event *event,
         return intake_locate(&pipeline->intake, e);
     }
     count_event(pipeline);
+    if (event->txid.ptr && pipeline->handlers) {
+        api_follow_applied(pipeline->stream, event, pipeline->rebuild.building != NULL);
+    }
     return true;
 }
 

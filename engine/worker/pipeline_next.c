@@ -14,6 +14,7 @@ static bool begin_state(struct pipeline *pipeline, bool snapshot, struct error *
         return error_context(e, "%s", stream->name);
     }
     stream->building = pipeline->rebuild.building;
+    api_follow_built(stream, false);
     return true;
 }
 
@@ -57,6 +58,7 @@ static bool replace_state(struct pipeline *pipeline) {
         return false;
     }
     pipeline->stream->building = NULL;
+    api_follow_built(pipeline->stream, true);
     pipeline->told_last = true;
     return true;
 }
@@ -107,7 +109,14 @@ static enum driver_kind take_chunk(struct pipeline *pipeline) {
     pipeline->restored = false;
     pipeline->chunk_over = true;
     if (rebuild->building && !rebuild->snapshot && pipeline->intake.up_to_date) {
-        replace_state(pipeline);
+        if (!replace_state(pipeline)) {
+            return DRIVER_NOTHING;
+        }
+    }
+    if (pipeline->intake.up_to_date) {
+        api_follow_up_to_date(pipeline->stream);
+    }
+    if (pipeline->told_last) {
         return DRIVER_NOTHING;
     }
     return tell_up_to_date(pipeline);
@@ -197,10 +206,29 @@ static enum driver_kind yield_turn(struct pipeline *pipeline) {
     return DRIVER_NOTHING;
 }
 
+/* The script wants everything from the start. */
+static void read_again(struct pipeline *pipeline) {
+    const struct api_stream *stream = pipeline->stream;
+    const char *start = stream->offset ? stream->offset : source_is_url(stream->url) ? "-1" : "0";
+    struct error e;
+    pipeline->again = false;
+    reset_free(&pipeline->resets);
+    reset_init(&pipeline->resets);
+    if (!forget_state(pipeline, &e) || !intake_seek(&pipeline->intake, start, &e)) {
+        pipeline_finish(pipeline, &e);
+        return;
+    }
+    pipeline->news = true;
+    api_follow_again(pipeline->stream);
+}
+
 enum driver_kind pipeline_next(void *user, struct driver_item *item) {
     struct pipeline *pipeline = user;
     bool empty = false;
     handled_all(&pipeline->handled);
+    if (pipeline->again && !pipeline->told_last && pipeline->end == PIPELINE_RUNNING) {
+        read_again(pipeline);
+    }
     /* Asked once for each handler: handlers may be slow, and the loop must have its turn all the same. */
     if (pipeline->turn > 0 && uv_hrtime() > pipeline->turn_until) {
         return yield_turn(pipeline);
@@ -256,6 +284,12 @@ static bool give_up(void *user, const struct driver_item *item, const char *deci
     return true;
 }
 
+static void again(void *user) {
+    struct pipeline *pipeline = user;
+    pipeline->again = true;
+    loop_defer(pipeline->loop, &pipeline->drain);
+}
+
 static void locate(void *user, struct error *e) {
     const struct pipeline *pipeline = user;
     refusal_name_entity(pipeline->intake.event, e);
@@ -270,6 +304,7 @@ void pipeline_drive(struct pipeline *pipeline) {
         .apply = apply,
         .refuse = refuse,
         .give_up = give_up,
+        .again = again,
         .locate = locate,
     };
 }

@@ -34,7 +34,8 @@ struct pipeline {
     unsigned turn;       /* events handed over since the loop had its turn */
     uint64_t turn_until; /* on uv_hrtime's clock */
     bool handlers;
-    bool news; /* something was applied since up-to-date was told */
+    bool again; /* the state is to be read again from the start */
+    bool news;  /* something was applied since up-to-date was told */
     enum pipeline_end end;
 };
 

@@ -183,6 +183,27 @@ static bool run_from_script(void *user, struct error *e) {
     return worker_run(user, e);
 }
 
+static bool open_data(struct worker *worker, struct error *e) {
+    const char *path = config_data(worker->options.config);
+    if (path && !worker->data) {
+        worker->data = datadir_open(path, e);
+    }
+    return !path || worker->data;
+}
+
+/* worker_run fails as well where this did. */
+static bool start_from_script(void *user, struct error *e) {
+    struct worker *worker = user;
+    if (!worker->failed && !open_data(worker, &worker->failure)) {
+        worker->failed = true;
+    }
+    start_streams(worker);
+    if (worker->failed) {
+        *e = worker->failure;
+    }
+    return !worker->failed;
+}
+
 static const char *setting(void *user, const char *name) {
     const struct worker *worker = user;
     return config_setting(worker->options.config, name);
@@ -227,6 +248,7 @@ static bool open_parts(struct worker *worker, const struct worker_options *optio
                 .user = worker,
                 .stream_declared = stream_declared,
                 .run = run_from_script,
+                .start = start_from_script,
                 .stop = stop,
                 .failed = fail,
                 .setting = setting,
@@ -437,14 +459,6 @@ static bool run_loop(struct worker *worker) {
         interrupt_restore(&saved);
     }
     return finished;
-}
-
-static bool open_data(struct worker *worker, struct error *e) {
-    const char *path = config_data(worker->options.config);
-    if (path && !worker->data) {
-        worker->data = datadir_open(path, e);
-    }
-    return !path || worker->data;
 }
 
 /* Nothing reads or handles any more. A snapshot that cannot be written fails what was a success: the next run

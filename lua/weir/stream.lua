@@ -13,6 +13,7 @@ local events, schemas = weir._state.events, weir._state.schemas
 ---@field url string
 ---@field name string
 local StateStream = {}
+native.class = StateStream -- for the files stream_*.lua
 
 local function check_function(fn, where)
   if type(fn) ~= "function" then
@@ -159,13 +160,46 @@ function StateStream:remove()
   native.remove(self)
 end
 
+-- What stands among the headers and is none: an option of the write.
+local WRITE_OPTIONS = { old_value = "old_value", oldValue = "old_value" }
+
+-- The headers of a write, and its options. What is no table is left to the check of the headers.
+local function write_options(given)
+  if type(given) ~= "table" then
+    return given, {}
+  end
+  local headers, said = {}, {}
+  for name, value in pairs(given) do
+    if WRITE_OPTIONS[name] then
+      said[WRITE_OPTIONS[name]] = value
+    else
+      headers[name] = value
+    end
+  end
+  return headers, said
+end
+
+-- What an update or delete is about to replace, as the RFC's StateStream writes it.
+local function old_value_of(self, operation, kind, key)
+  if operation == "update" or operation == "delete" then
+    return self.state:get(kind, key)
+  end
+end
+
 -- insert, update, upsert, patch, delete: an event of that operation, appended. They end with a call of this,
 -- which takes their place on the stack: level 2 is the script.
-local function change_event(self, operation, kind, key, value, headers)
+local function change_event(self, operation, kind, key, value, options)
   if kind == nil then
     error(("%s: type: expected a non-empty string, got nil"):format(operation), 2)
   end
-  return native.append(self, events.checked(operation, kind, key, value, nil, headers, operation, 2))
+  local headers, said = write_options(options)
+  local event = events.checked(operation, kind, key, value, nil, headers, operation, 2)
+  if said.old_value == nil then
+    event.old_value = old_value_of(self, operation, kind, key)
+  else
+    event.old_value = said.old_value or nil -- false: none
+  end
+  return native.append(self, event)
 end
 
 ---Appends an insert. Waits as append does.
