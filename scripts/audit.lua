@@ -2,7 +2,7 @@
 --
 --   weir run scripts/audit.lua                                    print entries as they come, and what was refused
 --   weir run scripts/audit.lua --set ACTOR=ann --set DO='record document.deleted document d17 {"reason":"old"}'
---   weir run scripts/audit.lua --set DO='find actorId=ann action=document.deleted'     by any of the fields
+--   weir run scripts/audit.lua --set DO='find actorId=ann action=document.deleted'     none: all; FROM, TO: when
 --   weir run scripts/audit.lua --set DO=verify                    ends with code 1 where anything was refused
 --
 -- AUDIT is the stream's URL: it must exist. REFUSED is a file in which refused messages are kept as evidence, one JSON
@@ -109,8 +109,9 @@ end
 
 function verbs.find()
   local fields = {}
-  for field, value in rest:gmatch("(%w+)=(%S+)") do
-    fields[field] = value
+  for word in rest:gmatch("%S+") do
+    local field, value = word:match("^(%w+)=(.+)$")
+    fields[field or error("DO: find: expected FIELD=VALUE, got " .. word, 0)] = value
   end
   for _, entry in ipairs(audit.find(fields, weir.env("FROM"), weir.env("TO"))) do
     show(entry)
@@ -124,9 +125,9 @@ function verbs.verify()
   end
 end
 
-local fits = { record = "^%S+%s+%S+%s+%S+", find = "^[%w%s]+=", verify = "^$", [""] = "^$" }
+local fits = { record = "^%S+%s+%S+%s+%S+", find = "", verify = "^$", [""] = "^$" }
 if not fits[verb] or not rest:find(fits[verb]) then
-  error(("DO: expected 'record ACTION TYPE ID [JSON]', 'find FIELD=VALUE ...' or 'verify', got '%s'")
+  error(("DO: expected 'record ACTION TYPE ID [JSON]', 'find [FIELD=VALUE ...]' or 'verify', got '%s'")
     :format(command), 0)
 end
 
