@@ -26,9 +26,11 @@ function materialize.thousands(n)
   return (text:gsub("^,", ""))
 end
 
---- The subject of a row: that many changes of a shape (see bench/tools/shapes.c) to 4 types of so many keys.
-function materialize.subject(wanted)
+--- The subject of a row: that many changes of a shape (see bench/tools/shapes.c) to 4 types of so many keys. targets:
+--- the ratios to reach, { npm =, scan = }.
+function materialize.subject(wanted, targets)
   local file = data.file(wanted)
+  targets = targets or {}
   return {
     about = ("%s changes, %.1f MB (%.0f bytes each), 4 types of %s keys"):format(materialize.thousands(file.events),
       file.bytes / 1e6, file.bytes / file.events, materialize.thousands(wanted.keys)),
@@ -38,14 +40,14 @@ function materialize.subject(wanted)
       {
         name = "npm MaterializedState",
         versus = "weir",
-        at_least = 20,
+        at_least = targets.npm,
         run = function()
           return command.run{cmd = {"node", context.file "peers/npm_materialize.mjs", file.path}}
         end,
       },
       peer("cJSON, a tree for each", "cjson_trees", {file.path}),
       peer("simdjson, type key value found", "simdjson_scan", {"find", file.path}),
-      peer("simdjson scan", "simdjson_scan", {"walk", file.path}, {versus = "weir", at_least = 0.5}),
+      peer("simdjson scan", "simdjson_scan", {"walk", file.path}, {versus = "weir", at_least = targets.scan}),
     },
   }
 end
