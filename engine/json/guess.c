@@ -24,10 +24,11 @@ enum {
     PAUSE_MAX = 1 << 20,
 };
 
-/* A place in a message: so many bytes behind the start of a glue. */
+/* A place in a message: so many bytes behind the start of a glue. Those that a message has come first. */
 struct bound {
-    uint8_t step; /* NO_STEP: this message has no such place */
+    uint8_t step; /* NO_STEP: there are no more */
     uint8_t offset;
+    uint8_t which;
 };
 
 struct json_guess {
@@ -121,8 +122,11 @@ bool json_guess_walk(struct json_guess *guess, const struct json_scanner *scanne
     }
     unsigned count = guess->bounds;
     const struct bound *bounds = guess->courses + (size_t)course * count;
-    for (unsigned i = 0; i < count; i++) {
-        bound[i] = bounds[i].step == NO_STEP ? NULL : places[bounds[i].step] + bounds[i].offset;
+    if (count > 0) {
+        memset(bound, 0, count * sizeof *bound);
+    }
+    for (unsigned i = 0; i < count && bounds[i].step != NO_STEP; i++) {
+        bound[bounds[i].which] = places[bounds[i].step] + bounds[i].offset;
     }
     *at = behind;
     return true;
@@ -226,7 +230,7 @@ static bool find_bound(const struct lesson *lesson, const char *place, struct bo
         const char *first = step->at + (i > 0 && lesson->steps[i - 1].kind == GUESS_STRING);
         const char *last = step->at + step->len - (step->kind == GUESS_STRING);
         if (place >= first && place <= last) {
-            *bound = (struct bound){(uint8_t)i, (uint8_t)(place - step->at)};
+            *bound = (struct bound){.step = (uint8_t)i, .offset = (uint8_t)(place - step->at)};
             return true;
         }
     }
@@ -333,11 +337,16 @@ void json_guess_learn(struct json_guess *guess, const char *start, const char *e
     if (!cut_up(&lesson, start, end)) {
         return;
     }
+    unsigned count = 0;
     for (unsigned i = 0; i < guess->bounds; i++) {
-        bounds[i] = (struct bound){NO_STEP, 0};
-        if (bound[i] && !find_bound(&lesson, bound[i], &bounds[i])) {
+        bounds[i] = (struct bound){.step = NO_STEP};
+        if (!bound[i]) {
+            continue;
+        }
+        if (!find_bound(&lesson, bound[i], &bounds[count])) {
             return;
         }
+        bounds[count++].which = (uint8_t)i;
     }
     add_way(guess, &lesson, bounds);
 }
