@@ -6,6 +6,7 @@
 bool session_start(struct session *session, struct worker_options options, struct error *e) {
     options.config = session->config;
     options.interrupt = interrupt_flag();
+    options.alone = true;
     session->worker = worker_new(&options, e);
     if (session->worker) {
         interrupt_watch(session->worker, NULL);

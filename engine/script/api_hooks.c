@@ -35,9 +35,9 @@ static bool ask(struct question *q, lua_CFunction fn, struct error *e) {
     }
     bool outer = script->asked;
     script->asked = true;
-    script_arm(script, script->L);
+    watch_start(script, script->L);
     bool ok = script_protect(script, fn, q, e);
-    script->handler_deadline = 0;
+    watch_stop(script);
     script->asked = outer;
     return ok;
 }

@@ -137,7 +137,7 @@ static int push_arguments(lua_State *L, const struct lane_run *run) {
 static void call_handlers(lua_State *L, struct lane_run *run) {
     while (run->handling) {
         while (lua_rawgeti(L, RUN_LIST, run->at) != LUA_TNIL) {
-            run->stream->script->handler_count++;
+            run->stream->script->watch.calls++;
             lua_callk(L, push_arguments(L, run), 0, (lua_KContext)run, handled);
             step(run);
         }

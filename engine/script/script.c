@@ -21,7 +21,7 @@
 #include "script/lazy.h"
 #include "script/task.h"
 
-enum { HOOK_INSTRUCTIONS = 100000, DESCRIPTION_MAX = 500 };
+enum { DESCRIPTION_MAX = 500 };
 
 static const char script_key; /* its address is the registry key, as is that of */
 static const char traces_key; /* the tracebacks of errors that are tables: a table with weak keys */
@@ -97,7 +97,7 @@ static int collect_script(lua_State *L) {
     return 0;
 }
 
-static void watch_close(lua_State *L, struct script *script) {
+static void close_with_state(lua_State *L, struct script *script) {
     struct script **held = lua_newuserdatauv(L, sizeof *held, 0);
     *held = script;
     lua_createtable(L, 0, 1);
@@ -113,11 +113,14 @@ void script_open(lua_State *L, struct script *script) {
     lua_pop(L, 1);
     lua_pushlightuserdata(L, script);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &script_key);
-    watch_close(L, script);
+    close_with_state(L, script);
     open_errors(L);
     convert_open(L);
     if (script->own) {
         lazy_open(L);
+    }
+    if (script->alone) {
+        watch_open(L, script);
     }
     lua_newtable(L);
     int core = lua_gettop(L);
@@ -141,6 +144,7 @@ void script_open(lua_State *L, struct script *script) {
 
 void script_close(struct script *script) {
     script->stopping = true;
+    watch_close(script);
     api_timer_close_all(script);
     api_producer_close_all(script);
     api_stream_close_all(script);
@@ -301,54 +305,4 @@ void script_check_unasked(lua_State *L, const char *what) {
         luaL_error(L, "%s cannot be called here: a function of headers, params or onError answers at once",
                    what);
     }
-}
-
-/* Whether the function that runs is of weir's own lane: what was raised has left the script's functions. */
-static bool is_in_lane(lua_State *L, lua_Debug *activation) {
-    return lua_getinfo(L, "S", activation) && strcmp(activation->source, "@weir.lane") == 0;
-}
-
-/* Raised again at the next instruction, so that the script's own pcall does not swallow it: neither here nor
- * where the task itself goes on, if this is a coroutine of the script's own. */
-static void stop_here(lua_State *L, lua_Debug *activation, lua_Hook hook, const char *reason) {
-    const struct script *script = script_of(L);
-    lua_sethook(L, hook, LUA_MASKCOUNT, 1);
-    lua_sethook(script->current ? script->current->co : script->L, hook, LUA_MASKCOUNT, 1);
-    lua_getinfo(L, "Sl", activation);
-    luaL_error(L, "%s:%d: %s", activation->short_src, activation->currentline, reason);
-}
-
-static void watch(lua_State *L, lua_Debug *activation) {
-    struct script *script = script_of(L);
-    if (script->interrupt && *script->interrupt) {
-        stop_here(L, activation, watch, "interrupted");
-    }
-    if (!script->handler_deadline) {
-        return;
-    }
-    if (is_in_lane(L, activation) || script->handler_watched != script->handler_count) {
-        script_arm(script, L);
-    } else if (uv_hrtime() > script->handler_deadline) {
-        stop_here(L, activation, watch,
-                  "ran too long without waiting: raise limits.handler, or call weir.sleep in between");
-    }
-}
-
-void script_arm(struct script *script, lua_State *co) {
-    if (script->handler_limit_ms) {
-        script->handler_deadline = uv_hrtime() + script->handler_limit_ms * UINT64_C(1000000);
-    }
-    script->handler_watched = script->handler_count;
-    lua_sethook(co, watch, LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
-}
-
-bool script_clock_stop(struct script *script) {
-    bool ran = script->handler_deadline != 0;
-    script->handler_deadline = 0;
-    return ran;
-}
-
-void script_clock_start(struct script *script, bool ran) {
-    script->handler_deadline = ran ? uv_hrtime() + script->handler_limit_ms * UINT64_C(1000000)
-                                   : script->handler_deadline;
 }

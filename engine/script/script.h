@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "io/http.h"
 #include "io/loop.h"
+#include "script/watch.h"
 
 struct api_producer;
 struct api_stream;
@@ -49,17 +50,15 @@ struct script {
     struct log *log;
     struct script_host host;
     bool own;                       /* the Lua state is weir's: it may be changed, see script/lazy.h */
+    bool alone;                     /* so is the process: see script/watch.h */
     struct task *current;           /* whose coroutine runs now; NULL in the main chunk */
     struct api_stream *streams;     /* declared ones, the first declared first */
     struct api_timer *timers;       /* weir.every and weir.after that have not ended */
     struct api_producer *producers; /* weir.producer{} that have not ended */
     bool produced;                  /* weir.producer{} was called */
-    bool asked;                /* a function of headers, params or onError runs: see script/api_hooks.h */
-    bool stopping;             /* no further Lua: waits raise */
-    uint64_t handler_limit_ms; /* a handler that runs so long without waiting is stopped */
-    uint64_t handler_deadline; /* on uv_hrtime's clock, ns; 0: none */
-    uint64_t handler_count;    /* handlers that a lane has called: the limit is for each of them, */
-    uint64_t handler_watched;  /* and this is the one that the deadline is about */
+    bool asked;         /* a function of headers, params or onError runs: see script/api_hooks.h */
+    bool stopping;      /* no further Lua: waits raise */
+    struct watch watch; /* what stops Lua that runs too long */
     const volatile sig_atomic_t *interrupt; /* becomes true on Ctrl-C; NULL where nobody sets it */
 };
 
@@ -105,13 +104,5 @@ void script_check_unasked(lua_State *L, const char *what);
 
 /* The same as script_raise for an error that is not the script's: it needs no traceback. */
 int script_raise_bare(lua_State *L, const struct error *e);
-
-/* Starts the clock of one run of handlers, and arms the hook that stops a runaway. */
-void script_arm(struct script *script, lua_State *co);
-
-/* Around a run of the loop from Lua, during which other Lua runs on a clock of its own: stops the clock and
- * says whether it ran; starts it anew where it did. */
-bool script_clock_stop(struct script *script);
-void script_clock_start(struct script *script, bool ran);
 
 #endif

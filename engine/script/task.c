@@ -65,7 +65,7 @@ static int resume_in_lua(lua_State *L) {
     struct task *task = lua_touserdata(L, 1);
     lua_State *co = task->co;
     int results = 0;
-    script_arm(task->script, co);
+    watch_start(task->script, co);
     int status = lua_resume(co, L, task->arguments, &results);
     task->arguments = 0;
     if (status == LUA_YIELD) {
@@ -111,7 +111,7 @@ void task_resume(struct task *task) {
     script->current = task;
     bool ok = script_protect(script, run_in_lua, task, &e);
     script->current = outer;
-    script->handler_deadline = 0;
+    watch_stop(script);
     if (ok && (task->waiting || task->parked)) {
         return;
     }
@@ -192,9 +192,9 @@ static bool op_settled(void *arg) {
 
 static int wait_in_main_chunk(lua_State *L, int index, const char *what, lua_KFunction k) {
     struct op *op = op_at(L, index);
-    bool ran = script_clock_stop(op->script);
+    bool ran = watch_pause(op->script);
     loop_run_until(op->script->loop, op_settled, op);
-    script_clock_start(op->script, ran);
+    watch_resume(op->script, ran);
     if (!op->done) {
         return luaL_error(L, "%s was interrupted", what);
     }

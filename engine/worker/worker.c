@@ -242,7 +242,8 @@ static bool open_parts(struct worker *worker, const struct worker_options *optio
         .http = worker->http,
         .log = &worker->log,
         .interrupt = worker->options.interrupt,
-        .handler_limit_ms = config_handler_limit(config),
+        .alone = options->alone,
+        .watch.limit_ms = config_handler_limit(config),
         .host =
             {
                 .user = worker,
@@ -376,9 +377,9 @@ static int load_in_lua(lua_State *L) {
 
 bool worker_load(struct worker *worker, const char *path, struct error *e) {
     struct script_file file = {path};
-    script_arm(&worker->script, worker->L);
+    watch_start(&worker->script, worker->L);
     bool ok = script_protect(&worker->script, load_in_lua, &file, e);
-    worker->script.handler_deadline = 0;
+    watch_stop(&worker->script);
     if (!ok && interrupted(worker)) {
         error_set(e, ERROR_INTERRUPTED, "interrupted");
     } else if (!ok && !strstr(e->message, path)) {
@@ -485,9 +486,9 @@ bool worker_run(struct worker *worker, struct error *e) {
     }
     worker->running = true;
     start_streams(worker);
-    bool ran = script_clock_stop(&worker->script);
+    bool ran = watch_pause(&worker->script);
     bool finished = run_loop(worker);
-    script_clock_start(&worker->script, ran);
+    watch_resume(&worker->script, ran);
     worker->running = worker->stopping = false;
     if (worker->was_interrupted) { /* whatever else has come of it */
         error_set(&worker->failure, ERROR_INTERRUPTED, "interrupted");

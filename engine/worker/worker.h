@@ -20,6 +20,8 @@ struct worker_options {
     const char *variant;   /* with no_handlers: what else the state depends on (worker/checkpoint.h) */
     bool no_handlers;      /* materialize only: schemas are checked, nothing else of the script runs */
     const volatile sig_atomic_t *interrupt; /* becomes true on Ctrl-C: call worker_wake then; NULL: never */
+    bool
+        alone; /* the process is this worker's alone: a signal may stop what runs too long (script/watch.h) */
     bool signals; /* worker_run watches signals by itself (worker/interrupt.h); interrupt is NULL then */
 };
 
