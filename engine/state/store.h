@@ -25,7 +25,8 @@ void store_free(struct store *store);
 struct store *store_like(const struct store *store);
 
 /* Applies a change (STATE-PROTOCOL section 6): insert, update and upsert store the value, delete removes
- * it, patch merges (RFC 7396; into nothing where there is no value). False with e: nothing changed. */
+ * it, patch merges (RFC 7396; into nothing where there is no value). False with e: nothing changed. The
+ * change must not point into this store, whose entities may move. */
 bool store_apply(struct store *store, const struct event *change, struct error *e);
 
 /* What a patch would leave: out is cleared and gets it. The store is not changed. */
