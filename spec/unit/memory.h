@@ -11,6 +11,12 @@
  * threads allocate, too. */
 static volatile _Atomic long memory_left = -1;
 
+/* Once one has failed, those behind it fail too, until memory_left is set. */
+static volatile bool memory_stays_out;
+
+/* One has failed since this was set to false. */
+static volatile bool memory_failed;
+
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *ptr, size_t size);
@@ -19,7 +25,12 @@ void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *ptr, size_t size);
 
 static bool memory_fails(void) {
-    return memory_left >= 0 && memory_left-- == 0;
+    bool fails = memory_left >= 0 && memory_left-- == 0;
+    if (fails) {
+        memory_failed = true;
+        memory_left = memory_stays_out ? 0 : -1;
+    }
+    return fails;
 }
 
 void *__wrap_malloc(size_t size) {
