@@ -188,8 +188,14 @@ local function range_text(first, last)
   return table.concat(out)
 end
 
+-- A class and its opposite: any character. (No text has the byte 0xff.)
+local ANYTHING = { ["[\\s\\S]"] = true, ["[\\d\\D]"] = true, ["[\\w\\W]"] = true }
+
 -- A class in brackets as an atom.
 local function take_class(regex, at)
+  if ANYTHING[regex:sub(at, at + 5)] then
+    return { set = "\xff", negated = true }, at + 6
+  end
   local negated = regex:sub(at + 1, at + 1) == "^"
   local out = {}
   at = at + (negated and 2 or 1)
