@@ -177,8 +177,8 @@ describe("unions", function()
   it("tell what each option of that kind has against the value", function()
     local shape = s.union(s.object { r = s.number() }, s.string(), s.object { w = s.number(), h = s.number() })
     fits(shape, { r = 1 }, { w = 1, h = 2 }, "x")
-    assert.equal("[0]: fits none of the options: (1) r: is missing: expected a number; (3) h: is missing: expected a " ..
-      "number", issues(s.array(shape), { { w = 1 } }))
+    assert.equal("[0]: fits none of the options: (1) r: is missing: expected a number; (3) h: is missing: expected " ..
+      "a number", issues(s.array(shape), { { w = 1 } }))
   end)
 
   it("are given up where they multiply", function()
@@ -220,7 +220,7 @@ describe("discriminated unions", function()
     local function text(json)
       return setmetatable({}, { __json = function() return json end })
     end
-    fits(event, text '{"x":1,"type":"move"}', text ' { "type" : "move" , "x" : 1 } ', 
+    fits(event, text '{"x":1,"type":"move"}', text ' { "type" : "move" , "x" : 1 } ',
       text '{"\\u0074ype":"move","x":1}',
       text '{"type":"stop","type":"move","x":1}', text '{"type":"move","x":"type","x":1}')
     refuses(event, text '{"type":"move","x":1,"type":"stop"}', text '{"x":1,"typo":"move"}',

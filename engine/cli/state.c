@@ -195,8 +195,8 @@ static bool check_schemas(const struct api_stream *stream, const char *script, s
     for (const struct strmap_entry *entry; (entry = strmap_next(&stream->types, &at));) {
         const struct api_type *type = entry->value;
         if (type->foreign_schema) {
-            return error_set(e, ERROR_ARGUMENT, "%s: the schema of %.*s %s: only weir run can check it", script,
-                             (int)entry->key.len, entry->key.ptr,
+            return error_set(e, ERROR_ARGUMENT, "%s: the schema of %.*s %s: only weir run can check it",
+                             script, (int)entry->key.len, entry->key.ptr,
                              type->schema ? "has a refine, default, strip or a part of another library"
                                           : "is not one of weir.schema");
         }

@@ -148,17 +148,13 @@ bool schema_walk_node(struct schema_walk *w, const struct schema_node *node, con
     return kinds[node->kind](w, node, step, at);
 }
 
-bool schema_check(const struct schema *schema, struct slice json, const struct schema_hooks *hooks,
-                  struct schema_issues *issues) {
-    struct slice value = json_trim(json);
+bool schema_walk_check(const struct schema *schema, struct slice value, const struct schema_hooks *hooks,
+                       struct schema_issues *issues) {
     uint64_t fuel = SCHEMA_FUEL + 64 * (uint64_t)value.len;
     struct schema_walk w = {.hooks = hooks, .issues = issues, .end = value.ptr + value.len, .fuel = &fuel};
     const char *at = value.ptr;
     if (issues) {
         schema_issues_clear(issues);
-    }
-    if (schema_fast_check(schema->root, value, hooks)) {
-        return true;
     }
     if (schema_walk_node(&w, schema->root, NULL, &at)) {
         return true;
@@ -169,6 +165,18 @@ bool schema_check(const struct schema *schema, struct slice json, const struct s
         buf_append_text(message, "has more issues than can be listed");
     }
     return false;
+}
+
+bool schema_check(const struct schema *schema, struct slice json, const struct schema_hooks *hooks,
+                  struct schema_issues *issues) {
+    struct slice value = json_trim(json);
+    if (!schema_fast_check(schema->root, value, hooks)) {
+        return schema_walk_check(schema, value, hooks, issues);
+    }
+    if (issues) {
+        schema_issues_clear(issues);
+    }
+    return true;
 }
 
 bool schema_check_missing(const struct schema *schema, struct schema_issues *issues) {

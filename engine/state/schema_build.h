@@ -20,11 +20,11 @@
 #include "state/schema.h"
 #include "state/schema_number.h"
 
-#define SCHEMA_DEPTH_MAX 100   /* nodes inside each other: a check recurses no deeper */
-#define SCHEMA_FIELDS_MAX 1024 /* of one object */
-#define SCHEMA_VALUES_MAX 1024 /* of one enum */
+#define SCHEMA_DEPTH_MAX 100    /* nodes inside each other: a check recurses no deeper */
+#define SCHEMA_FIELDS_MAX 1024  /* of one object */
+#define SCHEMA_VALUES_MAX 1024  /* of one enum */
 #define SCHEMA_OPTIONS_MAX 1024 /* of one union, places of one tuple */
-#define SCHEMA_NODES_MAX 65536 /* of one schema */
+#define SCHEMA_NODES_MAX 65536  /* of one schema */
 
 /* A new kind needs its row in the tables of schema.c (the check), schema_fast.c (the quick one) and
  * schema_expect.c (its name). */

@@ -67,10 +67,18 @@ static void expect_options(const struct schema_node *node, struct buf *out) {
 
 void schema_node_expect(const struct schema_node *node, struct buf *out) {
     static const char *const names[SCHEMA_KINDS] = {
-        [SCHEMA_ANY] = "a value",        [SCHEMA_STRING] = "a string",   [SCHEMA_NUMBER] = "a number",
-        [SCHEMA_INTEGER] = "an integer", [SCHEMA_BOOLEAN] = "a boolean", [SCHEMA_ENUM] = "one of ",
-        [SCHEMA_ARRAY] = "an array",     [SCHEMA_OBJECT] = "an object",  [SCHEMA_RECORD] = "an object",
-        [SCHEMA_TUPLE] = "an array",     [SCHEMA_UNION] = "",        [SCHEMA_TAGGED] = "an object",
+        [SCHEMA_ANY] = "a value",
+        [SCHEMA_STRING] = "a string",
+        [SCHEMA_NUMBER] = "a number",
+        [SCHEMA_INTEGER] = "an integer",
+        [SCHEMA_BOOLEAN] = "a boolean",
+        [SCHEMA_ENUM] = "one of ",
+        [SCHEMA_ARRAY] = "an array",
+        [SCHEMA_OBJECT] = "an object",
+        [SCHEMA_RECORD] = "an object",
+        [SCHEMA_TUPLE] = "an array",
+        [SCHEMA_UNION] = "",
+        [SCHEMA_TAGGED] = "an object",
     };
     if (node->kind != SCHEMA_ENUM || node->value_count != 1) {
         buf_append_text(out, names[node->kind]);

@@ -88,7 +88,8 @@ static bool formats_fit(unsigned formats, struct slice bytes) {
            (!(formats & SCHEMA_URL) || schema_format_url(bytes));
 }
 
-static FAST_INLINE bool string_fits(const struct fast *f, const struct schema_node *node, struct slice bytes) {
+static FAST_INLINE bool string_fits(const struct fast *f, const struct schema_node *node,
+                                    struct slice bytes) {
     if (!length_fits(node, bytes)) {
         return false;
     }
@@ -387,7 +388,8 @@ static FAST_INLINE bool has_glue(const struct schema_field *field, const char *a
 
 /* A member that was not expected here: its field by name, NULL where there is none. *at moves onto the value,
  * or becomes NULL: its name has an escape. */
-static struct schema_field *find_field(const struct fast *f, const struct schema_node *node, const char **at) {
+static struct schema_field *find_field(const struct fast *f, const struct schema_node *node,
+                                       const char **at) {
     const char *start = *at + 1;
     const char *quote = find_quote(start, f->end);
     if (*quote != '"') {
@@ -399,9 +401,10 @@ static struct schema_field *find_field(const struct fast *f, const struct schema
 }
 
 /* One that may be missing is, perhaps; otherwise it is looked up, and will be expected next time. */
-static __attribute__((noinline)) const struct schema_field *
-find_unexpected(const struct fast *f, const struct schema_node *node, struct schema_field **hint,
-                const char **at) {
+static __attribute__((noinline)) const struct schema_field *find_unexpected(const struct fast *f,
+                                                                            const struct schema_node *node,
+                                                                            struct schema_field **hint,
+                                                                            const char **at) {
     const struct schema_field *guess = __atomic_load_n(hint, __ATOMIC_RELAXED);
     struct schema_field *field = __atomic_load_n(&guess->next, __ATOMIC_RELAXED);
     if (has_glue(field, *at, f->end)) {

@@ -169,9 +169,9 @@ static bool finish_node(struct schema_node *node, struct error *e) {
     bool needs_item = node->kind == SCHEMA_ARRAY || node->kind == SCHEMA_RECORD;
     bool needs_option = node->kind == SCHEMA_UNION || node->kind == SCHEMA_TAGGED;
     if ((needs_item && !node->item) || (needs_option && node->option_count == 0)) {
-        return error_set(e, ERROR_ARGUMENT, "%s", needs_item
-                         ? "an array or a record needs the schema of its items"
-                         : "a union needs an option");
+        return error_set(e, ERROR_ARGUMENT, "%s",
+                         needs_item ? "an array or a record needs the schema of its items"
+                                    : "a union needs an option");
     }
     if (node->kind == SCHEMA_TUPLE) {
         count_places(node);

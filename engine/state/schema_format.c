@@ -181,7 +181,8 @@ static inline void email_mark(struct email_marks *marks, __m128i bytes, size_t p
     __m128i letters = is_below(_mm_or_si128(bytes, _mm_set1_epi8(0x20)), 'a', 26);
     __m128i dots = is_byte(bytes, '.');
     __m128i dashes = is_byte(bytes, '-');
-    __m128i domains = _mm_or_si128(_mm_or_si128(letters, is_below(bytes, '0', 10)), _mm_or_si128(dots, dashes));
+    __m128i domains = _mm_or_si128(_mm_or_si128(letters, is_below(bytes, '0', 10)),
+                                   _mm_or_si128(dots, dashes));
     __m128i locals = _mm_or_si128(_mm_or_si128(is_byte(bytes, '_'), is_byte(bytes, '+')),
                                   _mm_or_si128(is_byte(bytes, '\''), domains));
     marks->letters |= mask_of(letters) << place;

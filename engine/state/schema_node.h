@@ -23,7 +23,8 @@ struct schema_field {
     uint32_t glue_mask; /* a bit for each of its bytes */
     const struct schema_node *node;
     uint64_t bit; /* its own among the fields' bits, in word `word` of them */
-    struct schema_field *next; /* the one that came behind it last: a guess, by whichever check. Atomic, relaxed */
+    struct schema_field
+        *next; /* the one that came behind it last: a guess, by whichever check. Atomic, relaxed */
     uint32_t word;
     struct schema_key key;
     struct slice name; /* owned by the node */

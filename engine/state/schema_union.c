@@ -84,7 +84,8 @@ bool schema_union_check(struct schema_walk *w, const struct schema_node *node, c
     }
     struct buf *message = schema_issue_add(w->issues, step, value);
     if (message && *w->fuel == 0) {
-        buf_append_text(message, "could not be checked: there are too many ways to fit unions inside each other");
+        buf_append_text(message,
+                        "could not be checked: there are too many ways to fit unions inside each other");
     } else if (message) {
         buf_append_text(message, "fits none of the options");
         append_reasons(w, node, value, message);

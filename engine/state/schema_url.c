@@ -87,7 +87,9 @@ static bool read_part(struct slice part, unsigned long long *value) {
     }
     for (size_t i = 0; i < part.len; i++) {
         char c = part.ptr[i];
-        unsigned digit = is_digit(c) ? (unsigned)(c - '0') : is_hex(c) ? (unsigned)((c | 0x20) - 'a' + 10) : 99;
+        unsigned digit = is_digit(c) ? (unsigned)(c - '0')
+                         : is_hex(c) ? (unsigned)((c | 0x20) - 'a' + 10)
+                                     : 99;
         if (digit >= base) {
             return false;
         }
@@ -215,14 +217,48 @@ static size_t decode(char *host, size_t len) {
             const char digits[] = {host[i + 1], host[i + 2]};
             unsigned value = 0;
             for (size_t d = 0; d < 2; d++) {
-                value = value * 16 + (unsigned)(is_digit(digits[d]) ? digits[d] - '0'
-                                                                    : (digits[d] | 0x20) - 'a' + 10);
+                value = value * 16 +
+                        (unsigned)(is_digit(digits[d]) ? digits[d] - '0' : (digits[d] | 0x20) - 'a' + 10);
             }
             host[to] = (char)value;
             i += 2;
         }
     }
     return to;
+}
+
+/* The length of the character at `at` in UTF-8, or 0: it is none. */
+static size_t character(const char *at, size_t len) {
+    static const unsigned least[] = {0, 0, 0x80, 0x800, 0x10000};
+    unsigned char first = (unsigned char)*at;
+    size_t size = first < 0x80   ? 1
+                  : first < 0xC2 ? 0
+                  : first < 0xE0 ? 2
+                  : first < 0xF0 ? 3
+                  : first < 0xF5 ? 4
+                                 : 0;
+    unsigned value = size > 1 ? first & (0x7FU >> size) : first;
+    if (size == 0 || size > len) {
+        return 0;
+    }
+    for (size_t i = 1; i < size; i++) {
+        if (((unsigned char)at[i] & 0xC0) != 0x80) {
+            return 0;
+        }
+        value = value << 6 | ((unsigned char)at[i] & 0x3F);
+    }
+    return value >= least[size] && value < 0x110000 && (value < 0xD800 || value > 0xDFFF) ? size : 0;
+}
+
+/* What was decoded may be none. */
+static bool is_utf8(struct slice text) {
+    for (size_t i = 0, size; i < text.len; i += size) {
+        size = character(text.ptr + i, text.len - i);
+        if (size == 0) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static bool domain_fits(struct slice raw) {
@@ -238,7 +274,7 @@ static bool domain_fits(struct slice raw) {
             return false;
         }
     }
-    if (has_any(domain, "#/:<>?@[\\]^|%")) {
+    if (has_any(domain, "#/:<>?@[\\]^|%") || !is_utf8(domain)) {
         return false;
     }
     return !ends_in_number(domain, &address) || ipv4_fits(address);

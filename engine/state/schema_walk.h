@@ -21,6 +21,10 @@ struct schema_walk {
  * is given up: unions inside each other multiply. In bytes; one option is one more. */
 #define SCHEMA_FUEL (UINT64_C(16) << 20)
 
+/* schema_check without the quick check; value has no white space around it. */
+bool schema_walk_check(const struct schema *schema, struct slice value, const struct schema_hooks *hooks,
+                       struct schema_issues *issues);
+
 /* The check of one kind; step leads to the value (NULL: it is the whole text). */
 typedef bool schema_walk_kind(struct schema_walk *w, const struct schema_node *node,
                               const struct schema_step *step, const char **at);
@@ -74,8 +78,7 @@ static inline struct slice schema_walk_taken(const char *start, const char *at) 
 }
 
 /* The text has been validated, so that the scanner cannot refuse the string. */
-static inline struct slice schema_walk_string(const struct schema_walk *w, const char **at,
-                                                  bool *escaped) {
+static inline struct slice schema_walk_string(const struct schema_walk *w, const char **at, bool *escaped) {
     const char *start = *at;
     struct json_fault fault;
     (void)json_scan_string(at, w->end, escaped, &fault);

@@ -71,7 +71,8 @@ bool pipeline_store_change(struct pipeline *pipeline, const struct event *event,
                            const struct store_place *place, struct error *e) {
     struct store *store = pipeline_store(pipeline);
     struct event stored;
-    if (value.ptr && value.ptr != event->value.ptr) { /* a patch's result, or what a schema made of the value */
+    if (value.ptr &&
+        value.ptr != event->value.ptr) { /* a patch's result, or what a schema made of the value */
         stored = *event;
         stored.operation = event->operation == EVENT_PATCH ? EVENT_UPSERT : event->operation;
         stored.value = value;

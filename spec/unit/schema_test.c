@@ -15,6 +15,7 @@
 #include "state/schema_build.h"
 #include "state/schema_format.h"
 #include "state/schema_number.h"
+#include "state/schema_walk.h"
 #include "json/scan.h"
 
 /* A schema with one node at its root, to which rules are added before `done`. */
@@ -53,6 +54,7 @@ static const char *issues_of(const struct schema *schema, const char *text,
     bool fits = schema_check(schema, slice_of(exact, len), hooks, &issues);
     assert_int_equal(fits, issues.count == 0);
     assert_int_equal(fits, schema_check(schema, slice_of(exact, len), hooks, NULL));
+    assert_int_equal(fits, schema_walk_check(schema, json_trim(slice_of(exact, len)), hooks, NULL));
     assert_true(schema_issues_describe(&issues, &out));
     memcpy(line, buf_slice(&out).ptr, out.len);
     line[out.len] = '\0';
@@ -500,7 +502,7 @@ static void test_patterns(void **state) {
     assert_true(schema_node_part(made.root, SCHEMA_PATTERN, SLICE("b"), NULL));
     done(made);
     assert_string_equal(issues_of(made.schema, "\"ba\\nb\"", &hooks), "");
-    assert_int_equal(calls, 4);
+    assert_int_equal(calls, 6);
     assert_string_equal(issues_of(made.schema, "\"ab\"", &hooks),
                         "must match the pattern \"a\\n\", got \"ab\"");
     REFUSES(made, "\"b\"",
@@ -580,7 +582,8 @@ static struct schema *build_all(struct error *e) {
     struct schema_node *text = root ? schema_add(schema, SCHEMA_STRING, e) : NULL;
     struct schema_node *color = text ? schema_add(schema, SCHEMA_ENUM, e) : NULL;
     struct schema_node *list = color ? schema_add(schema, SCHEMA_ARRAY, e) : NULL;
-    bool ok = list && schema_node_part(text, SCHEMA_PATTERN, SLICE("x"), e) && schema_node_part(text, SCHEMA_PATTERN, SLICE("y"), e) &&
+    bool ok = list && schema_node_part(text, SCHEMA_PATTERN, SLICE("x"), e) &&
+              schema_node_part(text, SCHEMA_PATTERN, SLICE("y"), e) &&
               schema_node_string(color, SLICE("red"), e) && schema_node_string(color, SLICE("green"), e) &&
               schema_node_null(color, e) && schema_node_item(list, color, e) &&
               schema_node_field(root, SLICE("text"), text, e) &&
