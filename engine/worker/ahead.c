@@ -3,8 +3,8 @@
 #include <stdlib.h>
 
 enum {
-    AIM_EVENTS = 32,  /* how far ahead of the event at hand its part of the table is asked for */
-    NEAR_EVENTS = 16, /* and its entity */
+    AIM_EVENTS = 64,  /* how far ahead of the event at hand its part of the table is asked for */
+    NEAR_EVENTS = 32, /* and its entity */
 };
 
 void ahead_free(struct ahead *ahead) {
@@ -39,6 +39,14 @@ static void aim(struct ahead *ahead, struct store *store, const struct event *ev
     }
 }
 
+/* Half of them at once, and not one with each event: what takes long in a store of gigabytes is to translate
+ * addresses, of which the processor does several at a time only where little lies between them. */
+static void near(struct ahead *ahead, const struct store *store, uint64_t end) {
+    for (; ahead->neared < ahead->aimed && ahead->neared < end; ahead->neared++) {
+        store_near(store, place_of(ahead, ahead->neared));
+    }
+}
+
 const struct store_place *ahead_place(struct ahead *ahead, struct store *store, const struct intake *intake) {
     uint64_t here = intake->given - 1;
     if (!reserve(ahead, intake->front->room > 1 ? AIM_EVENTS : 1)) {
@@ -53,8 +61,8 @@ const struct store_place *ahead_place(struct ahead *ahead, struct store *store, 
            (next = intake_ahead(intake, (size_t)(ahead->aimed - intake->given)))) {
         aim(ahead, store, next);
     }
-    for (; ahead->neared < ahead->aimed && ahead->neared < here + NEAR_EVENTS; ahead->neared++) {
-        store_near(store, place_of(ahead, ahead->neared));
+    if (ahead->neared <= here + NEAR_EVENTS / 2) {
+        near(ahead, store, here + NEAR_EVENTS);
     }
     return place_of(ahead, here);
 }
