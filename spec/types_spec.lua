@@ -104,7 +104,7 @@ describe("types/weir.lua", function()
 
   it("has the functions of a stream", function()
     local fields = getmetatable(debug.getuservalue(stream, 1)).__index
-    local names = functions_in({ name = true, url = true, state = true }, fields)
+    local names = functions_in({ name = true, url = true, state = true, actions = true }, fields)
     same_names("weir.StateStream", names)
   end)
 

@@ -63,6 +63,8 @@
 ---@field from? string of the headers
 ---@field offset? string of the headers
 ---@field text string the message as it came
+---@field optimistic? boolean true: a write of the script's own that has not come back yet
+---@field rollback? boolean true: such a write is undone
 
 ---@class weir.Change: weir.Event
 ---@field type string
@@ -150,13 +152,25 @@ function State:where(type, fields) end
 ---@field headers? table<string, weir.Source> request headers
 ---@field params? table<string, weir.Source> query parameters
 ---@field caFile? string a file of certificates to trust, in the place of the system's
+---@field optimistic? boolean true: writes are seen before they come back on the stream; default: false
+---@field actions? table<string, weir.Action>|fun(context: weir.ActionContext): table<string, weir.Action>
 ---@field limits? weir.StreamLimits
+
+---@class weir.Action
+---@field onMutate? fun(...: any) what it writes is seen at once, and not sent; it must not wait
+---@field mutationFn fun(...: any): ... appends, and waits until it has come back
+
+---@class weir.ActionContext
+---@field stream weir.StateStream
+---@field db weir.StateStream
+---@field state weir.State
 
 ---@class weir.StreamLimits
 ---@field message? weir.Size the longest message; default: "64MB"
 ---@field connect? weir.Duration give up when the server cannot be reached for so long at the start; default: "5s"
 ---@field outage? weir.Duration give up when it was away for longer later; default: "10m"
 ---@field append? weir.Duration give up when an append was not acknowledged by then; default: "30s"
+---@field confirm? weir.Duration roll an optimistic write back that did not come back by then; default: "30s"
 
 ---What makes a key of a value: the name of a field, a list of such names, or a function.
 ---@alias weir.KeySource string|string[]|fun(value: any): string?
@@ -179,10 +193,19 @@ function State:where(type, fields) end
 ---The headers of a write, and how it is to be made.
 ---@class weir.Write: weir.Headers
 ---@field old_value? any what the event carries as that; false: nothing; default for update and delete: the value in state
+---@field oldValue? any the same
+---@field optimistic? boolean true: it is seen before it comes back; default: the stream's option
+
+---Optimistic writes that were undone.
+---@class weir.Rollback
+---@field error any why
+---@field events weir.ChangeEvent[]
+---@field txid? string
 
 ---A stream that was declared: what is read from it, and what can be written to it.
 ---@class weir.StateStream
 ---@field state weir.State the materialized state
+---@field actions table<string, fun(...: any): ...> what the option of that name defines
 ---@field url string
 ---@field name string
 local StateStream = {}
@@ -225,6 +248,10 @@ function StateStream:onError(what) end
 ---@return string offset
 function StateStream:append(event) end
 
+---Calls fn(rollback, state) after optimistic writes were rolled back.
+---@param fn fun(rollback: weir.Rollback, state: weir.State)
+function StateStream:onRollback(fn) end
+
 ---The value of an entity, or nil: stream.state:get.
 ---@param type string
 ---@param key string
@@ -248,40 +275,45 @@ function StateStream:awaitTxId(txid, timeout) end
 ---@param type string
 ---@param key string
 ---@param value any
----@param headers? weir.Write
+---@param options? weir.Write
 ---@return string offset
-function StateStream:insert(type, key, value, headers) end
+---@return string? txid of an optimistic write
+function StateStream:insert(type, key, value, options) end
 
 ---Appends an update: value replaces what is stored.
 ---@param type string
 ---@param key string
 ---@param value any
----@param headers? weir.Write
+---@param options? weir.Write
 ---@return string offset
-function StateStream:update(type, key, value, headers) end
+---@return string? txid of an optimistic write
+function StateStream:update(type, key, value, options) end
 
 ---Appends an upsert: stored whether or not there is a value.
 ---@param type string
 ---@param key string
 ---@param value any
----@param headers? weir.Write
+---@param options? weir.Write
 ---@return string offset
-function StateStream:upsert(type, key, value, headers) end
+---@return string? txid of an optimistic write
+function StateStream:upsert(type, key, value, options) end
 
 ---Appends a patch: merged into what is stored (RFC 7396); weir.null removes a member.
 ---@param type string
 ---@param key string
 ---@param value table
----@param headers? weir.Write
+---@param options? weir.Write
 ---@return string offset
-function StateStream:patch(type, key, value, headers) end
+---@return string? txid of an optimistic write
+function StateStream:patch(type, key, value, options) end
 
 ---Appends a delete.
 ---@param type string
 ---@param key string
----@param headers? weir.Write
+---@param options? weir.Write
 ---@return string offset
-function StateStream:delete(type, key, headers) end
+---@return string? txid of an optimistic write
+function StateStream:delete(type, key, options) end
 
 ---@class weir.CreateOptions
 ---@field contentType? string default: "application/json"

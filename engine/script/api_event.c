@@ -20,7 +20,8 @@ struct api_event {
     struct lazy_text value; /* first: what a lazy event.value leads to */
     const char *mark;       /* event_name */
     int type;               /* see api_event_type */
-    struct event event;     /* its slices lie in bytes */
+    enum driver_local local;
+    struct event event; /* its slices lie in bytes */
     struct slice old;
     struct slice new_value;
     char bytes[];
@@ -42,6 +43,8 @@ enum field {
     FIELD_FROM,
     FIELD_OFFSET,
     FIELD_TEXT,
+    FIELD_OPTIMISTIC,
+    FIELD_ROLLBACK,
 };
 
 /* By length first: each name is then compared with few others. */
@@ -66,6 +69,10 @@ static enum field field_named(struct slice name) {
         return slice_equal(name, SLICE("headers"))   ? FIELD_HEADERS
                : slice_equal(name, SLICE("control")) ? FIELD_CONTROL
                                                      : FIELD_NONE;
+    case 8:
+        return slice_equal(name, SLICE("rollback")) ? FIELD_ROLLBACK : FIELD_NONE;
+    case 10:
+        return slice_equal(name, SLICE("optimistic")) ? FIELD_OPTIMISTIC : FIELD_NONE;
     case 9:
         return slice_equal(name, SLICE("operation"))   ? FIELD_OPERATION
                : slice_equal(name, SLICE("old_value")) ? FIELD_OLD_VALUE
@@ -141,6 +148,7 @@ int api_event_push(lua_State *L, int kit, const struct driver_item *item) {
     struct api_event *event = lua_newuserdatauv(L, sizeof *event + size, CACHE_COUNT);
     event->mark = event_name;
     fill(event, item, from);
+    event->local = item->local;
     event->type = from->type.ptr ? names_number(L, kit + 1, from->type) : 0;
     lua_pushvalue(L, kit);
     lua_setmetatable(L, -2);
@@ -177,6 +185,7 @@ void api_event_check(lua_State *L, int index, struct driver_item *item) {
         .text = event->event.text,
         .old = event->old,
         .new_value = event->new_value,
+        .local = event->local,
     };
 }
 
@@ -251,6 +260,15 @@ static int push_type(lua_State *L, const struct api_event *held) {
     return 1;
 }
 
+static int push_true(lua_State *L, bool is) {
+    if (is) {
+        lua_pushboolean(L, true);
+    } else {
+        lua_pushnil(L);
+    }
+    return 1;
+}
+
 static int push_field(lua_State *L, struct api_event *held, enum field field) {
     const struct event *event = &held->event;
     bool known = event->headers.ptr || event->type.ptr; /* a message that is no event has neither */
@@ -289,6 +307,10 @@ static int push_field(lua_State *L, struct api_event *held, enum field field) {
         return push_json(L, event->from);
     case FIELD_OFFSET:
         return push_json(L, event->offset);
+    case FIELD_OPTIMISTIC:
+        return push_true(L, held->local != DRIVER_STREAM);
+    case FIELD_ROLLBACK:
+        return push_true(L, held->local == DRIVER_ROLLBACK);
     case FIELD_NONE:
         break;
     }

@@ -11,6 +11,8 @@
  *     event.headers               all of them, as a table
  *     event.txid, .timestamp, .from, .offset   those headers, where there are such
  *     event.text                  the message as it came
+ *     event.optimistic            true: a write of this script that has not come back yet; otherwise nil
+ *     event.rollback              true: such a write is undone; otherwise nil
  *
  * Events are read only. pairs(event) walks over the members of the message; weir.json.encode(event) is its
  * text. */

@@ -58,6 +58,9 @@ void api_follow_applied(struct api_stream *stream, const struct event *change, b
         return;
     }
     txids_note(&follow->seen, hash);
+    if (stream->local.overlay) {
+        overlay_confirm(stream->local.overlay, hash, change->type, change->key);
+    }
     if (follow->waits) {
         end_those_for(follow, hash);
     }
@@ -68,6 +71,9 @@ void api_follow_built(struct api_stream *stream, bool kept) {
     for (size_t i = 0; kept && i < follow->later.count; i++) {
         txids_note(&follow->seen, follow->later.hashes[i]);
         end_those_for(follow, follow->later.hashes[i]);
+    }
+    if (kept && stream->local.overlay) {
+        overlay_confirm_all(stream->local.overlay, &follow->later);
     }
     txids_free(&follow->later);
 }

@@ -13,14 +13,14 @@ static const char state_name[] = "weir.state";
 
 struct api_state {
     const struct api_stream *stream; /* the userdata in the user value */
-    bool building;                   /* what will take the state's place */
+    enum api_state_kind kind;
 };
 
-void api_state_push(lua_State *L, const struct api_stream *stream, int owner, bool building) {
+void api_state_push(lua_State *L, const struct api_stream *stream, int owner, enum api_state_kind kind) {
     owner = lua_absindex(L, owner);
     struct api_state *state = lua_newuserdatauv(L, sizeof *state, 1);
     state->stream = stream;
-    state->building = building;
+    state->kind = kind;
     lua_pushvalue(L, owner);
     lua_setiuservalue(L, -2, 1);
     luaL_setmetatable(L, state_name);
@@ -32,7 +32,13 @@ struct store *api_state_check(lua_State *L) {
     if (!stream->store) {
         luaL_error(L, "the worker has ended, and the state with it");
     }
-    return state->building && stream->building ? stream->building : stream->store;
+    return state->kind == API_STATE_BUILDING && stream->building ? stream->building : stream->store;
+}
+
+struct overlay *api_state_overlay(lua_State *L) {
+    const struct api_state *state = lua_touserdata(L, 1);
+    struct overlay *overlay = state->stream->local.overlay;
+    return state->kind == API_STATE_SEEN && overlay && overlay_pending(overlay) > 0 ? overlay : NULL;
 }
 
 static const struct store *check_store(lua_State *L) {
@@ -47,9 +53,26 @@ static struct slice check_text(lua_State *L, int index) {
     return slice_of(ptr, len);
 }
 
+/* The value that is seen. */
+static struct slice look_up(lua_State *L, const struct store *store, struct slice type, struct slice key) {
+    struct overlay *overlay = api_state_overlay(L);
+    struct slice value;
+    struct error e;
+    switch (overlay ? overlay_get(overlay, store, type, key, &value, &e) : OVERLAY_NONE) {
+    case OVERLAY_VALUE:
+        return value;
+    case OVERLAY_FAILED:
+        script_raise(L, &e);
+        return (struct slice){0};
+    case OVERLAY_NONE:
+        break;
+    }
+    return store_get(store, type, key);
+}
+
 static struct slice get(lua_State *L) {
     const struct store *store = check_store(L);
-    return store_get(store, check_text(L, 2), check_text(L, 3));
+    return look_up(L, store, check_text(L, 2), check_text(L, 3));
 }
 
 static int state_get(lua_State *L) {
@@ -83,7 +106,9 @@ static int state_size(lua_State *L) {
     if (!lua_isnoneornil(L, 2)) {
         type = check_text(L, 2);
     }
-    lua_pushinteger(L, (lua_Integer)store_count(store, type));
+    const struct overlay *overlay = api_state_overlay(L);
+    lua_pushinteger(L,
+                    (lua_Integer)(overlay ? overlay_count(overlay, store, type) : store_count(store, type)));
     return 1;
 }
 
@@ -117,14 +142,17 @@ static void release(struct held *held) {
 
 /* Pushes an array made of every row of the type at index 2. */
 static int push_rows(lua_State *L, void (*push)(lua_State *L, const struct store_row *row)) {
-    const struct store *store = check_store(L);
+    struct store *store = api_state_check(L);
+    struct overlay *overlay = api_state_overlay(L);
     struct slice type = check_text(L, 2);
     struct held *held = push_held(L);
     size_t count;
-    struct store_row *rows = store_rows(store, type, &count);
+    struct error e;
+    struct store_row *rows = overlay ? overlay_where(overlay, store, type, NULL, 0, &count, &e)
+                                     : store_rows(store, type, &count);
     held->memory = rows;
     if (!rows) {
-        return luaL_error(L, "out of memory");
+        return overlay ? script_raise(L, &e) : luaL_error(L, "out of memory");
     }
     lua_createtable(L, (int)count, 0);
     convert_mark_array(L, -1);
@@ -156,7 +184,9 @@ static int state_types(lua_State *L) {
     const struct store *store = check_store(L);
     struct held *held = push_held(L);
     size_t count;
-    struct slice *types = store_types(store, &count);
+    const struct overlay *overlay = api_state_overlay(L);
+    struct error e;
+    struct slice *types = overlay ? overlay_types(overlay, store, &count, &e) : store_types(store, &count);
     held->memory = types;
     if (!types) {
         return luaL_error(L, "out of memory");
@@ -182,7 +212,7 @@ static int each_next(lua_State *L) {
     while (lua_rawgeti(L, lua_upvalueindex(3), ++at) == LUA_TSTRING) {
         size_t key_len;
         const char *key = lua_tolstring(L, -1, &key_len);
-        struct slice value = store_get(store, slice_of(type, type_len), slice_of(key, key_len));
+        struct slice value = look_up(L, store, slice_of(type, type_len), slice_of(key, key_len));
         if (value.ptr) {
             lua_pushinteger(L, at);
             lua_replace(L, lua_upvalueindex(4));

@@ -26,8 +26,18 @@ void api_state_open(lua_State *L);
 /* The store of the state at index 1; raises where it is none, or the worker has ended. */
 struct store *api_state_check(lua_State *L);
 
-/* Pushes the state of the stream, whose userdata is at `owner` and is kept alive by it. building: what is being
- * built to take its place, while something is. */
-void api_state_push(lua_State *L, const struct api_stream *stream, int owner, bool building);
+struct overlay;
+
+/* What lies on top of that store; NULL: nothing. */
+struct overlay *api_state_overlay(lua_State *L);
+
+enum api_state_kind {
+    API_STATE_SEEN,     /* what is stored, with the script's own writes that have not come back yet on top */
+    API_STATE_STORED,   /* what is stored */
+    API_STATE_BUILDING, /* what is being built to take its place, while something is */
+};
+
+/* Pushes a state of the stream, whose userdata is at `owner` and is kept alive by it. */
+void api_state_push(lua_State *L, const struct api_stream *stream, int owner, enum api_state_kind kind);
 
 #endif

@@ -35,6 +35,7 @@ const struct api_type *api_stream_type(const struct api_stream *stream, struct s
 /* The userdata itself goes with the Lua state. */
 static void free_parts(struct api_stream *stream) {
     api_follow_free(&stream->follow);
+    api_local_free(stream);
     store_free(stream->store);
     stream->store = NULL;
     strmap_free(&stream->types, free);
@@ -157,10 +158,12 @@ static int stream_new(lua_State *L) {
     lua_setiuservalue(L, 3, USER_FIELDS);
     lua_newtable(L);
     lua_setiuservalue(L, 3, USER_SCHEMAS);
-    api_state_push(L, stream, 3, false);
+    api_state_push(L, stream, 3, API_STATE_SEEN);
     lua_setfield(L, 2, "state");
-    api_state_push(L, stream, 3, true);
+    api_state_push(L, stream, 3, API_STATE_BUILDING);
     lua_setfield(L, 2, "_building");
+    api_state_push(L, stream, 3, API_STATE_STORED);
+    lua_setfield(L, 2, "_stored");
     lua_pushstring(L, stream->url);
     lua_setfield(L, 2, "url");
     lua_pushstring(L, stream->name);
@@ -199,7 +202,8 @@ static struct api_type *make_type(lua_State *L, struct api_stream *stream, int i
 
 /* watch(stream, what, type): from now on Lua wants to be asked. */
 static int stream_watch(lua_State *L) {
-    static const char *const whats[] = {"change", "validate", "getKey", "id", "control", "up-to-date", NULL};
+    static const char *const whats[] = {"change",  "validate", "getKey",     "id",
+                                        "control", "rollback", "up-to-date", NULL};
     struct api_stream *stream = api_stream_check(L, 1);
     switch (luaL_checkoption(L, 2, NULL, whats)) {
     case 0:
@@ -218,6 +222,9 @@ static int stream_watch(lua_State *L) {
         break;
     case 4:
         stream->controls = true;
+        break;
+    case 5:
+        stream->others = true;
         break;
     default:
         stream->up_to_dates = true;
@@ -307,25 +314,20 @@ void api_stream_open(lua_State *L) {
         {NULL, NULL},
     };
     static const luaL_Reg functions[] = {
-        {"new", stream_new},
-        {"declare", stream_declare},
-        {"watch", stream_watch},
-        {"schema", stream_schema},
-        {"policy", stream_policy},
-        {"append", api_append},
-        {"settings", stream_settings},
-        {"isSize", is_size},
-        {"isDuration", is_duration},
-        {"create", api_call_create},
-        {"head", api_call_head},
-        {"close", api_call_close},
-        {"remove", api_call_remove},
-        {"hooks", stream_hooks},
-        {"index", api_where_index},
-        {"await", api_follow_await},
-        {"wait", api_follow_wait},
-        {"expire", api_follow_expire},
-        {NULL, NULL},
+        {"new", stream_new},           {"declare", stream_declare},
+        {"watch", stream_watch},       {"schema", stream_schema},
+        {"policy", stream_policy},     {"append", api_append},
+        {"settings", stream_settings}, {"isSize", is_size},
+        {"isDuration", is_duration},   {"create", api_call_create},
+        {"head", api_call_head},       {"close", api_call_close},
+        {"remove", api_call_remove},   {"hooks", stream_hooks},
+        {"index", api_where_index},    {"await", api_follow_await},
+        {"wait", api_follow_wait},     {"expire", api_follow_expire},
+        {"pend", api_local_pend},      {"pending", api_local_pending},
+        {"unpend", api_local_unpend},  {"change", api_local_change},
+        {"tell", api_local_tell},      {"failure", api_local_failure},
+        {"now", api_local_now},        {"seconds", api_local_seconds},
+        {"atOnce", api_local_at_once}, {NULL, NULL},
     };
     luaL_newmetatable(L, stream_name);
     luaL_setfuncs(L, metamethods, 0);

@@ -10,6 +10,7 @@
 #include "base/strmap.h"
 #include "script/api_follow.h"
 #include "script/api_hooks.h"
+#include "script/api_local.h"
 #include "script/driver.h"
 #include "script/script.h"
 #include "script/task.h"
@@ -59,6 +60,7 @@ struct api_stream {
     struct api_type all;    /* handlers and rules for every type */
     bool controls;          /* onControl was called */
     bool up_to_dates;       /* onUpToDate was called */
+    bool others;            /* handlers of what is told otherwise: script/api_local.h */
     bool get_keys;          /* some type has getKey */
 
     struct driver driver;   /* set by the worker before the lane is woken */
@@ -68,6 +70,7 @@ struct api_stream {
     struct wait *calls;     /* under way: see script/api_call.h */
     struct api_hooks hooks; /* what is asked around each request */
     struct api_follow follow;
+    struct api_local local;
 };
 
 void api_stream_open(lua_State *L);

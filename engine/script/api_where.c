@@ -12,13 +12,16 @@
 /* What one call needs: a userdata, as pushing rows raises when memory runs out. */
 struct where {
     uint32_t *refs;
+    struct store_row *rows;
     size_t count;
     struct store_condition conditions[];
 };
 
 static void where_free(struct where *where) {
     free(where->refs);
+    free(where->rows);
     where->refs = NULL;
+    where->rows = NULL;
 }
 
 static int where_collect(lua_State *L) {
@@ -30,6 +33,7 @@ static struct where *push_where(lua_State *L, size_t conditions) {
     struct where *where = lua_newuserdatauv(L, sizeof *where + conditions * sizeof(struct store_condition),
                                             0);
     where->refs = NULL;
+    where->rows = NULL;
     if (luaL_newmetatable(L, "weir.where")) {
         lua_pushcfunction(L, where_collect);
         lua_setfield(L, -2, "__gc");
@@ -104,6 +108,25 @@ static void push_rows(lua_State *L, const struct store *store, const struct wher
     }
 }
 
+/* With writes on top that have not come back yet. */
+static int where_seen(lua_State *L, struct overlay *overlay, struct store *store, struct where *where,
+                      size_t conditions) {
+    struct error e;
+    where->rows = overlay_where(overlay, store, text_at(L, 2), where->conditions, conditions, &where->count,
+                                &e);
+    if (!where->rows) {
+        return script_raise(L, &e);
+    }
+    lua_createtable(L, (int)where->count, 0);
+    convert_mark_array(L, -1);
+    for (size_t i = 0; i < where->count; i++) {
+        lazy_push(L, where->rows[i].value);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    where_free(where);
+    return 1;
+}
+
 int api_where(lua_State *L) {
     struct store *store = api_state_check(L);
     luaL_checktype(L, 2, LUA_TSTRING);
@@ -113,6 +136,10 @@ int api_where(lua_State *L) {
     lua_settop(L, 3);
     struct where *where = push_where(L, count_members(L, 3));
     size_t conditions = take_conditions(L, 3, where->conditions);
+    struct overlay *overlay = api_state_overlay(L);
+    if (overlay) {
+        return where_seen(L, overlay, store, where, conditions);
+    }
     where->refs = store_where(store, text_at(L, 2), where->conditions, conditions, &where->count);
     if (!where->refs) {
         return luaL_error(L, "state:where: out of memory");

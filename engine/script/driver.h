@@ -17,8 +17,12 @@ enum driver_kind {
     DRIVER_KEYLESS,    /* a change without a key, of a type that has getKey: resolve it */
     DRIVER_CONTROL,    /* a control, applied */
     DRIVER_UP_TO_DATE, /* everything that exists has been handled */
+    DRIVER_TOLD,       /* something else for the handlers of `list`: a Lua value */
     DRIVER_INVALID,    /* a message that was refused; onInvalid is a function, so it decides */
 };
+
+/* Whether a change is one of the stream, or one that this script made and that has not come back yet. */
+enum driver_local { DRIVER_STREAM, DRIVER_OPTIMISTIC, DRIVER_ROLLBACK };
 
 /* Slices and pointers are good until the driver is asked again. */
 struct driver_item {
@@ -28,6 +32,9 @@ struct driver_item {
     struct slice new_value;             /* what will be stored; ptr NULL: it will be removed */
     const char *reason;                 /* DRIVER_INVALID: the whole story in a line */
     const struct schema_issues *issues; /* DRIVER_INVALID: the schema's, or NULL */
+    enum driver_local local;
+    const char *list; /* DRIVER_TOLD: a literal */
+    int value;        /* DRIVER_TOLD: in the registry; whoever takes the item unrefs it */
 };
 
 struct driver {
@@ -47,6 +54,8 @@ struct driver {
     /* A handler failed for the event (or, item NULL, for none), and onError said "skip" or "deadletter". */
     bool (*give_up)(void *user, const struct driver_item *item, const char *decision, const char *reason,
                     struct error *e);
+    /* The lane may have something to do. */
+    void (*wake)(void *user);
     /* The state is to be forgotten and read again from the start, as soon as no event is being handled. */
     void (*again)(void *user);
     /* Puts the place of the last item in front of e's message. */

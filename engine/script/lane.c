@@ -19,6 +19,7 @@ struct lane_run {
     bool is_change;   /* they get the state and the event; otherwise the event, */
     bool has_event;   /* or, where there is none, the state */
     int type;         /* its number, see api_event_push */
+    const char *told; /* they get the value that is told, and the state; NULL: nothing is */
     bool all;         /* the handlers for all types are at it, after those of the type */
     lua_Integer at;   /* the handler under way, from 1 */
     lua_Number pause; /* seconds that were waited before it was called again; 0: it has not failed */
@@ -78,7 +79,9 @@ static void push_own(lua_State *L, int type) {
 }
 
 static void push_list(lua_State *L, const struct lane_run *run) {
-    if (!run->is_change) {
+    if (run->told) {
+        lua_getfield(L, RUN_OTHER, run->told);
+    } else if (!run->is_change) {
         lua_getfield(L, RUN_OTHER, run->has_event ? "control" : "upToDate");
     } else if (run->all) {
         lua_pushvalue(L, RUN_ALL);
@@ -94,6 +97,7 @@ enum { NO_EVENT = -1 };
 /* The event at RUN_EVENT is next to be handled; nil, and type NO_EVENT, where there is none. */
 static void begin(lua_State *L, struct lane_run *run, bool is_change, int type) {
     run->is_change = is_change;
+    run->told = NULL;
     run->has_event = type >= 0;
     run->type = type;
     run->all = false;
@@ -102,6 +106,14 @@ static void begin(lua_State *L, struct lane_run *run, bool is_change, int type) 
     run->handling = true;
     lua_pushvalue(L, RUN_EVENT);
     lua_setiuservalue(L, RUN_SELF, EVENT_VALUE);
+    push_list(L, run);
+}
+
+/* The value at RUN_EVENT is for the handlers of that name. */
+static void begin_told(lua_State *L, struct lane_run *run, const char *name) {
+    begin(L, run, false, 0);
+    run->told = name;
+    lua_pop(L, 1);
     push_list(L, run);
 }
 
@@ -130,7 +142,10 @@ static int push_arguments(lua_State *L, const struct lane_run *run) {
     if (run->has_event) {
         lua_pushvalue(L, RUN_EVENT);
     }
-    return run->is_change ? 2 : 1;
+    if (run->told) {
+        lua_pushvalue(L, RUN_STATE);
+    }
+    return run->is_change || run->told ? 2 : 1;
 }
 
 /* Calls the handlers of RUN_LIST, those included that are added meanwhile, and then those for all types. */
@@ -205,6 +220,12 @@ static void take(lua_State *L, struct lane_run *run, enum driver_kind kind, cons
         lua_settop(L, RUN_EVENT - 1);
         lua_pushnil(L);
         begin(L, run, false, NO_EVENT);
+        break;
+    case DRIVER_TOLD:
+        lua_settop(L, RUN_EVENT - 1);
+        lua_rawgeti(L, LUA_REGISTRYINDEX, item->value);
+        luaL_unref(L, LUA_REGISTRYINDEX, item->value);
+        begin_told(L, run, item->list);
         break;
     case DRIVER_CHANGE:
     case DRIVER_QUIET:

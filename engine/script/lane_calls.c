@@ -25,7 +25,7 @@ int lane_calls_push_item(lua_State *L, int kit, enum driver_kind kind, const str
     static const char *const names[] = {
         [DRIVER_NOTHING] = "nothing", [DRIVER_CHANGE] = "change",   [DRIVER_APPLIED] = "applied",
         [DRIVER_KEYLESS] = "keyless", [DRIVER_CONTROL] = "control", [DRIVER_UP_TO_DATE] = "up-to-date",
-        [DRIVER_QUIET] = "quiet",     [DRIVER_INVALID] = "invalid",
+        [DRIVER_QUIET] = "quiet",     [DRIVER_INVALID] = "invalid", [DRIVER_TOLD] = "told",
     };
     lua_pushstring(L, names[kind]);
     if (kind == DRIVER_NOTHING || kind == DRIVER_UP_TO_DATE) {

@@ -98,7 +98,7 @@ int script_raise(lua_State *L, const struct error *e);
 /* Pushes e as such an object. */
 void script_push_error(lua_State *L, const struct error *e);
 
-/* Raises where a function of headers, params or onError is running: `what` waits, or would change what
+/* Raises where a function of headers, params, onError or onMutate is running: `what` waits, or would change what
  * asks that function. */
 void script_check_unasked(lua_State *L, const char *what);
 

@@ -277,6 +277,15 @@ uint64_t overlay_confirm(struct overlay *overlay, uint64_t txid, struct slice ty
     return 0;
 }
 
+void overlay_confirm_all(struct overlay *overlay, const struct txids *txids) {
+    for (size_t i = overlay->count; i-- > 0;) {
+        const struct pending *pending = overlay->all[i];
+        if (pending->write.txid != 0 && txids_has(txids, pending->write.txid)) {
+            overlay_remove(overlay, pending->number);
+        }
+    }
+}
+
 /* ---- what readers see ---- */
 
 /* The last write that does not build on what is below it; NULL: all do. */

@@ -14,6 +14,7 @@
 #include "base/slice.h"
 #include "message/event.h"
 #include "state/store.h"
+#include "state/txids.h"
 
 enum { OVERLAY_WRITES_MAX = 10000 };
 
@@ -46,6 +47,9 @@ bool overlay_remove(struct overlay *overlay, uint64_t number);
 /* A change with that txid was stored: takes out the oldest write of that txid on the entity. Its number, or 0
  * where there is none. */
 uint64_t overlay_confirm(struct overlay *overlay, uint64_t txid, struct slice type, struct slice key);
+
+/* A store took the place of the one below, and has what came with these txids: takes out all writes of them. */
+void overlay_confirm_all(struct overlay *overlay, const struct txids *txids);
 
 enum overlay_answer {
     OVERLAY_NONE,   /* nothing is pending on the entity: what the store says holds */

@@ -49,6 +49,7 @@ void handled_item(struct handled *handled, enum driver_kind kind, const struct d
         handled->state = item->event->control == EVENT_RESET ? HANDLED_LOST : HANDLED_BEFORE;
         break;
     case DRIVER_UP_TO_DATE:
+    case DRIVER_TOLD:
     case DRIVER_NOTHING:
         break;
     }

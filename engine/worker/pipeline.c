@@ -30,7 +30,7 @@ static bool has_any_lua(const struct pipeline *pipeline) {
     }
     return pipeline->handlers &&
            (stream->types.count > 0 || stream->all.handlers || stream->all.rules || stream->controls ||
-            stream->up_to_dates || stream->on_invalid == POLICY_FUNCTION);
+            stream->up_to_dates || stream->others || stream->on_invalid == POLICY_FUNCTION);
 }
 
 /* A state is being built, or what it changed is being told of: where that began is the place to go on from. */

@@ -233,6 +233,11 @@ enum driver_kind pipeline_next(void *user, struct driver_item *item) {
     if (pipeline->turn > 0 && uv_hrtime() > pipeline->turn_until) {
         return yield_turn(pipeline);
     }
+    pipeline->local = api_local_waits(&pipeline->stream->local) && pipeline->end == PIPELINE_RUNNING;
+    if (pipeline->local) {
+        pipeline->turn++;
+        return api_local_next(pipeline->stream, item);
+    }
     while (!empty && pipeline->end == PIPELINE_RUNNING) {
         if (pipeline->turn++ >= TURN_EVENTS) {
             return yield_turn(pipeline);
@@ -268,12 +273,26 @@ static bool refuse(void *user, const struct driver_item *item, const char *decis
     return refusal_pass_over(&pipeline->refusal, refusal_policy(&pipeline->refusal, decision), item->text, e);
 }
 
+static void locate(void *user, struct error *e) {
+    const struct pipeline *pipeline = user;
+    if (pipeline->local) {
+        error_context(e, "%s: a write of its own", pipeline->stream->name);
+        return;
+    }
+    refusal_name_entity(pipeline->intake.event, e);
+    intake_locate(&pipeline->intake, e);
+}
+
 static bool give_up(void *user, const struct driver_item *item, const char *decision, const char *reason,
                     struct error *e) {
     struct pipeline *pipeline = user;
     error_set(e, ERROR_SCRIPT, "a handler failed: %s", reason);
-    intake_locate(&pipeline->intake, e);
-    if (item && strcmp(decision, "deadletter") == 0) {
+    if (pipeline->local) {
+        locate(pipeline, e);
+    } else {
+        intake_locate(&pipeline->intake, e);
+    }
+    if (item && !pipeline->local && strcmp(decision, "deadletter") == 0) {
         struct error failure;
         if (!refusal_keep(&pipeline->refusal, item->text, e->message, &failure)) {
             *e = failure;
@@ -284,16 +303,15 @@ static bool give_up(void *user, const struct driver_item *item, const char *deci
     return true;
 }
 
-static void again(void *user) {
+static void wake(void *user) {
     struct pipeline *pipeline = user;
-    pipeline->again = true;
     loop_defer(pipeline->loop, &pipeline->drain);
 }
 
-static void locate(void *user, struct error *e) {
-    const struct pipeline *pipeline = user;
-    refusal_name_entity(pipeline->intake.event, e);
-    intake_locate(&pipeline->intake, e);
+static void again(void *user) {
+    struct pipeline *pipeline = user;
+    pipeline->again = true;
+    wake(pipeline);
 }
 
 void pipeline_drive(struct pipeline *pipeline) {
@@ -304,6 +322,7 @@ void pipeline_drive(struct pipeline *pipeline) {
         .apply = apply,
         .refuse = refuse,
         .give_up = give_up,
+        .wake = wake,
         .again = again,
         .locate = locate,
     };

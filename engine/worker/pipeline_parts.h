@@ -34,6 +34,7 @@ struct pipeline {
     unsigned turn;       /* events handed over since the loop had its turn */
     uint64_t turn_until; /* on uv_hrtime's clock */
     bool handlers;
+    bool local; /* what was handed over last is not of the stream: script/api_local.h */
     bool again; /* the state is to be read again from the start */
     bool news;  /* something was applied since up-to-date was told */
     enum pipeline_end end;

@@ -40,7 +40,7 @@ local function failed(stream, err, event, paused)
   if decision == "stop" then
     error(err, 0)
   elseif decision ~= "retry" then
-    give_up(stream, event, decision, text_of(err))
+    give_up(stream, type(event) == "userdata" and event or nil, decision, text_of(err))
     return nil
   end
   local pause = paused == 0 and RETRY_FIRST or math.min(paused * 2, RETRY_MAX)
@@ -130,7 +130,7 @@ local function before(stream, kind, event, issues, reason)
     located = event ~= nil and event.key ~= nil
   end
   if kind == "change" then
-    return change(stream, handlers, event, stream.state)
+    return change(stream, handlers, event, stream._stored)
   elseif kind == "quiet" then
     change(stream, handlers, event, stream._building)
   elseif kind == "applied" then

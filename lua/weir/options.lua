@@ -103,6 +103,7 @@ local LIMITS = {
   connect = { native.isDuration, DURATION },
   outage = { native.isDuration, DURATION },
   append = { native.isDuration, DURATION },
+  confirm = { native.isDuration, DURATION },
 }
 
 -- A mistake inside the table names the limit.
@@ -113,7 +114,7 @@ local function limits(value)
   for name, limit in pairs(value) do
     local known = LIMITS[name]
     if not known then
-      return "message, connect, outage or append", name
+      return "message, connect, outage, append or confirm", name
     end
     if not known[1](limit) then
       return known[2], name, limit
@@ -129,6 +130,10 @@ local CHECKS = {
   deadletter = is "string",
   caFile = is "string",
   strict = is "boolean",
+  optimistic = is "boolean",
+  actions = function(value)
+    return type(value) ~= "function" and type(value) ~= "table" and "a table or a function" or nil
+  end,
   snapshot = one_of({ merge = true, replace = true }, '"merge" or "replace"'),
   schema = is "table",
   headers = headers,

@@ -6,7 +6,7 @@ local options_of = weir._options
 local show, ON_ERROR, ON_INVALID = options_of.show, options_of.ON_ERROR, options_of.ON_INVALID
 local outgoing = weir._outgoing
 local schema_metatable = weir._schema.metatable
-local events, schemas = weir._state.events, weir._state.schemas
+local schemas = weir._state.schemas
 
 ---@class weir.StateStream
 ---@field state weir.State the materialized state
@@ -160,97 +160,6 @@ function StateStream:remove()
   native.remove(self)
 end
 
--- What stands among the headers and is none: an option of the write.
-local WRITE_OPTIONS = { old_value = "old_value", oldValue = "old_value" }
-
--- The headers of a write, and its options. What is no table is left to the check of the headers.
-local function write_options(given)
-  if type(given) ~= "table" then
-    return given, {}
-  end
-  local headers, said = {}, {}
-  for name, value in pairs(given) do
-    if WRITE_OPTIONS[name] then
-      said[WRITE_OPTIONS[name]] = value
-    else
-      headers[name] = value
-    end
-  end
-  return headers, said
-end
-
--- What an update or delete is about to replace, as the RFC's StateStream writes it.
-local function old_value_of(self, operation, kind, key)
-  if operation == "update" or operation == "delete" then
-    return self.state:get(kind, key)
-  end
-end
-
--- insert, update, upsert, patch, delete: an event of that operation, appended. They end with a call of this,
--- which takes their place on the stack: level 2 is the script.
-local function change_event(self, operation, kind, key, value, options)
-  if kind == nil then
-    error(("%s: type: expected a non-empty string, got nil"):format(operation), 2)
-  end
-  local headers, said = write_options(options)
-  local event = events.checked(operation, kind, key, value, nil, headers, operation, 2)
-  if said.old_value == nil then
-    event.old_value = old_value_of(self, operation, kind, key)
-  else
-    event.old_value = said.old_value or nil -- false: none
-  end
-  return native.append(self, event)
-end
-
----Appends an insert. Waits as append does.
----@param kind string the type
----@param key string
----@param value any
----@param headers? { txid: string?, timestamp: string? } more headers
----@return string offset
-function StateStream:insert(kind, key, value, headers)
-  return change_event(self, "insert", kind, key, value, headers)
-end
-
----Appends an update: value replaces what is stored.
----@param kind string
----@param key string
----@param value any
----@param headers? table
----@return string offset
-function StateStream:update(kind, key, value, headers)
-  return change_event(self, "update", kind, key, value, headers)
-end
-
----Appends an upsert: stored whether or not there is a value.
----@param kind string
----@param key string
----@param value any
----@param headers? table
----@return string offset
-function StateStream:upsert(kind, key, value, headers)
-  return change_event(self, "upsert", kind, key, value, headers)
-end
-
----Appends a patch: merged into what is stored (RFC 7396); weir.null removes a member.
----@param kind string
----@param key string
----@param value table
----@param headers? table
----@return string offset
-function StateStream:patch(kind, key, value, headers)
-  return change_event(self, "patch", kind, key, value, headers)
-end
-
----Appends a delete.
----@param kind string
----@param key string
----@param headers? table
----@return string offset
-function StateStream:delete(kind, key, headers)
-  return change_event(self, "delete", kind, key, nil, headers)
-end
-
 -- What makes the key of a change that carries none: an answer of lane.lua's getKey.
 local function key_function(maker)
   return function(value)
@@ -272,6 +181,7 @@ local function declare_keys(stream, handlers, makers)
 end
 
 local StateStream_meta = { __index = StateStream }
+local CONFIRM = "30s" -- what limits.confirm is unless it is given
 
 local function declare_types(stream, handlers, form)
   for kind, type_schema in pairs(form.types) do
@@ -305,7 +215,9 @@ end
 ---    headers     request headers: strings, functions or { file = PATH } (asked, read before every request)
 ---    params      query parameters, likewise
 ---    caFile      a file of certificates to trust
----    limits      { message = "64MB", connect = "5s", outage = "10m", append = "30s" }
+---    optimistic  true: writes are in the state before they come back on the stream, unless they say otherwise
+---    actions     function(ctx) returning { name = { onMutate = fn, mutationFn = fn } }, or that table
+---    limits      { message = "64MB", connect = "5s", outage = "10m", append = "30s", confirm = "30s" }
 ---@param options table
 ---@return weir.StateStream
 function weir.stream(options)
@@ -316,8 +228,11 @@ function weir.stream(options)
   end
   local handlers = {
     change = {}, allChange = {}, rules = {}, allRules = {}, control = {}, upToDate = {}, foreign = {}, getKey = {},
+    rollback = {},
     onInvalid = options.onInvalid or "stop",
     onError = options.onError or "stop",
+    optimistic = options.optimistic or false,
+    confirm = options.limits and options.limits.confirm or CONFIRM,
     schemas = form and form.types, -- for `weir types`
   }
   local asked = outgoing.new(options.headers, options.params, function()
@@ -342,6 +257,9 @@ function weir.stream(options)
   if form then
     declare_types(stream, handlers, form)
     declare_keys(stream, handlers, form.makers)
+  end
+  if options.actions ~= nil then
+    fields.actions = native.makeActions(stream, options.actions)
   end
   native.declare(stream)
   return stream
