@@ -91,7 +91,7 @@ function cart.change(productId, fn, name, price)
     id = "product:" .. productId, productId = productId, device = cart.device,
     name = name or known.name or productId, price = price or known.price,
     quantity = fn(math.max(0, others + mine.quantity)) - others,
-    changes = mine.changes + 1, addedAt = os.date("!%Y-%m-%dT%H:%M:%SZ"),
+    changes = mine.changes + 1, addedAt = tostring(os.date("!%Y-%m-%dT%H:%M:%SZ")),
   } }
   written[productId] = event.value
   local ok, err = pcall(stream.append, stream, event)

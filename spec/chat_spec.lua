@@ -78,6 +78,11 @@ describe("scripts/chat.lua over the recorded room", function()
       .. "  Zoë: 3 written, 1 unread\n")
   end)
 
+  it("only looks at it, whoever I am", function()
+    assert.equal(out, process.run{cmd = {paths.weir, "run", SCRIPT, "--source", RECORDED, "--once"},
+      env = {NAME = "Ann"}}.stdout)
+  end)
+
   it("comes to the state that weir state prints", function()
     local done = process.run{cmd = {paths.weir, "state", RECORDED, "--type", "messages", "--key", "m11"}}
     has(done.stdout, '"text":"Forecast says clouds after midnight ☁️"')
@@ -182,6 +187,83 @@ describe("scripts/chat.lua on a live room", function()
       has_not(worker:stdout(), "hi")
     end)
   end
+
+  local function does(name, command)
+    local done = process.run{cmd = {paths.weir, "run", SCRIPT, "--set", "ROOM=" .. url, "--set", "NAME=" .. name,
+      "--set", "DO=" .. command}, timeout = 30}
+    assert.equal(0, done.code, done.stderr)
+    assert.equal("", done.stdout .. done.stderr)
+  end
+
+  local function join(name)
+    return process.spawn{cmd = {paths.weir, "run", SCRIPT, "--set", "ROOM=" .. url, "--set", "NAME=" .. name}}
+  end
+
+  it("is a room for two who talk, react and read", function()
+    local ann = join "Ann"
+    ann:wait_for_output("  Ann joined\n")
+    local bob = join "Bob"
+    ann:wait_for_output("  Bob joined\n")
+    does("Ann", "say Hello, Bob!")
+    for _, each in ipairs{ann, bob} do
+      each:wait_for_output("  Ann: Hello, Bob!\n")
+      each:wait_for_output("  Ann has read up to “Hello, Bob!”\n")
+      each:wait_for_output("  Bob has read up to “Hello, Bob!”\n")
+    end
+    does("Bob", "react 👍")
+    ann:wait_for_output("  Bob reacted 👍 to “Hello, Bob!” (1)\n")
+    does("Ann", "react 👍")
+    bob:wait_for_output("  Ann reacted 👍 to “Hello, Bob!” (2)\n")
+    does("Bob", "react 👍")
+    ann:wait_for_output("  Bob took back 👍 to “Hello, Bob!” (1)\n")
+    does("Cy", "say Hi all")
+    bob:wait_for_output("  Cy joined\n")
+    bob:wait_for_output("  Bob has read up to “Hi all”\n")
+    for _, each in ipairs{ann, bob} do
+      each:signal("INT")
+      assert.equal(130, each:wait().code)
+    end
+    local again = process.run{cmd = {paths.weir, "run", SCRIPT, "--set", "ROOM=" .. url, "--once"}}
+    has(again.stdout, "People: 3  Messages: 2  Reactions: 1\n  Ann: 1 written, 0 unread\n  Bob: 0 written, 0 unread\n"
+      .. "  Cy: 1 written, 1 unread\n")
+  end)
+
+  it("counts a reaction once, though it is made by two devices at once", function()
+    does("Ann", "say Hello")
+    local value = '{"id":"x","messageId":"%s","userId":"Ann","emoji":"👍"}'
+    local id = node:read(url).body:match('"messages","key":"([^"]+)"')
+    for _, key in ipairs{"Ann:" .. id .. ":👍", "Ann:" .. id .. ":👍", "other"} do
+      node:append(url, ('{"type":"reactions","key":"%s","value":%s,"headers":{"operation":"insert"}}'):format(key,
+        value:format(id)))
+    end
+    local done = process.run{cmd = {paths.weir, "run", SCRIPT, "--set", "ROOM=" .. url, "--once"}}
+    has(done.stdout, "Reactions: 1\n")
+    has(done.stderr, "reactions/other: its key is another one")
+  end)
+
+  it("does not unread what was read, where receipts come late", function()
+    client(JOIN)
+    for _, time in ipairs{"2026-08-12T18:05:00Z", "2026-08-12T18:04:00Z"} do
+      client(([[room:upsert("read_receipts", "ada",
+        {id = "ada", userId = "ada", lastReadMessageId = "m1", lastReadAt = %q})]]):format(time))
+    end
+    local done = process.run{cmd = {paths.weir, "run", SCRIPT, "--set", "ROOM=" .. url, "--once"}}
+    has(done.stderr, "read_receipts/ada: more has been read already")
+  end)
+
+  it("refuses commands it does not know, or of nobody", function()
+    for _, settings in ipairs{{"DO=say hi"}, {"DO=say", "NAME=Ann"}, {"DO=bogus x", "NAME=Ann"}} do
+      local cmd = {paths.weir, "run", SCRIPT, "--set", "ROOM=" .. url}
+      for _, setting in ipairs(settings) do
+        cmd[#cmd + 1] = "--set"
+        cmd[#cmd + 1] = setting
+      end
+      local done = process.run{cmd = cmd}
+      assert.equal(1, done.code)
+      has(done.stderr, "DO: expected 'say TEXT' or 'react EMOJI', with a NAME, got '" .. settings[1]:sub(4) .. "'")
+    end
+    assert.equal("[]", node:read(url).body)
+  end)
 
   it("ends when the room is closed", function()
     client(JOIN)
