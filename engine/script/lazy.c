@@ -2,17 +2,23 @@
 
 #include <lauxlib.h>
 #include <lualib.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "script/convert.h"
 #include "json/read.h"
 
-/* Their addresses are keys: of the slots in lazy tables, */
-static const char text_key;  /* the userdata with the text */
-static const char known_key; /* the members that are known: name -> child, scalar, or where its text begins */
-/* and in the registry. */
-static const char object_key; /* the metatables */
+/* Their addresses are keys in the registry, of the metatables, */
+static const char object_key;
 static const char array_key;
+static const char mark_key; /* and in these, so that they are told from all others */
+
+/* The slots of a lazy table. JSON has no such members. Whole numbers, since those are found the fastest, that
+ * no script comes upon; one that does finds a userdata with which nothing can be done. */
+static const lua_Integer text_slot = INT64_MIN + 0x6c617a79; /* the userdata with the text */
+static const lua_Integer known_slot = INT64_MIN + 0x6c617a79 +
+                                      1; /* the members that are known: name -> child,
+                                                                     scalar, or where its text begins */
 
 /* So many members are looked for one by one, each in the whole text. Then all of them become known at once, so
  * that what is read often, or has many members, costs no more than twice its decoding. */
@@ -28,7 +34,7 @@ static bool is_container(char first) {
 static void push_table(lua_State *L, int text) {
     lua_createtable(L, 0, 1);
     lua_pushvalue(L, text);
-    lua_rawsetp(L, -2, &text_key);
+    lua_rawseti(L, -2, text_slot);
     lua_insert(L, -2);
     lua_setmetatable(L, -2);
 }
@@ -59,7 +65,7 @@ void lazy_push_own(lua_State *L, int owner, struct lazy_text *text, int first) {
     }
     lua_createtable(L, 0, 1);
     lua_pushvalue(L, owner);
-    lua_rawsetp(L, -2, &text_key);
+    lua_rawseti(L, -2, text_slot);
     lua_pushvalue(L, metatable);
     lua_setmetatable(L, -2);
 }
@@ -101,19 +107,28 @@ void lazy_push(lua_State *L, struct slice json) {
 
 /* ---- settling ---- */
 
-/* Pushes the userdata of the table at index, or nil. */
-static struct lazy_text *push_text(lua_State *L, int index) {
-    if (lua_type(L, index) != LUA_TTABLE) {
-        lua_pushnil(L);
-        return NULL;
+static bool has_lazy_metatable(lua_State *L, int index) {
+    if (!lua_istable(L, index) || !lua_getmetatable(L, index)) {
+        return false;
     }
-    lua_rawgetp(L, index, &text_key);
+    bool lazy = lua_rawgetp(L, -1, &mark_key) != LUA_TNIL;
+    lua_pop(L, 2);
+    return lazy;
+}
+
+/* Pushes the userdata of the lazy value at index, or nil where it is none. */
+static struct lazy_text *push_text(lua_State *L, int index) {
+    if (has_lazy_metatable(L, index)) {
+        lua_rawgeti(L, index, text_slot);
+    } else {
+        lua_pushnil(L);
+    }
     return lua_touserdata(L, -1);
 }
 
 /* Members that a script may hold already stay the tables that they are. */
 static void keep_children(lua_State *L, int table) {
-    lua_rawgetp(L, table, &known_key);
+    lua_rawgeti(L, table, known_slot);
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
         if (lua_istable(L, -1)) {
             lua_pushvalue(L, -2);
@@ -124,9 +139,9 @@ static void keep_children(lua_State *L, int table) {
     lua_pop(L, 1);
 }
 
-static void clear_slot(lua_State *L, int table, const char *key) {
+static void clear_slot(lua_State *L, int table, lua_Integer slot) {
     lua_pushnil(L);
-    lua_rawsetp(L, table, key);
+    lua_rawseti(L, table, slot);
 }
 
 void lazy_settle(lua_State *L, int index) {
@@ -140,9 +155,9 @@ void lazy_settle(lua_State *L, int index) {
     convert_fill(L, table, text->json);
     if (text->known) {
         keep_children(L, table);
-        clear_slot(L, table, &known_key);
+        clear_slot(L, table, known_slot);
     }
-    clear_slot(L, table, &text_key);
+    clear_slot(L, table, text_slot);
     if (text->json.ptr[0] == '[') {
         convert_mark_array(L, table);
     } else {
@@ -175,10 +190,10 @@ enum { TABLE = 1, NAME, TEXT };
 static void push_known(lua_State *L, struct lazy_text *text) {
     if (!text->known) {
         lua_newtable(L);
-        lua_rawsetp(L, TABLE, &known_key);
+        lua_rawseti(L, TABLE, known_slot);
         text->known = true;
     }
-    lua_rawgetp(L, TABLE, &known_key);
+    lua_rawgeti(L, TABLE, known_slot);
 }
 
 /* A member that is an object or array: made once. */
@@ -237,7 +252,7 @@ static void know_all(lua_State *L, struct lazy_text *text) {
 
 /* True where the table of known members has the answer, which is then on top. */
 static bool push_if_known(lua_State *L, struct lazy_text *text) {
-    lua_rawgetp(L, TABLE, &known_key);
+    lua_rawgeti(L, TABLE, known_slot);
     lua_pushvalue(L, NAME);
     int type = lua_rawget(L, -2);
     if (type == LUA_TLIGHTUSERDATA) {
@@ -247,7 +262,9 @@ static bool push_if_known(lua_State *L, struct lazy_text *text) {
 }
 
 static int object_index(lua_State *L) {
-    struct lazy_text *text = push_text(L, TABLE);
+    luaL_checktype(L, TABLE, LUA_TTABLE);
+    lua_rawgeti(L, TABLE, text_slot); /* who has the metatable is lazy */
+    struct lazy_text *text = lua_touserdata(L, -1);
     if (!text || lua_type(L, NAME) != LUA_TSTRING) {
         lua_pushnil(L);
         return 1;
@@ -360,6 +377,8 @@ static void keep_metatable(lua_State *L, const char *key, lua_CFunction index, c
     lua_setfield(L, -2, "__pairs");
     lua_pushstring(L, name);
     lua_setfield(L, -2, "__name");
+    lua_pushboolean(L, true);
+    lua_rawsetp(L, -2, &mark_key);
     lua_rawsetp(L, LUA_REGISTRYINDEX, key);
 }
 

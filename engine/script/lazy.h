@@ -1,6 +1,6 @@
 /* Objects and arrays that are decoded when they are touched.
  *
- * A lazy value is a real table with a metatable. One hidden slot, whose key no script can have, leads to its
+ * A lazy value is a real table with a metatable. One hidden slot, whose key no script comes upon, leads to its
  * JSON text; nothing else is in it. To read a member of an object looks for that member in the text. What else
  * is done to it (a write, pairs, next, #, the elements of an array) settles it: its text is decoded into the
  * same table, and the slot and the metatable go. A member that is an object or array is lazy in its turn, and
@@ -10,7 +10,7 @@
  * The global functions that look into tables behind metatables' back (next, rawget, getmetatable and so on) are
  * replaced by ones that settle first. That is done in Lua states of weir's own only: in those of others nothing
  * is lazy, and every function here decodes at once. C libraries that walk over such a table by lua_next see the
- * slot, whose key is a light userdata: as a rule they refuse it, by name. */
+ * slot, which holds a userdata: as a rule they refuse it, by name. */
 #ifndef SCRIPT_LAZY_H
 #define SCRIPT_LAZY_H
 

@@ -1,15 +1,22 @@
 #include "script/names.h"
 
 #include <lauxlib.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
 enum { PLACES = 64, SHORT = 48 };
 
+/* The first and last bytes of a name: of one of 1 to 16 bytes they are, with its length, the whole. */
+struct ends {
+    uint64_t first, last;
+};
+
 /* The last name that fell into a place. The table of the user value has all, both ways. */
 struct place {
     int number; /* 0: none yet */
     uint32_t len;
+    struct ends ends;
     char bytes[SHORT];
 };
 
@@ -29,24 +36,37 @@ void names_push_table(lua_State *L, int index) {
     lua_getiuservalue(L, index, 1);
 }
 
+static uint64_t eight_bytes(const char *at) {
+    uint64_t bytes;
+    memcpy(&bytes, at, sizeof bytes);
+    return bytes;
+}
+
 static uint32_t four_bytes(const char *at) {
     uint32_t bytes;
     memcpy(&bytes, at, sizeof bytes);
     return bytes;
 }
 
-static unsigned place_of(struct slice name) {
-    uint32_t first = 0;
-    uint32_t last = 0;
-    if (name.len >= 4) {
-        first = four_bytes(name.ptr);
-        last = four_bytes(name.ptr + name.len - 4);
-    } else if (name.len > 0) {
-        first = (unsigned char)name.ptr[0];
-        last = (unsigned char)name.ptr[name.len - 1];
+static struct ends ends_of(struct slice name) {
+    const char *at = name.ptr;
+    size_t len = name.len;
+    if (len >= 8) {
+        return (struct ends){eight_bytes(at), eight_bytes(at + len - 8)};
     }
-    uint32_t mixed = (first ^ (last << 7 | last >> 25)) + (uint32_t)name.len;
-    return mixed * UINT32_C(2654435769) >> 26;
+    if (len >= 4) {
+        return (struct ends){four_bytes(at), four_bytes(at + len - 4)};
+    }
+    if (len > 0) {
+        return (struct ends){(uint64_t)(unsigned char)at[0] << 8 | (unsigned char)at[len / 2],
+                             (unsigned char)at[len - 1]};
+    }
+    return (struct ends){0, 0};
+}
+
+static unsigned place_of(struct ends ends, size_t len) {
+    uint64_t mixed = (ends.first ^ (ends.last << 23 | ends.last >> 41)) + len;
+    return (unsigned)(mixed * UINT64_C(0x9E3779B97F4A7C15) >> 58);
 }
 
 /* The slow way, over the table. */
@@ -71,16 +91,23 @@ static int find(lua_State *L, int index, struct names *names, struct slice name)
     return number;
 }
 
+static bool is_at(const struct place *place, struct ends ends, struct slice name) {
+    return place->len == name.len && place->ends.first == ends.first && place->ends.last == ends.last &&
+           (name.len <= 16 || memcmp(place->bytes, name.ptr, name.len) == 0);
+}
+
 int names_number(lua_State *L, int index, struct slice name) {
     struct names *names = lua_touserdata(L, index);
-    struct place *place = &names->places[place_of(name)];
-    if (place->number && place->len == name.len && memcmp(place->bytes, name.ptr, name.len) == 0) {
+    struct ends ends = ends_of(name);
+    struct place *place = &names->places[place_of(ends, name.len)];
+    if (place->number && is_at(place, ends, name)) {
         return place->number;
     }
     int number = find(L, index, names, name);
     if (number && name.len <= SHORT) {
         place->number = number;
         place->len = (uint32_t)name.len;
+        place->ends = ends;
         memcpy(place->bytes, name.ptr, name.len);
     }
     return number;
