@@ -210,8 +210,7 @@ static bool is_searchable(struct slice name) {
 /* Where there is a string at `quote` that is as long as the name: the value behind it, if it is that name. */
 static const char *value_of_name(const char *quote, const char *end, struct slice name,
                                  const char *otherwise) {
-    bool alike = quote[name.len] == name.ptr[name.len - 1] && quote[-1] != '\\';
-    if (!alike || memcmp(quote + 1, name.ptr, name.len) != 0) {
+    if (quote[-1] == '\\' || memcmp(quote + 1, name.ptr, name.len) != 0) {
         return otherwise;
     }
     const char *at = json_skip_space(quote + name.len + 2, end);
@@ -233,17 +232,19 @@ static void search_hits(struct search *search, const char *at, unsigned quotes) 
     }
 }
 
-/* Strings that start within the block, with the name's first byte, and end where the name would. nested gets
+/* Strings that start within the block, as long as the name and with its first and last byte. nested gets
  * lanes where objects are inside the object, unicode those where escapes are, by which the name may have been
  * written differently. */
 static inline unsigned search_block(const char *at, struct slice name, block *nested, block *unicode) {
     block bytes = load(at);
     block behind = load(at + 1);
     block first = (block){0} + (uint8_t)name.ptr[0];
+    block last = (block){0} + (uint8_t)name.ptr[name.len - 1];
     *nested |= (block)(bytes == '{');
     *unicode |= (block)(bytes == '\\') & (block)(behind == 'u');
-    return bits_of((block)(bytes == '"') & (block)(behind == first) &
-                   (block)(load(at + name.len + 1) == '"'));
+    block starts = (block)(bytes == '"') & (block)(behind == first);
+    block ends = (block)(load(at + name.len) == last) & (block)(load(at + name.len + 1) == '"');
+    return bits_of(starts & ends);
 }
 
 /* False where this way is none: the object is too short, or what is found may not be what is meant. The
