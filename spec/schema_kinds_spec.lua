@@ -87,6 +87,61 @@ describe("strings", function()
   end)
 end)
 
+describe("patterns", function()
+  -- string.find of the same Lua is what they are held against.
+  local ATOMS = { "a", "b", "%a", "%d", "%u", "%W", ".", "[ab]", "[^a]", "[a-c%d]", "[]]", "[^]x]", "[a-]", "[%]-]", "%%",
+    "-", "$", "^", "%s", "%p", "%x", "%g", "%c", "%L", "[%a_-z]", "[a-%]]", "\0", "ä", "x", "%-", "]", "[%w%s]", "%z", "%Z" }
+  local SUFFIXES = { "", "", "", "*", "+", "-", "?" }
+  local BYTES = { "a", "b", "c", "x", "A", "1", " ", "-", "]", "^", "$", "%", "(", ")", "ä", "\0", "\n", "_" }
+  local random = math.random
+
+  local function any_pattern()
+    local parts, open, closed = { random(4) == 1 and "^" or "" }, 0, 0
+    for _ = 1, random(6) do
+      local roll = random(14)
+      if roll == 1 and open == 0 then
+        parts[#parts + 1] = "("
+        open = 1
+      elseif roll == 2 and open == 1 and closed == 0 then
+        parts[#parts + 1] = ")"
+        closed = 1
+      elseif roll == 3 and closed == 1 then
+        parts[#parts + 1] = "%1"
+      elseif roll == 4 then
+        parts[#parts + 1] = ({ "%b()", "%bxx", "%f[%w]", "%f[^a]" })[random(4)]
+      else
+        parts[#parts + 1] = ATOMS[random(#ATOMS)] .. SUFFIXES[random(#SUFFIXES)]
+      end
+    end
+    parts[#parts + 1] = open > closed and ")" or ""
+    parts[#parts + 1] = random(3) == 1 and "$" or ""
+    return table.concat(parts)
+  end
+
+  it("find what string.find finds", function()
+    local seed = tonumber(os.getenv "WEIR_SEED" or "") or 11
+    math.randomseed(seed)
+    local found, total = 0, 0
+    for _ = 1, 3000 do
+      local pattern = any_pattern()
+      local schema = s.string():pattern(pattern)
+      for _ = 1, 8 do
+        local bytes = {}
+        for i = 1, random(0, 8) do
+          bytes[i] = BYTES[random(#BYTES)]
+        end
+        local text = table.concat(bytes)
+        local expected = text:find(pattern) ~= nil
+        if schema:safeParse(text).success ~= expected then
+          error(("seed %d: %q in %q: expected %s"):format(seed, pattern, text, expected))
+        end
+        found, total = found + (expected and 1 or 0), total + 1
+      end
+    end
+    assert.is_true(found > total / 10 and found < total * 9 / 10, found .. " of " .. total)
+  end)
+end)
+
 describe("numbers", function()
   it("have bounds that do not belong to them", function()
     local n = s.number():gt(0):lt(1)

@@ -1,7 +1,6 @@
 #include "script/api_schema.h"
 
 #include <lauxlib.h>
-#include <lualib.h>
 #include <stdlib.h>
 
 #include "script/convert.h"
@@ -9,8 +8,6 @@
 
 #define PROGRAM_TYPE "weir.schema.program"
 #define WORK_TYPE "weir.schema.work"
-
-static const char find_key; /* its address is the registry key of string.find */
 
 /* Compiling. The userdata that owns the schema exists first, so whatever raises, nothing leaks. */
 
@@ -334,37 +331,6 @@ bool api_schema_needs_lua(lua_State *L, int index) {
 
 /* Checking */
 
-struct match {
-    struct slice pattern, string;
-    bool found;
-};
-
-/* Protected, as pushing a string may run out of memory. */
-static int find_protected(lua_State *L) {
-    struct match *match = lua_touserdata(L, 1);
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &find_key);
-    lua_pushlstring(L, match->string.ptr, match->string.len);
-    lua_pushlstring(L, match->pattern.ptr, match->pattern.len);
-    lua_call(L, 2, 1);
-    match->found = !lua_isnil(L, -1);
-    return 0;
-}
-
-bool api_schema_pattern(void *user, struct slice pattern, struct slice string) {
-    lua_State *L = user;
-    struct match match = {pattern, string, false};
-    if (!lua_checkstack(L, 4)) {
-        return false;
-    }
-    lua_pushcfunction(L, find_protected);
-    lua_pushlightuserdata(L, &match);
-    if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
-        lua_pop(L, 1);
-        return false;
-    }
-    return match.found;
-}
-
 static void push_slice(lua_State *L, struct slice text) {
     lua_pushlstring(L, text.ptr, text.len);
 }
@@ -460,19 +426,18 @@ static void push_missing(lua_State *L, const struct schema *schema, struct work 
 }
 
 static void push_result(lua_State *L, const struct schema *schema, struct work *work, bool lists) {
-    const struct schema_hooks hooks = {.user = L, .pattern = api_schema_pattern};
     struct error e;
     if (!convert_append(L, 2, &work->json, &e)) {
         push_refusal(L, e.message, 2, lists);
         return;
     }
     /* Nearly always it fits, and no list of issues is needed. */
-    if (schema_check(schema, buf_slice(&work->json), &hooks, NULL)) {
+    if (schema_check(schema, buf_slice(&work->json), NULL)) {
         lua_pushnil(L);
         return;
     }
     work_add_issues(L, work);
-    schema_check(schema, buf_slice(&work->json), &hooks, work->issues);
+    schema_check(schema, buf_slice(&work->json), work->issues);
     push_issues(L, work->issues, lists);
 }
 
@@ -499,16 +464,8 @@ static void open_userdata(lua_State *L, const char *type, lua_CFunction gc) {
     lua_pop(L, 1);
 }
 
-static void keep_find(lua_State *L) {
-    luaL_requiref(L, LUA_STRLIBNAME, luaopen_string, 0);
-    lua_getfield(L, -1, "find");
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &find_key);
-    lua_pop(L, 1);
-}
-
 void api_schema_open(lua_State *L) {
     luaL_checkstack(L, 6, NULL);
-    keep_find(L);
     open_userdata(L, PROGRAM_TYPE, program_gc);
     open_userdata(L, WORK_TYPE, work_gc);
     lua_createtable(L, 0, 4);

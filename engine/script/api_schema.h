@@ -33,8 +33,4 @@ bool api_schema_needs_lua(lua_State *L, int index);
  * on memory only. */
 void api_schema_push_issues(lua_State *L, const struct schema_issues *issues);
 
-/* For struct schema_hooks: user is a lua_State. string.find as it was when weir was loaded; an error of
- * it (a pattern that is too complex) is a false. Never raises. */
-bool api_schema_pattern(void *L, struct slice pattern, struct slice string);
-
 #endif

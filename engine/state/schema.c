@@ -148,10 +148,9 @@ bool schema_walk_node(struct schema_walk *w, const struct schema_node *node, con
     return kinds[node->kind](w, node, step, at);
 }
 
-bool schema_walk_check(const struct schema *schema, struct slice value, const struct schema_hooks *hooks,
-                       struct schema_issues *issues) {
+bool schema_walk_check(const struct schema *schema, struct slice value, struct schema_issues *issues) {
     uint64_t fuel = SCHEMA_FUEL + 64 * (uint64_t)value.len;
-    struct schema_walk w = {.hooks = hooks, .issues = issues, .end = value.ptr + value.len, .fuel = &fuel};
+    struct schema_walk w = {.issues = issues, .end = value.ptr + value.len, .fuel = &fuel};
     const char *at = value.ptr;
     if (issues) {
         schema_issues_clear(issues);
@@ -167,11 +166,10 @@ bool schema_walk_check(const struct schema *schema, struct slice value, const st
     return false;
 }
 
-bool schema_check(const struct schema *schema, struct slice json, const struct schema_hooks *hooks,
-                  struct schema_issues *issues) {
+bool schema_check(const struct schema *schema, struct slice json, struct schema_issues *issues) {
     struct slice value = json_trim(json);
-    if (!schema_fast_check(schema->root, value, hooks)) {
-        return schema_walk_check(schema, value, hooks, issues);
+    if (!schema_fast_check(schema->root, value)) {
+        return schema_walk_check(schema, value, issues);
     }
     if (issues) {
         schema_issues_clear(issues);

@@ -46,20 +46,12 @@ void schema_issues_free(struct schema_issues *issues);
  * string". False: out of memory, or out's cap; out then ends where it was reached. */
 bool schema_issues_describe(const struct schema_issues *issues, struct buf *out);
 
-/* What a schema cannot do by itself. */
-struct schema_hooks {
-    void *user;
-    /* True where the Lua pattern matches the string's bytes. */
-    bool (*pattern)(void *user, struct slice pattern, struct slice string);
-};
-
 struct schema;
 
 /* True where validated JSON text fits. Otherwise issues (may be NULL) holds the reasons; it is cleared
- * first, and its values are good as long as json. Without hooks (NULL) no string fits a pattern. Running
- * out of memory is an issue, too: what could not be checked does not fit. */
-bool schema_check(const struct schema *schema, struct slice json, const struct schema_hooks *hooks,
-                  struct schema_issues *issues);
+ * first, and its values are good as long as json. Running out of memory is an issue, too: what could not be
+ * checked does not fit. */
+bool schema_check(const struct schema *schema, struct slice json, struct schema_issues *issues);
 
 /* The same for a value that is not there at all: it fits where the schema is optional. */
 bool schema_check_missing(const struct schema *schema, struct schema_issues *issues);

@@ -12,6 +12,7 @@ struct schema *schema_new(void) {
 static void node_free(struct schema_node *node) {
     for (size_t i = 0; i < node->text_count; i++) {
         free((char *)node->texts[i].bytes.ptr);
+        schema_pattern_free(node->texts[i].pattern);
     }
     for (size_t i = 0; i < node->value_count; i++) {
         free((char *)node->values[i].bytes.ptr);
@@ -124,12 +125,14 @@ bool schema_node_part(struct schema_node *node, enum schema_part part, struct sl
         return out_of_memory(e);
     }
     node->texts = texts;
-    texts[node->text_count].part = part;
-    if (!copy(bytes, &texts[node->text_count].bytes, e)) {
+    struct schema_text *text = &texts[node->text_count];
+    *text = (struct schema_text){.part = part};
+    if (!copy(bytes, &text->bytes, e)) {
         return false;
     }
     node->text_count++;
-    return true;
+    text->pattern = part == SCHEMA_PATTERN ? schema_pattern_new(bytes, e) : NULL;
+    return part != SCHEMA_PATTERN || text->pattern;
 }
 
 static bool add_value(struct schema_node *node, struct schema_value value, struct error *e) {

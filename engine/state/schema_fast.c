@@ -16,7 +16,6 @@
 /* Every function gets the first byte of a value and returns the place behind it, or NULL: it may not fit. */
 struct fast {
     const char *end;
-    const struct schema_hooks *hooks;
     uint64_t fuel; /* what unions may still try */
 };
 
@@ -88,8 +87,7 @@ static bool formats_fit(unsigned formats, struct slice bytes) {
            (!(formats & SCHEMA_URL) || schema_format_url(bytes));
 }
 
-static FAST_INLINE bool string_fits(const struct fast *f, const struct schema_node *node,
-                                    struct slice bytes) {
+static FAST_INLINE bool string_fits(const struct schema_node *node, struct slice bytes) {
     if (!length_fits(node, bytes)) {
         return false;
     }
@@ -97,7 +95,7 @@ static FAST_INLINE bool string_fits(const struct fast *f, const struct schema_no
         return false;
     }
     for (size_t i = 0; i < node->text_count; i++) {
-        if (!schema_text_fits(&node->texts[i], f->hooks, bytes)) {
+        if (!schema_text_fits(&node->texts[i], bytes)) {
             return false;
         }
     }
@@ -114,7 +112,7 @@ static const char *check_escaped(const struct fast *f, const struct schema_node 
     struct buf plain;
     buf_init(&plain, (size_t)(behind - at));
     bool fits = json_unquote(&plain, slice_of(at, (size_t)(behind - at))) &&
-                string_fits(f, node, buf_slice(&plain));
+                string_fits(node, buf_slice(&plain));
     buf_free(&plain);
     return fits ? behind : NULL;
 }
@@ -129,7 +127,7 @@ static FAST_INLINE const char *check_string(const struct fast *f, const struct s
         return check_escaped(f, node, at, quote);
     }
     struct slice bytes = slice_of(at + 1, (size_t)(quote - at - 1));
-    return !node->rules || string_fits(f, node, bytes) ? quote + 1 : NULL;
+    return !node->rules || string_fits(node, bytes) ? quote + 1 : NULL;
 }
 
 /* Numbers */
@@ -581,7 +579,7 @@ static const char *check(struct fast *f, const struct schema_node *node, const c
     return NULL;
 }
 
-bool schema_fast_check(const struct schema_node *root, struct slice value, const struct schema_hooks *hooks) {
-    struct fast f = {value.ptr + value.len, hooks, SCHEMA_FUEL + 64 * (uint64_t)value.len};
+bool schema_fast_check(const struct schema_node *root, struct slice value) {
+    struct fast f = {value.ptr + value.len, SCHEMA_FUEL + 64 * (uint64_t)value.len};
     return value.len > 0 && check(&f, root, value.ptr) != NULL;
 }

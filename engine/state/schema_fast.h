@@ -11,6 +11,6 @@
 
 /* True: the value fits, for sure. False: it does not, or it holds something (a member twice, an escape in a
  * name) that only schema_walk_node decides. value has no white space around it. */
-bool schema_fast_check(const struct schema_node *root, struct slice value, const struct schema_hooks *hooks);
+bool schema_fast_check(const struct schema_node *root, struct slice value);
 
 #endif

@@ -9,6 +9,7 @@
 #include "state/schema_build.h"
 #include "state/schema_key.h"
 #include "state/schema_number.h"
+#include "state/schema_pattern.h"
 #include "json/read.h"
 
 enum { SCHEMA_FIELD_WORDS = SCHEMA_FIELDS_MAX / 64 };
@@ -33,7 +34,8 @@ struct schema_field {
 /* What a string has to hold. */
 struct schema_text {
     enum schema_part part;
-    struct slice bytes; /* owned */
+    struct slice bytes;             /* owned */
+    struct schema_pattern *pattern; /* of a SCHEMA_PATTERN; owned */
 };
 
 /* A value that an enum allows. */

@@ -17,7 +17,7 @@ static bool refuse_string(struct schema_walk *w, const struct schema_step *step,
     return false;
 }
 
-bool schema_text_fits(const struct schema_text *text, const struct schema_hooks *hooks, struct slice bytes) {
+bool schema_text_fits(const struct schema_text *text, struct slice bytes) {
     struct slice part = text->bytes;
     switch (text->part) {
     case SCHEMA_STARTS:
@@ -29,7 +29,7 @@ bool schema_text_fits(const struct schema_text *text, const struct schema_hooks 
     case SCHEMA_PATTERN:
         break;
     }
-    return hooks && hooks->pattern && hooks->pattern(hooks->user, part, bytes);
+    return schema_pattern_finds(text->pattern, bytes);
 }
 
 static bool check_text(struct schema_walk *w, const struct schema_step *step, struct slice value,
@@ -40,7 +40,7 @@ static bool check_text(struct schema_walk *w, const struct schema_step *step, st
         [SCHEMA_ENDS] = "must end with ",
         [SCHEMA_INCLUDES] = "must include ",
     };
-    if (schema_text_fits(text, w->hooks, bytes)) {
+    if (schema_text_fits(text, bytes)) {
         return true;
     }
     struct buf *message = schema_issue_add(w->issues, step, value);

@@ -19,7 +19,7 @@ static bool take_fuel(const struct schema_walk *w, struct slice value) {
 
 static bool option_fits(const struct schema_walk *w, const struct schema_node *option, struct slice value,
                         struct schema_issues *issues) {
-    struct schema_walk own = {w->hooks, issues, w->end, w->fuel};
+    struct schema_walk own = {issues, w->end, w->fuel};
     const char *at = value.ptr;
     return accepts(option, value) && take_fuel(w, value) && schema_walk_node(&own, option, NULL, &at);
 }

@@ -11,7 +11,6 @@
 #include "json/scan.h"
 
 struct schema_walk {
-    const struct schema_hooks *hooks;
     struct schema_issues *issues; /* or NULL */
     const char *end;              /* of the text */
     uint64_t *fuel;               /* what unions may still try */
@@ -22,8 +21,7 @@ struct schema_walk {
 #define SCHEMA_FUEL (UINT64_C(16) << 20)
 
 /* schema_check without the quick check; value has no white space around it. */
-bool schema_walk_check(const struct schema *schema, struct slice value, const struct schema_hooks *hooks,
-                       struct schema_issues *issues);
+bool schema_walk_check(const struct schema *schema, struct slice value, struct schema_issues *issues);
 
 /* The check of one kind; step leads to the value (NULL: it is the whole text). */
 typedef bool schema_walk_kind(struct schema_walk *w, const struct schema_node *node,
@@ -56,7 +54,7 @@ struct schema_field *schema_find_field(const struct schema_node *node, struct sl
 bool schema_value_is(const struct schema_value *allowed, struct slice value);
 
 /* True where the string's bytes hold what they have to. */
-bool schema_text_fits(const struct schema_text *text, const struct schema_hooks *hooks, struct slice bytes);
+bool schema_text_fits(const struct schema_text *text, struct slice bytes);
 
 /* Moves *at over any value and returns it. */
 struct slice schema_walk_value(const struct schema_walk *w, const char **at);

@@ -54,12 +54,11 @@ static bool new_value(struct pipeline *pipeline, const struct event *event, stru
 
 static bool fits_schema(struct pipeline *pipeline, const struct api_type *type, struct slice value,
                         struct error *e) {
-    struct schema_hooks hooks = {pipeline->stream->script->L, api_schema_pattern};
     if (!type || !type->schema || !value.ptr) {
         return true;
     }
     schema_issues_clear(&pipeline->issues);
-    if (schema_check(type->schema, value, &hooks, &pipeline->issues)) {
+    if (schema_check(type->schema, value, &pipeline->issues)) {
         return true;
     }
     buf_clear(&pipeline->reason);

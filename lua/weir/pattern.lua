@@ -1,5 +1,4 @@
--- Reads a whole Lua pattern for mistakes. string.find meets one only where its matching gets there, which
--- for some texts is never, and for others is in the middle of a stream.
+-- Reads a whole Lua pattern for mistakes, to name them: schemas match patterns natively (engine/state/schema_pattern.h).
 --
 -- Returns nothing: it is no part of the module, and is called by weir.schema, which is loaded later.
 

@@ -230,10 +230,6 @@ function string_methods:pattern(pattern)
     fail(0, "pattern", "expected a Lua pattern, got %s", describe(pattern))
   end
   local mistake = native.patternMistake(pattern)
-  if not mistake then
-    local ok, raised = pcall(string.find, "", pattern)
-    mistake = not ok and raised or nil
-  end
   if mistake then
     fail(0, "pattern", "%q is no Lua pattern: %s", pattern, mistake)
   end

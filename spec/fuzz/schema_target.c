@@ -372,7 +372,7 @@ static bool fits(const struct rule *rule, const struct tree *tree) {
 static void check_issues(const struct schema *schema, struct slice text, bool expected) {
     struct schema_issues issues;
     schema_issues_init(&issues);
-    bool ok = schema_check(schema, text, NULL, &issues);
+    bool ok = schema_check(schema, text, &issues);
     FUZZ_CHECK(ok == expected && ok == (issues.count == 0),
                "with issues: %d, of which there are %zu; expected %d", ok, issues.count, expected);
     for (size_t i = 0; i < issues.count; i++) {
@@ -400,12 +400,12 @@ static void check_value(const struct schema *schema, const struct rule *root, st
     struct tree tree = tree_read(text, &facts);
     bool expected = fits(root, &tree);
     bool full = check_fully(root, tree.raw);
-    bool quick = schema_fast_check(root->node, tree.raw, NULL);
+    bool quick = schema_fast_check(root->node, tree.raw);
     FUZZ_CHECK(full == expected, "the full check says %d of %.*s, expected %d", full, (int)text.len, text.ptr,
                expected);
     FUZZ_CHECK(!quick || expected, "the quick check takes %.*s", (int)text.len, text.ptr);
-    FUZZ_CHECK(schema_check(schema, text, NULL, NULL) == expected, "%.*s, expected %d", (int)text.len,
-               text.ptr, expected);
+    FUZZ_CHECK(schema_check(schema, text, NULL) == expected, "%.*s, expected %d", (int)text.len, text.ptr,
+               expected);
     check_issues(schema, text, expected);
     tree_free(&tree);
 }

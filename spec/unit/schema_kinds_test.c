@@ -262,8 +262,8 @@ static void compare(const struct schema *schema, struct slice text, unsigned *fi
     assert_true(json_check(slice_of(exact, text.len), NULL));
     struct slice value = json_trim(slice_of(exact, text.len));
     schema_issues_init(&issues);
-    bool found = schema_fast_check(schema->root, value, NULL);
-    bool fits = schema_walk_check(schema, value, NULL, &issues);
+    bool found = schema_fast_check(schema->root, value);
+    bool fits = schema_walk_check(schema, value, &issues);
     assert_int_equal(fits, issues.count == 0);
     if (found && !fits) {
         fail_msg("found to fit: %.*s", (int)text.len, text.ptr);
@@ -308,10 +308,10 @@ static void test_order(void **state) {
     struct schema *schema = everything();
     for (int round = 0; round < 20; round++) {
         const char *text = texts[(unsigned)(round * 7) % 4];
-        assert_true(schema_check(schema, slice_from(text), NULL, NULL));
-        assert_false(schema_check(schema, SLICE("{\"id\":\"a\",\"name\":\"ab\",\"n\":1}"), NULL, NULL));
+        assert_true(schema_check(schema, slice_from(text), NULL));
+        assert_false(schema_check(schema, SLICE("{\"id\":\"a\",\"name\":\"ab\",\"n\":1}"), NULL));
         assert_false(
-            schema_check(schema, SLICE("{\"id\":\"a\",\"names\":\"ab\",\"n\":1,\"list\":[]}"), NULL, NULL));
+            schema_check(schema, SLICE("{\"id\":\"a\",\"names\":\"ab\",\"n\":1,\"list\":[]}"), NULL));
     }
     schema_free(schema);
 }
@@ -325,15 +325,15 @@ static void test_keys(void **state) {
         schema_check(schema,
                      SLICE("{\"id\":\"a\",\"name\":\"ab\",\"n\":1,\"list\":[{\"kind\":\"a\",\"n\":0.5}],"
                            "\"record\":{\"x\\\"y\":[]}}"),
-                     NULL, &issues));
+                     &issues));
     assert_int_equal(issues.count, 1);
     assert_true(slice_is(buf_slice(&issues.issues[0].keys), "[\"list\",0,\"n\"]"));
     assert_true(slice_is(buf_slice(&issues.issues[0].path), "list[0].n"));
     assert_false(schema_check(
-        schema, SLICE("{\"id\":\"a\",\"name\":\"ab\",\"n\":1,\"list\":[],\"record\":{\"\\u0061\":1}}"), NULL,
+        schema, SLICE("{\"id\":\"a\",\"name\":\"ab\",\"n\":1,\"list\":[],\"record\":{\"\\u0061\":1}}"),
         &issues));
     assert_true(slice_is(buf_slice(&issues.issues[0].keys), "[\"record\",\"\\u0061\"]"));
-    assert_false(schema_check(schema, SLICE("3"), NULL, &issues));
+    assert_false(schema_check(schema, SLICE("3"), &issues));
     assert_true(slice_is(buf_slice(&issues.issues[0].keys), "[]"));
     schema_issues_free(&issues);
     schema_free(schema);
@@ -411,8 +411,8 @@ static void test_bounds_of_whole_numbers(void **state) {
             assert_true(schema_finish(schema, root, NULL));
             for (size_t t = 0; t < sizeof texts / sizeof *texts; t++) {
                 struct slice value = slice_from(texts[t]);
-                bool fits = schema_walk_check(schema, value, NULL, NULL);
-                assert_int_equal(schema_fast_check(schema->root, value, NULL), fits);
+                bool fits = schema_walk_check(schema, value, NULL);
+                assert_int_equal(schema_fast_check(schema->root, value), fits);
             }
             schema_free(schema);
         }
@@ -457,7 +457,7 @@ static void test_out_of_memory(void **state) {
         struct schema_issues issues;
         schema_issues_init(&issues);
         memory_left = n;
-        bool fits = schema_check(schema, text, NULL, &issues);
+        bool fits = schema_check(schema, text, &issues);
         memory_left = -1;
         assert_false(fits);
         assert_true(issues.count > 0);
