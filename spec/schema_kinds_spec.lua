@@ -89,10 +89,13 @@ end)
 
 describe("patterns", function()
   -- string.find of the same Lua is what they are held against.
-  local ATOMS = { "a", "b", "%a", "%d", "%u", "%W", ".", "[ab]", "[^a]", "[a-c%d]", "[]]", "[^]x]", "[a-]", "[%]-]", "%%",
-    "-", "$", "^", "%s", "%p", "%x", "%g", "%c", "%L", "[%a_-z]", "[a-%]]", "\0", "ä", "x", "%-", "]", "[%w%s]", "%z", "%Z" }
+  local ATOMS = { "a", "b", "%a", "%d", "%u", "%W", ".", "[ab]", "[^a]", "[a-c%d]", "[]]", "[^]x]", "[a-]", "[%]-]",
+    "%%",
+    "-", "$", "^", "%s", "%p", "%x", "%g", "%c", "%L",
+    "[%a_-z]", "[a-%]]", "\0", "ä", "x", "%-", "]", "[%w%s]", "%z", "%Z" }
   local SUFFIXES = { "", "", "", "*", "+", "-", "?" }
-  local BYTES = { "a", "b", "c", "x", "A", "1", " ", "-", "]", "^", "$", "%", "(", ")", "ä", "\0", "\n", "_" }
+  local BYTES = { "a", "b", "c", "x", "A", "1", " ", "-", "]", "^", "$", "%", "(", ")", "ä",
+    "\0", "\n", "_" }
   local random = math.random
 
   local function any_pattern()

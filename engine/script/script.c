@@ -302,7 +302,8 @@ int script_raise_bare(lua_State *L, const struct error *e) {
 
 void script_check_unasked(lua_State *L, const char *what) {
     if (script_of(L)->asked) {
-        luaL_error(L, "%s cannot be called here: a function of headers, params, onError or onMutate answers at once",
-                   what);
+        luaL_error(
+            L, "%s cannot be called here: a function of headers, params, onError or onMutate answers at once",
+            what);
     }
 }

@@ -117,31 +117,36 @@ static bool read_short(struct slice text, int64_t *out) {
     return true;
 }
 
-/* Digits that a float holds exactly, divided by a power of ten that it holds exactly, too: rounded once, so
- * that this is the nearest float. False: the number is longer, or has an exponent. */
-static bool read_fraction(struct slice text, double *out) {
+/* The common cases at once: up to 18 digits and nothing else, or up to 15 with a point among them. These a float
+ * holds exactly, and so the power of ten that they are divided by: rounded once, it is the nearest float. */
+static bool read_common(struct slice text, struct schema_number *out) {
     static const double tens[] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                   1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+    const char *end = text.ptr + text.len;
+    const char *point = NULL;
     bool negative = text.ptr[0] == '-';
-    uint64_t value = 0;
-    size_t point = text.len;
-    if (text.len - negative > 16) {
+    int64_t value = 0;
+    if (text.len - negative > 18) {
         return false;
     }
-    for (size_t i = negative; i < text.len; i++) {
-        if (is_digit(text.ptr[i])) {
-            value = value * 10 + (uint64_t)(text.ptr[i] - '0');
-        } else if (text.ptr[i] == '.') {
-            point = i;
+    for (const char *at = text.ptr + negative; at < end; at++) {
+        if (is_digit(*at)) {
+            value = value * 10 + (*at - '0');
+        } else if (*at == '.') {
+            point = at;
         } else {
             return false;
         }
     }
-    if (point == text.len) {
+    if (!point) {
+        *out = schema_number_whole(negative ? -value : value);
+        return true;
+    }
+    if (text.len - negative > 16) {
         return false;
     }
-    double real = (double)value / tens[text.len - point - 1];
-    *out = negative ? -real : real;
+    double real = (double)value / tens[end - point - 1];
+    *out = schema_number_real(negative ? -real : real);
     return true;
 }
 
@@ -157,12 +162,8 @@ static bool is_plain(struct slice text) {
 struct schema_number schema_number_read(struct slice text) {
     struct schema_number number = {.whole = true};
     struct decimal decimal;
-    double real;
-    if (read_short(text, &number.integer)) {
+    if (read_common(text, &number)) {
         return number;
-    }
-    if (read_fraction(text, &real)) {
-        return schema_number_real(real);
     }
     decimal_read(&decimal, text);
     if (is_plain(text) && decimal_whole(&decimal, &number.integer) == SCHEMA_WHOLE) {

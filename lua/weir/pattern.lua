@@ -1,4 +1,4 @@
--- Reads a whole Lua pattern for mistakes, to name them: schemas match patterns natively (engine/state/schema_pattern.h).
+-- Reads a whole Lua pattern for mistakes, to name them. Schemas match natively (engine/state/schema_pattern.h).
 --
 -- Returns nothing: it is no part of the module, and is called by weir.schema, which is loaded later.
 
