@@ -306,3 +306,106 @@ describe("a StateStream", function()
     assert.same({ "false\tinterrupted\tthe worker is stopping" }, lines)
   end)
 end)
+
+describe("batches and transactions", function()
+  local s
+
+  setup(function()
+    s = server.start()
+  end)
+
+  teardown(function()
+    s:stop()
+  end)
+
+  local function events(...)
+    local list = {}
+    for i, txid in ipairs{ ... } do
+      list[i] = insert("t", "k" .. i, tostring(i), txid ~= "" and (',"txid":"%s"'):format(txid) or "")
+    end
+    return "[" .. table.concat(list, ",") .. "]"
+  end
+
+  local TELL = [[
+    local function names(list)
+      local keys = {}
+      for i, event in ipairs(list) do keys[i] = event.key end
+      return table.concat(keys, " ")
+    end
+    stream:onBeforeBatch(function(batch, state) print("before", batch.offset, state:size()) end)
+    stream:onBatch(function(batch, state)
+      print("batch", names(batch.items), batch.offset, batch.upToDate, state:size())
+    end)
+    stream:onTransaction(function(transaction, state)
+      print("transaction", transaction.txid, names(transaction.events), state:size())
+    end)
+    stream:onUpToDate(function(state) print("up to date", state:size()) end)
+  ]]
+
+  local function run(url, script, options)
+    options = options or {}
+    options.script, options.set = PRELUDE .. script, { URL = url }
+    options.args = options.args or { "--once" }
+    local done = worker.run(options)
+    assert.equal(options.code or 0, done.code, done.stderr)
+    return worker.lines(done.stdout), done
+  end
+
+  it("are told of around their changes", function()
+    local url = s:stream "bounds"
+    s:append(url, events("a", "a", "", "b", "a"))
+    local tail = s:tail(url)
+    assert.same({
+      "before\t-1\t0",
+      "transaction\ta\tk1 k2\t2",
+      "transaction\tb\tk4\t4",
+      "transaction\ta\tk5\t5",
+      "batch\tk1 k2 k3 k4 k5\t" .. tail .. "\ttrue\t5",
+      "up to date\t5",
+    }, (run(url, TELL)))
+    assert.same({ "change\tk1", "change\tk2", "transaction\ta", "change\tk3" }, { table.unpack((run(url, [[
+      stream:onChange("t", function(_, event) print("change", event.key) end)
+      stream:onTransaction(function(transaction) print("transaction", transaction.txid) end)
+    ]])), 1, 4) })
+  end)
+
+  it("leave out what was refused", function()
+    local url = s:stream "refused"
+    s:append(url, events("a", "b", "b", "c"))
+    local lines = run(url, [[
+      stream:onInvalid "skip"
+      stream:validate(function(event) return event.key == "k1" or event.key == "k3" end)
+    ]] .. TELL)
+    assert.same({ "transaction\ta\tk1\t1", "transaction\tb\tk3\t2" }, { table.unpack(lines, 2, 3) })
+    assert.matches("^batch\tk1 k3\t", lines[4])
+    s:append(url, '[5]')
+    lines = run(url, [[stream:onInvalid(function() print "invalid" return "skip" end) ]] .. TELL)
+    assert.equal("invalid", lines[4])
+    assert.matches("^batch\tk1 k2 k3 k4\t", lines[6])
+  end)
+
+  it("of more than 10,000 changes come in parts", function()
+    local list = {}
+    for i = 1, 25000 do
+      list[i] = i > 9990 and i < 10010 and "x" or ""
+    end
+    local url = s:stream "long"
+    s:append(url, events(table.unpack(list)))
+    local lines = run(url, [[
+      stream:onBatch(function(batch) print(#batch.items, batch.offset ~= nil, batch.upToDate) end)
+      stream:onTransaction(function(transaction) print(transaction.txid, #transaction.events) end)
+    ]])
+    assert.same({ "x\t10", "10000\tfalse\tfalse", "x\t9", "10000\tfalse\tfalse", "5000\ttrue\ttrue" }, lines)
+  end)
+
+  it("lose no change where the worker stops in their handlers", function()
+    local url, data = s:stream "stops", tmp.dir()
+    s:append(url, events("a", "b"))
+    local script = [[
+      stream:onChange(function(_, event) print(event.key) end)
+      stream:onTransaction(function(transaction) print(transaction.txid) weir.stop() end)
+    ]]
+    assert.same({ "k1", "a" }, (run(url, script, { args = { "--once", "--data", data } })))
+    assert.same({ "k2", "b" }, (run(url, script, { args = { "--once", "--data", data } })))
+  end)
+end)

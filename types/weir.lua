@@ -248,6 +248,27 @@ function StateStream:onError(what) end
 ---@return string offset
 function StateStream:append(event) end
 
+---@class weir.Batch
+---@field offset? string where it starts (onBeforeBatch) or ends (onBatch; nil: in the middle of what came at once)
+---@field items? weir.Change[] onBatch: the changes that were applied
+---@field upToDate? boolean onBatch: that is all that exists
+
+---@class weir.Transaction
+---@field txid string
+---@field events weir.Change[] those that were applied
+
+---Calls fn(batch, state) before the first message of what the server had at once, or of 10,000 changes of it.
+---@param fn fun(batch: weir.Batch, state: weir.State)
+function StateStream:onBeforeBatch(fn) end
+
+---Calls fn(batch, state) after the last one has been handled.
+---@param fn fun(batch: weir.Batch, state: weir.State)
+function StateStream:onBatch(fn) end
+
+---Calls fn(transaction, state) after changes in a row with one txid, before the next change or at the end of the batch.
+---@param fn fun(transaction: weir.Transaction, state: weir.State)
+function StateStream:onTransaction(fn) end
+
 ---Calls fn(rollback, state) after optimistic writes were rolled back.
 ---@param fn fun(rollback: weir.Rollback, state: weir.State)
 function StateStream:onRollback(fn) end

@@ -202,8 +202,8 @@ static struct api_type *make_type(lua_State *L, struct api_stream *stream, int i
 
 /* watch(stream, what, type): from now on Lua wants to be asked. */
 static int stream_watch(lua_State *L) {
-    static const char *const whats[] = {"change",  "validate", "getKey",     "id",
-                                        "control", "rollback", "up-to-date", NULL};
+    static const char *const whats[] = {"change",   "validate", "getKey",     "id", "control",
+                                        "rollback", "bounds",   "up-to-date", NULL};
     struct api_stream *stream = api_stream_check(L, 1);
     switch (luaL_checkoption(L, 2, NULL, whats)) {
     case 0:
@@ -225,6 +225,9 @@ static int stream_watch(lua_State *L) {
         break;
     case 5:
         stream->others = true;
+        break;
+    case 6:
+        stream->bounds = stream->all.handlers = true;
         break;
     default:
         stream->up_to_dates = true;

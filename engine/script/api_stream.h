@@ -61,6 +61,7 @@ struct api_stream {
     bool controls;          /* onControl was called */
     bool up_to_dates;       /* onUpToDate was called */
     bool others;            /* handlers of what is told otherwise: script/api_local.h */
+    bool bounds;            /* handlers of batches or transactions */
     bool get_keys;          /* some type has getKey */
 
     struct driver driver;   /* set by the worker before the lane is woken */

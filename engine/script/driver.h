@@ -24,6 +24,9 @@ enum driver_kind {
 /* Whether a change is one of the stream, or one that this script made and that has not come back yet. */
 enum driver_local { DRIVER_STREAM, DRIVER_OPTIMISTIC, DRIVER_ROLLBACK };
 
+/* DRIVER_TOLD without a value: lane.lua makes it. */
+enum { DRIVER_NO_VALUE = -2 };
+
 /* Slices and pointers are good until the driver is asked again. */
 struct driver_item {
     const struct event *event;          /* NULL where the message is no event at all */
@@ -35,6 +38,7 @@ struct driver_item {
     enum driver_local local;
     const char *list; /* DRIVER_TOLD: a literal */
     int value;        /* DRIVER_TOLD: in the registry; whoever takes the item unrefs it */
+    bool up_to_date;  /* DRIVER_TOLD of a batch: everything that exists has come */
 };
 
 struct driver {

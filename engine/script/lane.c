@@ -15,14 +15,15 @@ static const char failed_key; /* what becomes of a handler that raised */
  * is the event whose handlers are called. */
 struct lane_run {
     struct api_stream *stream;
-    bool handling;    /* handlers are being called: what is raised is theirs */
-    bool is_change;   /* they get the state and the event; otherwise the event, */
-    bool has_event;   /* or, where there is none, the state */
-    int type;         /* its number, see api_event_push */
-    const char *told; /* they get the value that is told, and the state; NULL: nothing is */
-    bool all;         /* the handlers for all types are at it, after those of the type */
-    lua_Integer at;   /* the handler under way, from 1 */
-    lua_Number pause; /* seconds that were waited before it was called again; 0: it has not failed */
+    bool handling;     /* handlers are being called: what is raised is theirs */
+    bool is_change;    /* they get the state and the event; otherwise the event, */
+    bool has_event;    /* or, where there is none, the state */
+    int type;          /* its number, see api_event_push */
+    const char *bound; /* a batch or transaction: who is told of it, once lane.lua has said what */
+    const char *told;  /* they get the value that is told, and the state; NULL: nothing is */
+    bool all;          /* the handlers for all types are at it, after those of the type */
+    lua_Integer at;    /* the handler under way, from 1 */
+    lua_Number pause;  /* seconds that were waited before it was called again; 0: it has not failed */
 };
 
 enum { EVENT_VALUE = 1 };
@@ -169,13 +170,29 @@ static void call_handlers(lua_State *L, struct lane_run *run) {
 
 /* ---- what comes before ---- */
 
-/* lane.lua's answer is on top: the event whose handlers are to be called, or nil. */
+/* The event at RUN_EVENT, of the stream, is a part of a batch or transaction that somebody wants. */
+static void collect(lua_State *L, const struct lane_run *run) {
+    if (run->stream->bounds) {
+        lua_getfield(L, RUN_OTHER, "collected");
+        lua_pushvalue(L, RUN_EVENT);
+        lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+        lua_pop(L, 1);
+    }
+}
+
+/* lane.lua's answer is on top: the event whose handlers are to be called, what the handlers of run->bound are to be
+ * told, or nil. */
 static void take_answer(lua_State *L, struct lane_run *run) {
     if (lua_isnil(L, -1)) {
         return;
     }
     lua_replace(L, RUN_EVENT);
     lua_settop(L, RUN_EVENT);
+    if (lua_istable(L, RUN_EVENT)) {
+        begin_told(L, run, run->bound);
+        return;
+    }
+    collect(L, run);
     begin(L, run, true, api_event_type(L, RUN_EVENT));
 }
 
@@ -206,12 +223,32 @@ static int push_event(lua_State *L, const struct driver_item *item) {
 }
 
 /* One thing that the driver has, up to where its handlers are to be called. */
+static void take_applied(lua_State *L, struct lane_run *run, const struct driver_item *item) {
+    int type = push_event(L, item);
+    if (item->local == DRIVER_STREAM) {
+        collect(L, run);
+    }
+    begin(L, run, true, type);
+}
+
+static void take_told(lua_State *L, struct lane_run *run, const struct driver_item *item) {
+    if (item->value == DRIVER_NO_VALUE) {
+        run->bound = item->list;
+        prepare(L, run, DRIVER_TOLD, item);
+        return;
+    }
+    lua_settop(L, RUN_EVENT - 1);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, item->value);
+    luaL_unref(L, LUA_REGISTRYINDEX, item->value);
+    begin_told(L, run, item->list);
+}
+
 static void take(lua_State *L, struct lane_run *run, enum driver_kind kind, const struct driver_item *item) {
     switch (kind) {
     case DRIVER_NOTHING:
         break;
     case DRIVER_APPLIED:
-        begin(L, run, true, push_event(L, item));
+        take_applied(L, run, item);
         break;
     case DRIVER_CONTROL:
         begin(L, run, false, push_event(L, item));
@@ -222,10 +259,7 @@ static void take(lua_State *L, struct lane_run *run, enum driver_kind kind, cons
         begin(L, run, false, NO_EVENT);
         break;
     case DRIVER_TOLD:
-        lua_settop(L, RUN_EVENT - 1);
-        lua_rawgeti(L, LUA_REGISTRYINDEX, item->value);
-        luaL_unref(L, LUA_REGISTRYINDEX, item->value);
-        begin_told(L, run, item->list);
+        take_told(L, run, item);
         break;
     case DRIVER_CHANGE:
     case DRIVER_QUIET:

@@ -28,6 +28,12 @@ int lane_calls_push_item(lua_State *L, int kit, enum driver_kind kind, const str
         [DRIVER_QUIET] = "quiet",     [DRIVER_INVALID] = "invalid", [DRIVER_TOLD] = "told",
     };
     lua_pushstring(L, names[kind]);
+    if (kind == DRIVER_TOLD) {
+        lua_pushstring(L, item->list);
+        lua_pushlstring(L, item->text.ptr ? item->text.ptr : "", item->text.len);
+        lua_pushboolean(L, item->up_to_date);
+        return 4;
+    }
     if (kind == DRIVER_NOTHING || kind == DRIVER_UP_TO_DATE) {
         return 1;
     }

@@ -131,6 +131,7 @@ struct pipeline *pipeline_new(const struct pipeline_options *options, struct err
     buf_init(&pipeline->merged, stream->message_max);
     buf_init(&pipeline->old, stream->message_max);
     buf_init(&pipeline->reason, REASON_MAX);
+    buf_init(&pipeline->bounds.txid, stream->message_max);
     pipeline_drive(pipeline);
     struct source_options source = options->source;
     struct place place;
@@ -194,6 +195,7 @@ void pipeline_free(struct pipeline *pipeline) {
     buf_free(&pipeline->merged);
     buf_free(&pipeline->old);
     buf_free(&pipeline->reason);
+    buf_free(&pipeline->bounds.txid);
     ahead_free(&pipeline->ahead);
     free(pipeline);
 }

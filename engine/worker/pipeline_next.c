@@ -158,13 +158,46 @@ static enum driver_kind take_event(struct pipeline *pipeline, struct driver_item
     return pipeline_take_change(pipeline, event, type, place, item);
 }
 
+/* What the intake gives, or gave when it had to wait. */
+static enum intake_status take_status(struct pipeline *pipeline, struct error *e) {
+    struct bounds *bounds = &pipeline->bounds;
+    if (!bounds->held) {
+        return intake_next(&pipeline->intake, e);
+    }
+    bounds->held = false;
+    handled_all(&pipeline->handled);
+    *e = bounds->error;
+    return bounds->status;
+}
+
+/* It waits: where it is a message, that has not been handled. */
+static void hold(struct pipeline *pipeline, enum intake_status status, const struct error *e) {
+    struct bounds *bounds = &pipeline->bounds;
+    bounds->held = true;
+    bounds->status = status;
+    if (status == INTAKE_REFUSED) {
+        bounds->error = *e;
+    }
+    if (status == INTAKE_EVENT || status == INTAKE_REFUSED) {
+        handled_not(&pipeline->handled);
+    }
+}
+
 static enum driver_kind take(struct pipeline *pipeline, struct driver_item *item, bool *empty) {
     struct error e;
     if (pipeline->told_last) {
         return take_difference(pipeline, item);
     }
     pipeline->chunk_over = false;
-    switch (intake_next(&pipeline->intake, &e)) {
+    enum intake_status status = take_status(pipeline, &e);
+    if (pipeline->stream->bounds && pipeline->handlers) {
+        enum driver_kind kind = bounds_before(pipeline, status, item);
+        if (kind != DRIVER_NOTHING) {
+            hold(pipeline, status, &e);
+            return kind;
+        }
+    }
+    switch (status) {
     case INTAKE_EMPTY:
         *empty = true;
         return DRIVER_NOTHING;
@@ -212,6 +245,7 @@ static void read_again(struct pipeline *pipeline) {
     const char *start = stream->offset ? stream->offset : source_is_url(stream->url) ? "-1" : "0";
     struct error e;
     pipeline->again = false;
+    pipeline->bounds.held = pipeline->bounds.in_batch = pipeline->bounds.in_transaction = false;
     reset_free(&pipeline->resets);
     reset_init(&pipeline->resets);
     if (!forget_state(pipeline, &e) || !intake_seek(&pipeline->intake, start, &e)) {
@@ -225,7 +259,9 @@ static void read_again(struct pipeline *pipeline) {
 enum driver_kind pipeline_next(void *user, struct driver_item *item) {
     struct pipeline *pipeline = user;
     bool empty = false;
-    handled_all(&pipeline->handled);
+    if (!pipeline->bounds.held) {
+        handled_all(&pipeline->handled);
+    }
     if (pipeline->again && !pipeline->told_last && pipeline->end == PIPELINE_RUNNING) {
         read_again(pipeline);
     }

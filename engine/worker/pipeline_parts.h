@@ -10,6 +10,16 @@
 #include "worker/refusal.h"
 #include "worker/reset.h"
 
+/* Where chunks and transactions begin and end, for streams whose script wants to know. */
+struct bounds {
+    bool held; /* what the intake gave last waits until the handlers of a bound have returned */
+    enum intake_status status;
+    struct error error; /* of that */
+    bool in_batch, in_transaction;
+    unsigned events; /* of the batch */
+    struct buf txid; /* of the transaction, as JSON */
+};
+
 struct pipeline {
     struct api_stream *stream;
     struct intake intake;
@@ -18,6 +28,7 @@ struct pipeline {
     struct loop_task drain;
     struct pipeline_host host;
     struct pipeline_counts counts;
+    struct bounds bounds;
     struct refusal refusal;
     struct reset_history resets;
     struct rebuild rebuild;
@@ -67,6 +78,13 @@ enum driver_kind pipeline_take_change(struct pipeline *pipeline, const struct ev
 /* Stores a change whose new value is known. place may be NULL. */
 bool pipeline_store_change(struct pipeline *pipeline, const struct event *event, struct slice value,
                            const struct store_place *place, struct error *e);
+
+/* ---- bounds (pipeline_bounds.c) ---- */
+
+/* DRIVER_TOLD: something begins or ends before what the intake gave last, which is to be held; ask again then.
+ * Otherwise DRIVER_NOTHING. */
+enum driver_kind bounds_before(struct pipeline *pipeline, enum intake_status status,
+                               struct driver_item *item);
 
 /* ---- what comes next (pipeline_next.c) ---- */
 

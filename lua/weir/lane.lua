@@ -121,10 +121,35 @@ local function keyed(stream, handlers, event)
   return lane.resolve(stream, event, key)
 end
 
+-- A batch or transaction begins or ends: what its handlers are given, or nothing.
+local function bound(handlers, name, offset, up_to_date)
+  local collected = handlers.collected
+  if name == "transaction" then
+    local last, first = #collected, #collected
+    local txid = last > (collected.told or 0) and collected[last].txid or nil
+    while first > (collected.told or 0) and collected[first].txid == txid do
+      first = first - 1
+    end
+    collected.told = last
+    return txid and { txid = txid, events = table.move(collected, first + 1, last, 1, {}) } or nil
+  end
+  handlers.collected = {}
+  if not handlers[name][1] then
+    return nil
+  elseif name == "beforeBatch" then
+    return { offset = offset ~= "" and offset or "-1" }
+  end
+  collected.told = nil
+  return { items = collected, offset = offset ~= "" and offset or nil, upToDate = up_to_date }
+end
+
 -- What comes before the handlers of a change. Returns the event whose handlers are to be called, or nothing.
 local function before(stream, kind, event, issues, reason)
   local handlers = stream._handlers
   local located = true
+  if kind == "told" then
+    return bound(handlers, event, issues, reason) -- name, offset, up to date
+  end
   if kind == "keyless" then
     kind, event, issues, reason = keyed(stream, handlers, event)
     located = event ~= nil and event.key ~= nil

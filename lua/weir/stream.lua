@@ -228,7 +228,7 @@ function weir.stream(options)
   end
   local handlers = {
     change = {}, allChange = {}, rules = {}, allRules = {}, control = {}, upToDate = {}, foreign = {}, getKey = {},
-    rollback = {},
+    rollback = {}, beforeBatch = {}, batch = {}, transaction = {}, collected = {},
     onInvalid = options.onInvalid or "stop",
     onError = options.onError or "stop",
     optimistic = options.optimistic or false,
