@@ -100,13 +100,12 @@ room:onChange("reactions", function(state, event)
 end)
 room:onChange("read_receipts", function(state, event)
   if event.new then
-    local text = quote(state, event.new.lastReadMessageId)
-    say(event, name(state, event.new.userId), paint(2, " has read up to " .. text))
+    say(event, name(state, event.new.userId), paint(2, " has read up to " .. quote(state, event.new.lastReadMessageId)))
   end
 end)
 
 -- The room in a few lines. It is told each time that everything there is has been handled: once is enough.
-local shown = command ~= ""
+local shown, read = command ~= "", nil -- read: the message that was marked as read last
 room:onUpToDate(function(state)
   if shown then
     return
@@ -123,7 +122,6 @@ room:onUpToDate(function(state)
     print(("  %s: %d written, %d unread"):format(name(state, userId), written, unread))
   end
 end)
-
 -- What I do in it, then. A file of events is only looked at.
 room:onUpToDate(function(state)
   if me == "" or not room.url:find("^http") then
@@ -134,15 +132,17 @@ room:onUpToDate(function(state)
     last = last and last.createdAt > message.createdAt and last or message
   end
   if not state:has("users", me) then
-    room:append(schema.users.insert { value = { id = me, name = me, joinedAt = now } })
+    room:insert("users", me, { id = me, name = me, joinedAt = now })
   end
   if verb == "say" then
-    room:append(schema.messages.insert { value = { id = weir.uuid(), text = rest, userId = me, createdAt = now } })
+    local message = { id = weir.uuid(), text = rest, userId = me, createdAt = now }
+    room:insert("messages", message.id, message)
   elseif verb == "react" and last then
     local one = { id = me .. ":" .. last.id .. ":" .. rest, messageId = last.id, userId = me, emoji = rest }
-    local add = schema.reactions.insert { value = one }
-    room:append(state:has("reactions", add.key) and schema.reactions.delete { key = add.key } or add)
-  elseif last and (state:get("read_receipts", me) or {}).lastReadMessageId ~= last.id then
+    local key = schema.reactions.insert({ value = one }).key
+    local _ = state:has("reactions", key) and room:delete("reactions", key) or room:insert("reactions", key, one)
+  elseif last and last.id ~= read and (state:get("read_receipts", me) or {}).lastReadMessageId ~= last.id then
+    read = last.id
     room:upsert("read_receipts", me, { id = me, userId = me, lastReadMessageId = last.id, lastReadAt = now })
   end
   return command ~= "" and weir.stop()
