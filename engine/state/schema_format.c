@@ -220,7 +220,7 @@ static bool email_fits_at_once(struct slice text) {
     if (place < text.len) {
         email_mark(&marks, last_bytes(text, text.len - place), place);
     }
-    uint64_t all = UINT64_MAX >> (64 - text.len);
+    uint64_t all = UINT64_MAX >> (64 - text.len) % 64;
     uint64_t local = marks.ats - 1; /* what is below the first @; all, where there is none */
     uint64_t domain = all & ~local & ~marks.ats;
     uint64_t domain_dots = marks.dots & domain;

@@ -162,7 +162,7 @@ static bool take_set(struct compiler *c, struct set *out) {
 }
 
 static void take_repeat(struct compiler *c, struct item *item) {
-    static const char signs[] = {[MAYBE] = '?', [MANY] = '*', [SOME] = '+', [FEW] = '-'};
+    static const unsigned char signs[] = {[MAYBE] = '?', [MANY] = '*', [SOME] = '+', [FEW] = '-'};
     for (unsigned repeat = MAYBE; repeat <= FEW && c->at < c->end; repeat++) {
         if (*c->at == signs[repeat]) {
             item->repeat = (enum repeat)repeat;
