@@ -272,7 +272,12 @@ local function operate(lazy, plain, text)
       return true
     end,
     function(a, b) local name = pick(NAMES) changed = true a[name], b[name] = nil, nil return true end,
-    function(a, b) local name = pick { "a", "t" } changed = true a[name], b[name] = { x = 1 }, { x = 1 } return true end,
+    function(a, b)
+      local name = pick { "a", "t" }
+      changed = true
+      a[name], b[name] = { x = 1 }, { x = 1 }
+      return true
+    end,
     function(a, b) return #a == #b and rawlen(a) == rawlen(b) end,
     function(a, b) return (next(a) == nil) == (next(b) == nil) end,
     function(a, b)
@@ -340,7 +345,8 @@ local function random_json(random, depth)
     local numbers = {"0", "-1", "12", "1.0", "1.50", "-2e3", "1E-2", "9007199254740993", "123456789012345678901"}
     return numbers[random(#numbers)]
   elseif kind == 3 then
-    local strings = {'""', '"x"', '"text"', '"\\"text\\":1"', '"\\u00e9\\ud83d\\ude00"', '"{\\n}"', '"a longer text, with a comma"'}
+    local strings = {'""', '"x"', '"text"', '"\\"text\\":1"', '"\\u00e9\\ud83d\\ude00"', '"{\\n}"',
+      '"a longer text, with a comma"'}
     return strings[random(#strings)]
   elseif kind <= 5 then
     return ({"true", "false", "null"})[random(3)]

@@ -15,7 +15,8 @@ end
 
 local PRELUDE = [[
 local weir = require "weir"
-local stream = weir.stream { url = weir.env "FILE", name = "stream", live = false, snapshot = weir.env("SNAPSHOT", "replace"),
+local stream = weir.stream { url = weir.env "FILE", name = "stream", live = false,
+  snapshot = weir.env("SNAPSHOT", "replace"),
   onInvalid = "skip" }
 local function show(value)
   return value == nil and "-" or weir.json.encode(value)
@@ -44,7 +45,8 @@ local BEFORE = change("insert", "users", "a", "1") .. change("insert", "users", 
 describe("a snapshot that replaces the state", function()
   it("tells handlers of what differs, by type and key, before its end", function()
     local lines = lines_of(BEFORE .. control "snapshot-start" .. change("insert", "users", "b", "3")
-      .. change("insert", "users", "c", "4") .. change("insert", "rooms", "r", "[]") .. change("insert", "users", "b", "2.5")
+      .. change("insert", "users", "c", "4") .. change("insert", "rooms", "r", "[]")
+      .. change("insert", "users", "b", "2.5")
       .. control "snapshot-end" .. change("update", "users", "c", "5"), TELL)
     assert.same({
       "insert\tusers\ta\t-\t1\t1\t1",
@@ -75,7 +77,8 @@ describe("a snapshot that replaces the state", function()
 
   it("may patch what it holds, and begin again", function()
     local lines = lines_of(BEFORE .. control "snapshot-start" .. change("insert", "users", "z", "1")
-      .. control "snapshot-start" .. change("insert", "users", "a", '{"x":1}') .. change("patch", "users", "a", '{"y":2}')
+      .. control "snapshot-start" .. change("insert", "users", "a", '{"x":1}')
+      .. change("patch", "users", "a", '{"y":2}')
       .. control "snapshot-end", [[
       stream:onUpToDate(function(state)
         for key, value in state:each("users") do print(key, show(value)) end

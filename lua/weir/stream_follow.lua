@@ -20,15 +20,15 @@ function StateStream:onBeforeBatch(fn)
   add(self, "beforeBatch", "onBeforeBatch", fn)
 end
 
----Calls fn(batch, state) after the last one has been handled: batch.items are the changes that were applied, batch.offset
+---Calls fn(batch, state) after the last one has been handled: batch.items are the changes applied, batch.offset
 ---is where it ends (nil: in the middle of what came at once), batch.upToDate whether that is all there is.
 ---@param fn fun(batch: { items: weir.Event[], offset: string?, upToDate: boolean }, state: weir.State)
 function StateStream:onBatch(fn)
   add(self, "batch", "onBatch", fn)
 end
 
----Calls fn(transaction, state) after changes in a row with one txid have been handled, before the next change is, or at the
----end of the batch: transaction.txid, transaction.events.
+---Calls fn(transaction, state) after changes in a row with one txid have been handled, before the next change is, or at
+---the end of the batch: transaction.txid, transaction.events.
 ---@param fn fun(transaction: { txid: string, events: weir.Event[] }, state: weir.State)
 function StateStream:onTransaction(fn)
   add(self, "transaction", "onTransaction", fn)
