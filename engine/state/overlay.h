@@ -64,10 +64,10 @@ enum overlay_answer overlay_get(struct overlay *overlay, const struct store *sto
 
 /* As the functions of store.h of these names, with what is pending. Arrays are the caller's; NULL with e. The
  * rows' values are good until the store or the overlay changes, or is asked again. */
-size_t overlay_count(const struct overlay *overlay, const struct store *store, struct slice type);
+size_t overlay_count(const struct overlay *overlay, const struct store *store, struct slice name);
 struct slice *overlay_types(const struct overlay *overlay, const struct store *store, size_t *count,
                             struct error *e);
-struct store_row *overlay_where(struct overlay *overlay, struct store *store, struct slice type,
+struct store_row *overlay_where(struct overlay *overlay, struct store *store, struct slice name,
                                 const struct store_condition *conditions, size_t condition_count,
                                 size_t *count, struct error *e);
 

@@ -13,22 +13,22 @@ local function add(self, list, where, fn)
   native.watch(self, "bounds")
 end
 
----Calls fn(batch, state) before the first message of what came from the server at once (or of 10,000 changes of it) is
+---Calls fn(batch, state) before the first message of what came at once (or of 10,000 changes of it) is
 ---handled: batch.offset is where it starts.
 ---@param fn fun(batch: { offset: string }, state: weir.State)
 function StateStream:onBeforeBatch(fn)
   add(self, "beforeBatch", "onBeforeBatch", fn)
 end
 
----Calls fn(batch, state) after the last one has been handled: batch.items are the changes applied, batch.offset
+---Calls fn(batch, state) after the last one was handled: batch.items are the changes that were applied, batch.offset
 ---is where it ends (nil: in the middle of what came at once), batch.upToDate whether that is all there is.
 ---@param fn fun(batch: { items: weir.Event[], offset: string?, upToDate: boolean }, state: weir.State)
 function StateStream:onBatch(fn)
   add(self, "batch", "onBatch", fn)
 end
 
----Calls fn(transaction, state) after changes in a row with one txid have been handled, before the next change is, or at
----the end of the batch: transaction.txid, transaction.events.
+---Calls fn(transaction, state) after changes in a row with one txid were handled, before the next change is, or at the
+---end of the batch: transaction.txid, transaction.events.
 ---@param fn fun(transaction: { txid: string, events: weir.Event[] }, state: weir.State)
 function StateStream:onTransaction(fn)
   add(self, "transaction", "onTransaction", fn)
