@@ -247,6 +247,50 @@ static inline unsigned search_block(const char *at, struct slice name, block *ne
     return bits_of(starts & ends);
 }
 
+/* The bits of a block of quotes become those of the bytes from an opening quote up to the one that closes. */
+static unsigned strings_of(unsigned quotes) {
+    quotes ^= quotes << 1;
+    quotes ^= quotes << 2;
+    quotes ^= quotes << 4;
+    quotes ^= quotes << 8;
+    return quotes & 0xFFFF;
+}
+
+/* What becomes of the depth by the braces (bits) of a block. */
+static int depth_by(unsigned opening, unsigned closing) {
+    int depth = 0;
+    for (; opening != 0; opening &= opening - 1) {
+        depth++;
+    }
+    for (; closing != 0; closing &= closing - 1) {
+        depth--;
+    }
+    return depth;
+}
+
+/* Whether no object but this one is open at the place. False also where that is not seen at once: there are
+ * backslashes before it. The object has a block's length at least. */
+static bool is_on_top(struct slice object, const char *place) {
+    const char *last = object.ptr + object.len - sizeof(block);
+    unsigned in_string = 0;
+    int depth = 0;
+    for (const char *at = object.ptr; at < place; at += sizeof(block)) {
+        const char *from = at < last ? at : last;
+        block bytes = load(from);
+        unsigned skipped = (unsigned)(at - from);
+        unsigned wanted = place - at < (ptrdiff_t)sizeof(block) ? (1u << (place - at)) - 1 : 0xFFFF;
+        if (bits_of((block)(bytes == '\\')) >> skipped & wanted) {
+            return false;
+        }
+        unsigned strings = strings_of(bits_of((block)(bytes == '"')) >> skipped & wanted) ^ in_string;
+        wanted &= ~strings;
+        depth += depth_by(bits_of((block)(bytes == '{')) >> skipped & wanted,
+                          bits_of((block)(bytes == '}')) >> skipped & wanted);
+        in_string = strings & 0x8000 ? 0xFFFF : 0;
+    }
+    return depth == 1;
+}
+
 /* False where this way is none: the object is too short, or what is found may not be what is meant. The
  * object's first byte is its brace, so there is one before each name; what is too near to the end for a name is
  * not looked at. */
@@ -266,10 +310,7 @@ static bool search_for(struct slice object, struct slice name, const char **valu
     }
     search_hits(&search, last, search_block(last, name, &nested, &unicode));
     *value = search.value;
-    /* The name itself does not fit behind the blocks, but what is left of a longer way to write it does. */
-    const char *rest = last + sizeof(block);
-    bool escaped = any(unicode) || memchr(rest, '\\', (size_t)(search.end - rest));
-    return !escaped && (!search.value || !any(nested));
+    return !any(unicode) && (!search.value || !any(nested) || is_on_top(object, search.value));
 }
 
 /* The slow way. */

@@ -134,6 +134,7 @@ int api_where(lua_State *L) {
         return luaL_error(L, "state:where: expected { field = value, ... }, got %s", luaL_typename(L, 3));
     }
     lua_settop(L, 3);
+    lazy_settle(L, 3);
     struct where *where = push_where(L, count_members(L, 3));
     size_t conditions = take_conditions(L, 3, where->conditions);
     struct overlay *overlay = api_state_overlay(L);
