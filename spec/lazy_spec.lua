@@ -271,11 +271,14 @@ local function operate(lazy, plain, text)
       changed = true a[name], b[name] = value, value
       return true
     end,
-    function(a, b) local name = pick(NAMES) changed = true a[name], b[name] = nil, nil return true end,
+    function(a, b) -- not of an array: the length of one with a hole is any
+      local name = pick { "a", "b", "text", "q\"", "missing" }
+      changed = true a[name], b[name] = nil, nil
+      return true
+    end,
     function(a, b)
       local name = pick { "a", "t" }
-      changed = true
-      a[name], b[name] = { x = 1 }, { x = 1 }
+      changed = true a[name], b[name] = { x = 1 }, { x = 1 }
       return true
     end,
     function(a, b) return #a == #b and rawlen(a) == rawlen(b) end,
@@ -345,8 +348,9 @@ local function random_json(random, depth)
     local numbers = {"0", "-1", "12", "1.0", "1.50", "-2e3", "1E-2", "9007199254740993", "123456789012345678901"}
     return numbers[random(#numbers)]
   elseif kind == 3 then
-    local strings = {'""', '"x"', '"text"', '"\\"text\\":1"', '"\\u00e9\\ud83d\\ude00"', '"{\\n}"',
-      '"a longer text, with a comma"'}
+    local strings = {
+      '""', '"x"', '"text"', '"\\"text\\":1"', '"\\u00e9\\ud83d\\ude00"', '"{\\n}"', '"a longer text, with a comma"',
+    }
     return strings[random(#strings)]
   elseif kind <= 5 then
     return ({"true", "false", "null"})[random(3)]

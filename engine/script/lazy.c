@@ -107,7 +107,7 @@ void lazy_push(lua_State *L, struct slice json) {
 
 /* ---- settling ---- */
 
-static bool has_lazy_metatable(lua_State *L, int index) {
+static bool is_lazy(lua_State *L, int index) {
     if (!lua_istable(L, index) || !lua_getmetatable(L, index)) {
         return false;
     }
@@ -116,13 +116,12 @@ static bool has_lazy_metatable(lua_State *L, int index) {
     return lazy;
 }
 
-/* Pushes the userdata of the lazy value at index, or nil where it is none. */
+/* Pushes the userdata of the lazy value at index. NULL, with nothing pushed: it is none. */
 static struct lazy_text *push_text(lua_State *L, int index) {
-    if (has_lazy_metatable(L, index)) {
-        lua_rawgeti(L, index, text_slot);
-    } else {
-        lua_pushnil(L);
+    if (!is_lazy(L, index)) {
+        return NULL;
     }
+    lua_rawgeti(L, index, text_slot);
     return lua_touserdata(L, -1);
 }
 
@@ -148,7 +147,6 @@ void lazy_settle(lua_State *L, int index) {
     luaL_checkstack(L, 8, NULL);
     struct lazy_text *text = push_text(L, index);
     if (!text) {
-        lua_pop(L, 1);
         return;
     }
     int table = lua_absindex(L, index);
@@ -172,12 +170,12 @@ void lazy_settle(lua_State *L, int index) {
 
 enum lazy_state lazy_look(lua_State *L, int index, struct slice *json) {
     const struct lazy_text *text = push_text(L, index);
-    enum lazy_state state = !text ? LAZY_NOT : text->touched ? LAZY_TOUCHED : LAZY_WHOLE;
-    if (state == LAZY_WHOLE) {
-        *json = text->json;
+    if (!text) {
+        return LAZY_NOT;
     }
     lua_pop(L, 1);
-    return state;
+    *json = text->json;
+    return text->touched ? LAZY_TOUCHED : LAZY_WHOLE;
 }
 
 /* ---- reading members ----
@@ -331,14 +329,17 @@ static int call_original(lua_State *L) {
 }
 
 static int settle_first(lua_State *L) {
-    lazy_settle(L, 1);
+    if (is_lazy(L, 1)) {
+        lazy_settle(L, 1);
+    }
     return call_original(L);
 }
 
 static int settle_both(lua_State *L) {
-    lazy_settle(L, 1);
-    lazy_settle(L, 2);
-    return call_original(L);
+    if (is_lazy(L, 2)) {
+        lazy_settle(L, 2);
+    }
+    return settle_first(L);
 }
 
 /* The library is on top of the stack. */
