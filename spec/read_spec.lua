@@ -102,7 +102,7 @@ describe("catch-up", function()
       'insert\tusers\ta\t-\t{"name":"Ann"}',
       'insert\tusers\tb\t-\t{"name":"Bo"}',
       'update\tusers\ta\t{"name":"Ann"}\t{"name":"Anna"}',
-      'patch\tusers\tb\t{"name":"Bo"}\t{"age":7,"name":"Bo"}',
+      'patch\tusers\tb\t{"name":"Bo"}\t{"name":"Bo","age":7}',
       'delete\tusers\ta\t{"name":"Anna"}\t-',
       "control\tsnapshot-start",
       "up-to-date\t1",
