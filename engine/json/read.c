@@ -198,7 +198,10 @@ bool json_string_is(struct slice string, struct slice bytes) {
  * start of the next there is other than its first byte, and inside of a string the second quote would have a
  * backslash before it. (The first one may have one.) And no escape but \u stands for any of its bytes. */
 static bool is_searchable(struct slice name) {
-    char first = name.len > 0 ? name.ptr[0] : ' ';
+    if (name.len == 0) {
+        return false;
+    }
+    char first = name.ptr[0];
     bool fits = first != ' ' && first != ',' && first != ':' && first != ']' && first != '}';
     for (size_t i = 0; fits && i < name.len; i++) {
         unsigned char c = (unsigned char)name.ptr[i];

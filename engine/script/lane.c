@@ -130,8 +130,9 @@ static void step(struct lane_run *run) {
 }
 
 static int handled(lua_State *L, int status, lua_KContext context) {
-    struct lane_run *run = (struct lane_run *)context;
+    struct lane_run *run = lua_touserdata(L, RUN_SELF);
     (void)status;
+    (void)context;
     step(run);
     return go_on(L, run);
 }
@@ -154,7 +155,7 @@ static void call_handlers(lua_State *L, struct lane_run *run) {
     while (run->handling) {
         while (lua_rawgeti(L, RUN_LIST, run->at) != LUA_TNIL) {
             run->stream->script->watch.calls++;
-            lua_callk(L, push_arguments(L, run), 0, (lua_KContext)run, handled);
+            lua_callk(L, push_arguments(L, run), 0, 0, handled);
             step(run);
         }
         run->handling = run->is_change && !run->all && run->stream->all.handlers;
@@ -197,8 +198,9 @@ static void take_answer(lua_State *L, struct lane_run *run) {
 }
 
 static int prepared(lua_State *L, int status, lua_KContext context) {
-    struct lane_run *run = (struct lane_run *)context;
+    struct lane_run *run = lua_touserdata(L, RUN_SELF);
     (void)status;
+    (void)context;
     take_answer(L, run);
     return go_on(L, run);
 }
@@ -210,7 +212,7 @@ static void prepare(lua_State *L, struct lane_run *run, enum driver_kind kind,
     lua_rawgetp(L, LUA_REGISTRYINDEX, &before_key);
     lua_pushvalue(L, RUN_STREAM);
     int count = 1 + lane_calls_push_item(L, RUN_KIT, kind, item);
-    lua_callk(L, count, 1, (lua_KContext)run, prepared);
+    lua_callk(L, count, 1, 0, prepared);
     take_answer(L, run);
 }
 
@@ -272,7 +274,8 @@ static void take(lua_State *L, struct lane_run *run, enum driver_kind kind, cons
 
 static int woken(lua_State *L, int status, lua_KContext context) {
     (void)status;
-    return go_on(L, (struct lane_run *)context);
+    (void)context;
+    return go_on(L, lua_touserdata(L, RUN_SELF));
 }
 
 static int go_on(lua_State *L, struct lane_run *run) {
@@ -282,7 +285,7 @@ static int go_on(lua_State *L, struct lane_run *run) {
         struct driver_item item = {0};
         enum driver_kind kind = stream->driver.next(stream->driver.user, &item);
         if (kind == DRIVER_NOTHING) {
-            return task_park(L, &stream->lane, woken, (lua_KContext)run);
+            return task_park(L, &stream->lane, woken, 0);
         }
         take(L, run, kind, &item);
     }

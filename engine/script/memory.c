@@ -83,7 +83,7 @@ static unsigned index_of(size_t size) {
 }
 
 static struct page *page_of(void *block) {
-    return (struct page *)((uintptr_t)block & ~(uintptr_t)(PAGE_ALIGN - 1));
+    return (struct page *)((char *)block - ((uintptr_t)block & (PAGE_ALIGN - 1)));
 }
 
 static void link_page(struct memory *memory, struct page *page) {
