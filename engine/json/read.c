@@ -313,7 +313,10 @@ static bool search_for(struct slice object, struct slice name, const char **valu
     }
     search_hits(&search, last, search_block(last, name, &nested, &unicode));
     *value = search.value;
-    return !any(unicode) && (!search.value || !any(nested) || is_on_top(object, search.value));
+    /* No name starts behind the last block, but one that is longer for its escapes may. */
+    const char *rest = last + sizeof(block) - 1;
+    bool escaped = any(unicode) || memchr(rest, '\\', (size_t)(search.end - rest));
+    return !escaped && (!search.value || !any(nested) || is_on_top(object, search.value));
 }
 
 /* The slow way. */
