@@ -12,7 +12,7 @@
 #include "stream/kind.h"
 #include "stream/pipe.h"
 
-enum { PIECE_BYTES = 1024 * 1024, GAP_BYTES = 32 * 1024, LOOK_MS = 500 };
+enum { PIECE_BYTES = 256 * 1024, GAP_BYTES = 32 * 1024, LOOK_MS = 500 };
 
 /* While one piece is handed over the next is read by libuv's pool. */
 struct file {

@@ -102,7 +102,7 @@ struct source;
  * where the location is not one (no such file, an unknown scheme). */
 struct source *source_open(const struct source_options *options, struct error *e);
 
-/* Stop handing over bytes, go on. They do not nest. A piece of at most 1 MB, or one SSE connection's
+/* Stop handing over bytes, go on. They do not nest. A piece of at most 512 KB, or one SSE connection's
  * last 64 KB with the events that end in them, may still arrive after a pause; so may the end of a chunk
  * all of whose bytes have been handed over. */
 void source_pause(struct source *source);

@@ -8,7 +8,7 @@
 #include "worker/intake_parts.h"
 
 enum {
-    HIGH_WATER = 3 << 20,   /* bytes waiting: the source is paused */
+    HIGH_WATER = 1 << 20,   /* bytes waiting: the source is paused */
     ARRIVING_MAX = 8 << 20, /* what may still come after that, and one piece of the transfer */
     MARKS_MAX = 4096,       /* marks waiting: likewise */
     REJECTS_MAX = 3,        /* times that a broken chunk is read */

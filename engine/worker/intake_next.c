@@ -8,7 +8,7 @@ enum {
     VIEW_BACKGROUND = 48 << 10, /* bytes that are worth another thread */
     RUN_ONE = 1,
     RUN_SOME = 64,
-    RUN_MANY = 4096,
+    RUN_MANY = 1024,
 };
 
 /* ---- marks ---- */

@@ -196,7 +196,7 @@ static void test_paused_file_hands_over_nothing(void **state) {
     start(&f);
     assert_false(loop_run_until(f.loop, recorder_over, &f.recorder)); /* the loop runs dry */
     uint64_t seen = f.recorder.bytes;
-    assert_true(seen > 0 && seen <= 1024 * 1024);
+    assert_true(seen > 0 && seen <= 512 * 1024);
     f.recorder.on_bytes = NULL;
     source_resume(f.recorder.source);
     assert_int_equal(f.recorder.bytes, seen);
