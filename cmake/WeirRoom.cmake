@@ -22,3 +22,21 @@ function(weir_room name)
     target_link_libraries(weir_${name} PUBLIC weir_${used})
   endforeach()
 endfunction()
+
+# weir_sink(NAME PKG_CONFIG_NAME)
+#
+# A sink that needs a library of its own: the folder engine/sink/NAME, which becomes part of the room sink where
+# that library is found. Where it is not, the build goes on without it, and weir names what is missing when
+# a script asks for that sink.
+function(weir_sink name library)
+  string(TOUPPER "${name}" upper)
+  file(GLOB sources CONFIGURE_DEPENDS "sink/${name}/*.c")
+  pkg_check_modules(SINK_${upper} IMPORTED_TARGET GLOBAL ${library})
+  if(sources AND SINK_${upper}_FOUND)
+    target_sources(weir_sink PRIVATE ${sources})
+    target_compile_definitions(weir_sink PUBLIC WEIR_SINK_${upper})
+    target_link_libraries(weir_sink PUBLIC PkgConfig::SINK_${upper})
+  else()
+    message(STATUS "sink ${name}: not built (${library} was not found)")
+  endif()
+endfunction()
