@@ -11,6 +11,7 @@
 #include "script/api_follow.h"
 #include "script/api_hooks.h"
 #include "script/api_local.h"
+#include "script/api_sink.h"
 #include "script/driver.h"
 #include "script/script.h"
 #include "script/task.h"
@@ -52,6 +53,7 @@ struct api_stream {
     uint64_t append_limit_ms;  /* 0: the writer's own */
     struct http_field *fields; /* request headers, owned */
     size_t field_count;
+    struct api_sink_list sinks; /* where what becomes of the state goes */
 
     bool declared;          /* it is complete, and in the script's list */
     struct store *store;    /* NULL once the script is closed */
