@@ -105,7 +105,8 @@ void api_sink_list_take(lua_State *L, int index, struct api_sink_list *list) {
 
 void api_sink_list_free(struct api_sink_list *list) {
     free(list->items);
-    *list = (struct api_sink_list){0};
+    list->items = NULL;
+    list->count = 0;
 }
 
 void api_sink_open(lua_State *L) {

@@ -10,6 +10,7 @@
 #include <lua.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "sink/sink.h"
 
@@ -30,6 +31,9 @@ struct api_sink {
 struct api_sink_list {
     const struct api_sink **items; /* NULL where there are none */
     size_t count;
+    size_t batch_max;  /* limits.sinkBatch: bytes of changes that wait to be committed; 0: the outlet's own */
+    size_t rows;       /* limits.sinkRows: a batch is committed when it has so many; 0: the outlet's own */
+    uint64_t delay_ms; /* limits.sinkDelay: or when it is so old; 0: the outlet's own */
 };
 
 /* Adds weir._sink. The module table is on top of the stack. */

@@ -110,6 +110,9 @@ static void take_options(lua_State *L, int options, struct api_stream *stream) {
     stream->first_limit_ms = options_duration(L, -1, "connect", 0);
     stream->outage_limit_ms = options_duration(L, -1, "outage", 0);
     stream->append_limit_ms = options_duration(L, -1, "append", 0);
+    stream->sinks.batch_max = options_size(L, -1, "sinkBatch", 0);
+    stream->sinks.rows = options_size(L, -1, "sinkRows", 0);
+    stream->sinks.delay_ms = options_duration(L, -1, "sinkDelay", 0);
     lua_pop(L, 2);
 }
 
