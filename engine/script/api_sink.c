@@ -4,13 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "script/api_emit.h"
 #include "script/options.h"
 #include "script/script.h"
+#include "script/sink_lua.h"
 
-static const char sink_name[] = "weir.Sink";
+static const char sink_type[] = "weir.Sink";
 
 struct api_sink *api_sink_check(lua_State *L, int index) {
-    return luaL_checkudata(L, index, sink_name);
+    return luaL_checkudata(L, index, sink_type);
 }
 
 static int collect(lua_State *L) {
@@ -21,6 +23,9 @@ static int collect(lua_State *L) {
     }
     free(sink->settings);
     free(sink->name);
+    if (sink->kind == &sink->own) {
+        sink_lua_forget(L, sink);
+    }
     sink->settings = NULL;
     sink->name = NULL;
     sink->setting_count = 0;
@@ -55,7 +60,7 @@ static void take_settings(lua_State *L, int index, struct api_sink *sink) {
 static struct api_sink *push_sink(lua_State *L) {
     struct api_sink *sink = lua_newuserdatauv(L, sizeof *sink, 1);
     memset(sink, 0, sizeof *sink);
-    luaL_setmetatable(L, sink_name);
+    luaL_setmetatable(L, sink_type);
     sink->script = script_of(L);
     return sink;
 }
@@ -80,6 +85,35 @@ static int sink_new(lua_State *L) {
         return luaL_error(L, "out of memory");
     }
     take_settings(L, 3, sink);
+    return 1;
+}
+
+/* newScripted(name, functions, exact) -> a sink of the script's own functions. */
+static int sink_new_scripted(lua_State *L) {
+    const char *name = luaL_checkstring(L, 1);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_settop(L, 3);
+    struct api_sink *sink = push_sink(L);
+    sink->name = strdup(name);
+    if (!sink->name) {
+        return luaL_error(L, "out of memory");
+    }
+    sink->own = sink_lua_kind(lua_toboolean(L, 3));
+    lua_pushvalue(L, 2);
+    sink_lua_keep(L, sink);
+    sink->kind = &sink->own;
+    return 1;
+}
+
+static int sink_name_of(lua_State *L) {
+    lua_pushstring(L, api_sink_check(L, 1)->name);
+    return 1;
+}
+
+/* isScripted(sink): its rows or events are the script's business, so that no configuration can replace it. */
+static int sink_is_scripted(lua_State *L) {
+    const struct api_sink *sink = api_sink_check(L, 1);
+    lua_pushboolean(L, sink->emits || sink->kind == &sink->own);
     return 1;
 }
 
@@ -112,10 +146,15 @@ void api_sink_list_free(struct api_sink_list *list) {
 void api_sink_open(lua_State *L) {
     static const luaL_Reg functions[] = {
         {"new", sink_new},
+        {"newScripted", sink_new_scripted},
+        {"name", sink_name_of},
+        {"isScripted", sink_is_scripted},
         {NULL, NULL},
     };
     luaL_newlib(L, functions);
-    if (luaL_newmetatable(L, sink_name)) {
+    sink_lua_open(L);
+    api_emit_open(L);
+    if (luaL_newmetatable(L, sink_type)) {
         lua_pushcfunction(L, collect);
         lua_setfield(L, -2, "__gc");
         lua_pushcfunction(L, sink_tostring);

@@ -53,6 +53,7 @@ static void free_parts(struct api_stream *stream) {
     free(stream->fields);
     stream->fields = NULL;
     api_sink_list_free(&stream->sinks);
+    api_emit_free(stream);
 }
 
 /* The table of request headers at the top of the stack: names to strings, checked in Lua. */

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "base/strmap.h"
+#include "script/api_emit.h"
 #include "script/api_follow.h"
 #include "script/api_hooks.h"
 #include "script/api_local.h"
@@ -32,6 +33,7 @@ struct api_type {
     const struct schema *schema; /* owned by Lua, kept alive by the stream; NULL: none */
 };
 
+struct lane_run;
 struct wait;
 
 struct api_stream {
@@ -68,6 +70,8 @@ struct api_stream {
 
     struct driver driver;   /* set by the worker before the lane is woken */
     struct task lane;       /* see script/lane.h */
+    struct lane_run *run;   /* of the lane, once it was started */
+    struct api_emits emits; /* what the handler that runs has written to derived streams */
     struct writer *writer;  /* made by the first append */
     struct wait *appends;   /* under way: see script/api_append.h */
     struct wait *calls;     /* under way: see script/api_call.h */
