@@ -31,9 +31,11 @@ struct api_sink {
 struct api_sink_list {
     const struct api_sink **items; /* NULL where there are none */
     size_t count;
-    size_t batch_max;  /* limits.sinkBatch: bytes of changes that wait to be committed; 0: the outlet's own */
-    size_t rows;       /* limits.sinkRows: a batch is committed when it has so many; 0: the outlet's own */
-    uint64_t delay_ms; /* limits.sinkDelay: or when it is so old; 0: the outlet's own */
+    /* When a batch is committed; 0: as the outlet sees fit. */
+    size_t rows;       /* limits.sinkRows: it has so many */
+    size_t bytes;      /* limits.sinkBytes: they are so long */
+    uint64_t delay_ms; /* limits.sinkDelay: the first of them is so old */
+    size_t batch_max;  /* limits.sinkBatch: bytes that are in one at most */
 };
 
 /* Adds weir._sink. The module table is on top of the stack. */

@@ -113,6 +113,7 @@ static void take_options(lua_State *L, int options, struct api_stream *stream) {
     stream->append_limit_ms = options_duration(L, -1, "append", 0);
     stream->sinks.batch_max = options_size(L, -1, "sinkBatch", 0);
     stream->sinks.rows = options_size(L, -1, "sinkRows", 0);
+    stream->sinks.bytes = options_size(L, -1, "sinkBytes", 0);
     stream->sinks.delay_ms = options_duration(L, -1, "sinkDelay", 0);
     lua_pop(L, 2);
 }

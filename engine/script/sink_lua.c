@@ -24,6 +24,7 @@ struct sink_lua {
     const struct sink_batch *batch; /* under way; NULL: none */
     size_t next;                    /* the row that write gets next */
     bool writing;                   /* the one before it is being written */
+    bool refused;                   /* it was refused, and that ends the work: the error names all */
     bool placed;                    /* `open` has given a place */
     struct sink_place place;        /* that one */
     int stream;                     /* in the registry: the table that all functions get */
@@ -113,6 +114,7 @@ static int refuse(lua_State *L) {
     error_set(&e, ERROR_SCRIPT, "%s", luaL_checkstring(L, 2));
     l->writing = false;
     if (!l->sink.host.refused(l->sink.host.user, &l->sink, &row, &e)) {
+        l->refused = true;
         return script_raise_bare(L, &e);
     }
     return 0;
@@ -181,6 +183,9 @@ static int push_commit(lua_State *L, void *arg) {
 
 /* In front of an error of the script's: the row that was being written. */
 static void locate(const struct sink_lua *l, struct error *e) {
+    if (l->refused) {
+        return;
+    }
     if (l->writing && e->code == ERROR_SCRIPT) {
         struct sink_row row = sink_batch_row(l->batch, l->next - 1);
         int type = (int)(row.type.len < SHOWN_MAX ? row.type.len : SHOWN_MAX);

@@ -112,6 +112,7 @@ local LIMITS = {
     end,
     "a whole number of at least 1",
   },
+  sinkBytes = { native.isSize, SIZE },
   sinkDelay = { native.isDuration, DURATION },
 }
 
@@ -123,7 +124,7 @@ local function limits(value)
   for name, limit in pairs(value) do
     local known = LIMITS[name]
     if not known then
-      return "message, connect, outage, append, confirm, sinkBatch, sinkRows or sinkDelay", name
+      return "message, connect, outage, append, confirm, sinkBatch, sinkBytes, sinkDelay or sinkRows", name
     end
     if not known[1](limit) then
       return known[2], name, limit

@@ -259,7 +259,7 @@ end
 ---    sinks       { weir.sink.sqlite { path = ... }, ... }: where what becomes of the state goes
 ---    actions     function(ctx) returning { name = { onMutate = fn, mutationFn = fn } }, or that table
 ---    limits      { message = "64MB", connect = "5s", outage = "10m", append = "30s", confirm = "30s",
----                sinkBatch = "64MB", sinkRows = 10000, sinkDelay = "100ms" }
+---                sinkRows = 10000, sinkBytes = "8MB", sinkDelay = "500ms", sinkBatch = "256MB" }
 ---@param options table
 ---@return weir.StateStream
 function weir.stream(options)
