@@ -58,9 +58,14 @@ describe("an option of a sink", function()
     ["weir.sink.sqlite { path = '' }"] = 'weir.sink.sqlite: path: expected a non-empty string, got ""',
     ["weir.sink.sqlite { path = 'a', layout = 'rows' }"] =
       'weir.sink.sqlite: layout: expected "json" or "columns", got "rows"',
-    ["weir.sink.sqlite { path = 'a', prefix = 5 }"] = "weir.sink.sqlite: prefix: expected a non-empty string, got 5",
+    ["weir.sink.sqlite { path = 'a', prefix = 5 }"] =
+      'weir.sink.sqlite: prefix: expected ASCII letters, digits and "_", got 5',
+    ["weir.sink.sqlite { path = 'a', prefix = 'a b' }"] =
+      'weir.sink.sqlite: prefix: expected ASCII letters, digits and "_", got "a b"',
+    ["weir.sink.sqlite { path = 'a', key = 'k' }"] =
+      'weir.sink.sqlite: key: expected with layout = "columns" only, whose first column it names',
     ["weir.sink.sqlite { file = 'a' }"] =
-      "weir.sink.sqlite: unknown option 'file': expected one of layout, name, path, prefix",
+      "weir.sink.sqlite: unknown option 'file': expected one of key, layout, name, path, prefix",
     ["weir.sink.postgres {}"] = "weir.sink.postgres: url is missing: expected a URL",
     ["weir.sink.postgres { url = 5 }"] = "weir.sink.postgres: " .. POSTGRES .. ", or { file = PATH }, got 5",
     ["weir.sink.postgres { url = 'https://me:hush@x/' }"] = "weir.sink.postgres: " .. POSTGRES .. ", got another text",
@@ -80,6 +85,12 @@ describe("an option of a sink", function()
       "weir.sink.search: apiKey: expected a non-empty string, got another text",
     ["weir.sink.stream { url = 'ftp://x/y' }"] =
       "weir.sink.stream: url: expected a URL such as http://host/v1/stream/name, got another text",
+    ["weir.sink.stream { url = 'http://x/y', headers = { A = 5 } }"] =
+      "weir.sink.stream: headers: expected a table of strings and { file = PATH } (A is none), got a table",
+    ["weir.sink.stream { url = 'http://x/y', headers = { A = { file = 'none' } } }"] =
+      "weir.sink.stream: headers.A: none: No such file or directory",
+    ["weir.sink.stream { url = 'http://x/y', create = 'no' }"] =
+      'weir.sink.stream: create: expected true or false, got "no"',
     ["weir.sink {}"] = "weir.sink: write is missing: expected a function",
     ["weir.sink(5)"] = "weir.sink: expected a table of functions, got 5",
     ["weir.sink { write = print, begin = 1 }"] = "weir.sink: begin: expected a function, got 1",
@@ -112,7 +123,8 @@ describe("the option sinks", function()
     ["sink"] = ARRAY .. ", got a userdata",
     ["{ 'room.db' }"] = ARRAY .. ' (number 1 is "room.db"), got a table',
     ["{ db = sink }"] = ARRAY .. ' ("db" is no place in it), got a table',
-    ["{ sink, sink }"] = "weir.stream: sinks: expected sinks of different names (two are mine: give one the option name)",
+    ["{ sink, sink }"] =
+      "weir.stream: sinks: expected sinks of different names (two are mine: give one the option name)",
   }
   for sinks, message in pairs(mistakes) do
     it("is refused by name: " .. sinks, function()
@@ -192,7 +204,7 @@ describe("sinks in the configuration", function()
     ['[{"kind":"stream","url":"http://x/y"}]'] = "sinks[1]: " .. KINDS .. '"stream"',
     ['[{"kind":"sqlite"}]'] = "sinks[1]: path is missing: expected the path of a file",
     ['[{"kind":"sqlite","path":"a","layuot":"json"}]'] =
-      "sinks[1]: unknown option 'layuot': expected one of layout, name, path, prefix",
+      "sinks[1]: unknown option 'layuot': expected one of key, layout, name, path, prefix",
     ['[{"kind":"postgres","url":"hush"}]'] =
       "sinks[1]: url: expected a URL such as postgresql://user@host/database, got another text",
     ['[{"kind":"postgres","url":{"file":"none"}}]'] = "sinks[1]: url: none: No such file or directory",
@@ -212,7 +224,7 @@ describe("sinks in the configuration", function()
     local both = in_stream "weir.sink.sqlite { path = 'a' }, weir.sink { write = print, name = 'mine' }"
     assert.same({ "sqlite a", "mine" }, sinks_in(check(both)))
     assert.same({ "sqlite b", "sqlite c", "mine" },
-      sinks_in(check(both, configured '[{"kind":"sqlite","path":"b"},{"kind":"sqlite","path":"c","layout":"columns"}]')))
+      sinks_in(check(both, configured '[{"kind":"sqlite","path":"b"},{"kind":"sqlite","path":"c","layout":"json"}]')))
     assert.same({ "mine" }, sinks_in(check(both, configured "[]")))
   end)
 
