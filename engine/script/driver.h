@@ -60,7 +60,7 @@ struct driver {
     bool (*give_up)(void *user, const struct driver_item *item, const char *decision, const char *reason,
                     struct error *e);
     /* A handler has sent an event to the derived stream of that name, one of the stream's sinks. Copied. False
-     * with e: it cannot be taken, and why. NULL: the stream has no sinks. */
+     * with e: it cannot be taken, and why. */
     bool (*emit)(void *user, const char *sink, struct slice event, struct error *e);
     /* The lane may have something to do. */
     void (*wake)(void *user);
