@@ -1085,13 +1085,15 @@ function DerivedStream:append(value) end
 ---@class weir.SqliteSink
 ---@field path string the file
 ---@field layout? "json"|"columns" default: "json"
----@field prefix? string stands in front of the tables' names
+---@field prefix? string stands in front of the tables' names: letters, digits and "_"
+---@field key? string the name of the column of keys in layout "columns"; default: "id"
 ---@field name? string how messages call it; default: the kind and where it is
 
 ---@class weir.DatabaseSink
 ---@field url string|weir.FileSource
 ---@field layout? "json"|"columns" default: "json"
----@field prefix? string stands in front of the tables' names
+---@field prefix? string stands in front of the tables' names: letters, digits and "_"
+---@field key? string the name of the column of keys in layout "columns"; default: "id"
 ---@field name? string how messages call it; default: the kind and where it is
 
 ---@class weir.RedisSink
@@ -1108,6 +1110,9 @@ function DerivedStream:append(value) end
 
 ---@class weir.DerivedSink
 ---@field url string|weir.FileSource
+---@field create? boolean false: it must exist; default: true
+---@field headers? table<string, string|weir.FileSource> request headers
+---@field caFile? string a file of certificates to trust, in the place of the system's
 ---@field producer? string the name of the producer; default: made of the URLs of both streams
 ---@field name? string
 

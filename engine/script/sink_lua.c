@@ -191,7 +191,7 @@ static void locate(const struct sink_lua *l, struct error *e) {
         int type = (int)(row.type.len < SHOWN_MAX ? row.type.len : SHOWN_MAX);
         int key = (int)(row.key.len < SHOWN_MAX ? row.key.len : SHOWN_MAX);
         error_context(e, "offset %.*s, message %llu: %.*s%s%.*s", (int)row.offset.len, row.offset.ptr,
-                      (unsigned long long)row.index, type, row.type.ptr, type ? "/" : "clear", key,
+                      (unsigned long long)row.index + 1, type, row.type.ptr, type ? "/" : "clear", key,
                       row.key.ptr);
     }
     error_context(e, "%s", l->sink.name);

@@ -85,15 +85,40 @@ end
 
 local layout = one_of("json", "columns")
 
+-- A part of names in SQL, which need no quotes then.
+local function word(value)
+  return (type(value) ~= "string" or not value:find "^[%a%d_]+$") and 'ASCII letters, digits and "_"' or nil
+end
+
+local function boolean(value)
+  return type(value) ~= "boolean" and "true or false" or nil
+end
+
+local HEADERS = "a table of strings and { file = PATH }"
+
+local function headers(value)
+  if type(value) ~= "table" then
+    return HEADERS
+  end
+  for name, source in pairs(value) do
+    if type(name) ~= "string" or name == "" or name:find "[^%w!#$%%&'*+.^_`|~-]" then
+      return HEADERS .. " with names that fit into an HTTP header", nil, show(name)
+    elseif not is_file(source) and (type(source) ~= "string" or source:find "%c") then
+      return ("%s (%s is none)"):format(HEADERS, name)
+    end
+  end
+end
+
 -- The options of each kind, and those that it cannot do without.
 local KINDS = {
-  sqlite = { needs = { "path" }, checks = { path = text, layout = layout, prefix = text } },
+  sqlite = { needs = { "path" }, checks = { path = text, layout = layout, prefix = word, key = word } },
   postgres = {
     needs = { "url" },
     checks = {
       url = url_of("postgresql://user@host/database", "postgres", "postgresql"),
       layout = layout,
-      prefix = text,
+      prefix = word,
+      key = word,
     },
   },
   mysql = {
@@ -101,7 +126,8 @@ local KINDS = {
     checks = {
       url = url_of("mysql://user@host/database", "mysql", "mariadb"),
       layout = layout,
-      prefix = text,
+      prefix = word,
+      key = word,
     },
   },
   redis = {
@@ -119,7 +145,13 @@ local KINDS = {
   },
   stream = {
     needs = { "url" },
-    checks = { url = url_of("http://host/v1/stream/name", "http", "https"), producer = text },
+    checks = {
+      url = url_of("http://host/v1/stream/name", "http", "https"),
+      producer = text,
+      create = boolean,
+      headers = headers,
+      caFile = text,
+    },
   },
 }
 
@@ -170,6 +202,19 @@ local function read_secret(name, path, fail)
   return (value:gsub("[\r\n]+$", ""))
 end
 
+local function put_headers(settings, given, fail)
+  for name, value in pairs(given or {}) do
+    if is_file(value) then
+      local path = value.file
+      value = read_secret("headers." .. name, path, fail)
+      if value == "" or value:find "%c" then
+        fail("headers.%s: expected a line of text in the file %s", name, path)
+      end
+    end
+    settings["header." .. name] = value
+  end
+end
+
 -- The options as the native half takes them: names to strings.
 local function settings_of(given, kind, fail)
   local settings = {}
@@ -180,10 +225,11 @@ local function settings_of(given, kind, fail)
       if expected then
         fail("%s: expected %s in the file %s", name, expected, value.file)
       end
-    elseif not COMMON[name] then
-      settings[name] = value
+    elseif name ~= "headers" and not COMMON[name] then
+      settings[name] = tostring(value)
     end
   end
+  put_headers(settings, given.headers, fail)
   return settings
 end
 
@@ -207,6 +253,9 @@ local function declare(kind_name, given, fail)
     fail("expected a table of options, got %s", show(given))
   end
   check(given, kind.checks, fail)
+  if given.key and given.layout ~= "columns" then
+    fail('key: expected with layout = "columns" only, whose first column it names')
+  end
   for _, name in ipairs(kind.needs) do
     if given[name] == nil then
       fail("%s is missing: expected %s", name, EXPECTED[name])
@@ -304,6 +353,7 @@ local sink = {}
 ---    layout  "json" (default): a table a type with id, data and updated_at; "columns": a column a property of the
 ---            type's schema
 ---    prefix  stands in front of the tables' names
+---    key     the name of the column of keys in layout "columns"; default: "id"
 ---    name    how messages call it; default: the kind and where it is
 ---@param options table
 ---@return weir.Sink
@@ -314,7 +364,7 @@ end
 ---A PostgreSQL database. Rows and place are committed in one transaction.
 ---
 ---    url     postgresql://user:password@host/database, or { file = PATH } of a file that holds it
----    layout, prefix, name  as those of weir.sink.sqlite
+---    layout, prefix, key, name  as those of weir.sink.sqlite
 ---@param options table
 ---@return weir.Sink
 function sink.postgres(options)
@@ -324,7 +374,7 @@ end
 ---A MySQL or MariaDB database. Rows and place are committed in one transaction.
 ---
 ---    url     mysql://user:password@host/database, or { file = PATH } of a file that holds it
----    layout, prefix, name  as those of weir.sink.sqlite
+---    layout, prefix, key, name  as those of weir.sink.sqlite
 ---@param options table
 ---@return weir.Sink
 function sink.mysql(options)
@@ -359,6 +409,9 @@ end
 ---delete and append is stored in it once, however often the worker is started again.
 ---
 ---    url       the stream's http(s) URL, or { file = PATH }
+---    create    false: it must exist; default: true
+---    headers   request headers: strings or { file = PATH }
+---    caFile    a file of certificates to trust
 ---    producer  the name of the producer; default: made of the URLs of both streams
 ---    name      how messages call it
 ---@param options table

@@ -126,7 +126,8 @@ setmetatable(weir.sink, {
   --
   --     open(stream)            once, first: the place that was committed last, or nil
   --     begin(place, stream)    before the rows of a batch; place: what is reached with the last of them
-  --     write(row, stream)      one row: { op = "put" | "delete" | "clear", type, key, value, offset, index, sequence }.
+  --     write(row, stream)      one row: { op = "put" | "delete" | "clear", type, key, value,
+  --                             offset, index, sequence }.
   --                             Refused with `return false, reason` or error { refused = reason }
   --     flush(stream)           after the last row
   --     commit(place, stream)   rows and place are to be kept now
