@@ -62,7 +62,10 @@ end
 function postgres.start(options)
   options = options or {}
   local self = setmetatable({options = options, dir = tmp.dir(), port = 5432}, Postgres)
-  execute({"sh", "-c", is_root and 'chown postgres "$1" && chmod 755 "$1"' or ":", "sh", self.dir}, "the folder")
+  if is_root then
+    -- The folder above may be one that `dev` has made for itself alone.
+    execute({"sh", "-c", 'chown postgres "$1" && chmod 755 "$1" && chmod o+x "${1%/*}"', "sh", self.dir}, "the folder")
+  end
   self.data = self.dir .. "/data"
   execute(owned{program "initdb", "-D", self.data, "-U", "weir", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8",
     "--no-sync"}, "initdb")

@@ -328,7 +328,8 @@ void pg_session_look(struct pg_sink *self) {
     pg_script_clear(&self->script);
     if (!self->read_only) {
         add(self, PG_TAG_NONE, "UPDATE ", self->state,
-            " SET (backend, backend_start) = (SELECT " BACKEND ") WHERE stream_url = $1 AND epoch = $2");
+            " SET (backend, backend_start) = (SELECT " BACKEND
+            ") WHERE stream_url = $1 AND epoch = $2::bigint");
         pg_script_text(&self->script, self->sink.stream);
         pg_script_number(&self->script, self->sink.epoch);
     }

@@ -268,16 +268,27 @@ static bool adapt(struct pg_table *table, const PGresult *answer, struct error *
 
 /* ---- making it ---- */
 
+/* The key's column. By itself PostgreSQL would call its index "users_pkey", which may be another type's table. */
+static bool append_key(const struct pg_table *table, struct buf *sql) {
+    struct buf name, what;
+    buf_init(&name, TABLE_NAME_MAX * 2);
+    buf_init(&what, SQL_MAX);
+    struct slice key = table->columns ? table->columns->key : (struct slice)SLICE_INIT("id");
+    bool ok = buf_printf(&what, "%s.", table->name) && buf_append_slice(&what, key) &&
+              table_own_name(buf_slice(&what), 1, &name) && pg_quote(sql, NULL, key) &&
+              buf_append_text(sql, " text COLLATE \"C\" CONSTRAINT ") &&
+              pg_quote(sql, NULL, buf_slice(&name)) && buf_append_text(sql, " PRIMARY KEY");
+    buf_free(&name);
+    buf_free(&what);
+    return ok;
+}
+
 static bool append_create(const struct pg_table *table, struct buf *sql) {
+    bool ok = buf_printf(sql, "CREATE TABLE %s (", table->quoted) && append_key(table, sql);
     if (!table->columns) {
-        return buf_printf(sql,
-                          "CREATE TABLE %s (id text COLLATE \"C\" PRIMARY KEY, data jsonb NOT NULL,"
-                          " updated_at timestamptz NOT NULL DEFAULT now())",
-                          table->quoted);
+        return ok &&
+               buf_append_text(sql, ", data jsonb NOT NULL, updated_at timestamptz NOT NULL DEFAULT now())");
     }
-    bool ok = buf_printf(sql, "CREATE TABLE %s (", table->quoted) &&
-              pg_quote(sql, NULL, table->columns->key) &&
-              buf_append_text(sql, " text COLLATE \"C\" PRIMARY KEY");
     for (size_t i = 0; ok && i < table->columns->count; i++) {
         const struct column *column = &table->columns->list[i];
         ok = buf_append_text(sql, ", ") && pg_quote(sql, NULL, column->name) &&
