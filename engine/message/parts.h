@@ -33,6 +33,7 @@ enum part {
 /* ptr NULL: absent. */
 struct parts {
     struct slice of[PART_COUNT];
+    bool escaped; /* some string of the message may have a backslash */
 };
 
 /* The message at *place, which must be an object (*place is on its brace); moves behind it. guess may be
