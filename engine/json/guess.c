@@ -125,9 +125,6 @@ bool json_guess_walk(struct json_guess *guess, const struct json_scanner *scanne
     if (!behind) {
         return false;
     }
-    for (unsigned i = 0; i < guess->parts; i++) {
-        part[i] = (struct slice){0};
-    }
     const struct extent *extent = guess->courses + (size_t)way.course * (guess->parts + 1);
     for (; extent->which != NO_PART; extent++) {
         const char *from = places[extent->from.step] + extent->from.offset;

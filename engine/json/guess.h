@@ -29,7 +29,7 @@ void json_guess_free(struct json_guess *guess);
 
 /* Scans the message at *at (before `end`) along a way that was learned. True: it is valid JSON, as
  * json_scan_value with depth 0 would find, *at is behind it, part[i] is the part that it was in the message that
- * was learned (ptr NULL where that had none), and *escaped tells whether some string that is a value in it has a
+ * was learned (those that it did not have stay as they were), and *escaped tells whether some string that is a value in it has a
  * backslash. False: nothing is known, *at, part and *escaped are as they were. */
 bool json_guess_scan(struct json_guess *guess, const char **at, const char *end, struct slice *part,
                      bool *escaped);

@@ -307,6 +307,22 @@ static enum message_status take_parts(struct event_decoder *decoder, const struc
     return refuse(e, text, parts->of[PART_HEADERS], "headers: expected a member operation or control");
 }
 
+bool event_known(void *event_decoder, const char **at, const char *end) {
+    struct event_decoder *decoder = event_decoder;
+    struct parts parts;
+    const char *behind = *at;
+    if (!parts_known(&parts, decoder->guess, &behind, end)) {
+        return false;
+    }
+    decoder->event = (struct event){.text = slice_of(*at, (size_t)(behind - *at))};
+    decoder->unescaped = false;
+    if (take_parts(decoder, &parts, NULL) != MESSAGE_OK) {
+        return false; /* it is decoded again, to say why */
+    }
+    *at = behind;
+    return true;
+}
+
 enum message_status event_decode(void *event_decoder, const char **at, const char *end, struct error *e) {
     struct event_decoder *decoder = event_decoder;
     struct parts parts;

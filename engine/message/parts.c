@@ -1,5 +1,7 @@
 #include "message/parts.h"
 
+#include <string.h>
+
 #include "json/read.h"
 
 struct field {
@@ -137,15 +139,19 @@ struct json_guess *parts_guess_new(void) {
     return json_guess_new(PART_COUNT);
 }
 
+bool parts_known(struct parts *parts, struct json_guess *guess, const char **place, const char *end) {
+    *parts = (struct parts){.escaped = true};
+    return guess && json_guess_scan(guess, place, end, parts->of, &parts->escaped);
+}
+
 enum json_status parts_scan(struct parts *parts, struct json_guess *guess, const char **place,
                             const char *end, struct json_fault *fault) {
     const char *start = *place;
-    if (guess && json_guess_scan(guess, place, end, parts->of, &parts->escaped)) {
+    if (parts_known(parts, guess, place, end)) {
         return JSON_OK;
     }
-    *parts = (struct parts){.escaped = true};
     enum json_status status = scan_object(parts, &message_object, place, end, 0, fault);
-    if (status == JSON_OK && guess) {
+    if (status == JSON_OK && guess && !memchr(start, '\n', (size_t)(*place - start))) {
         json_guess_learn(guess, start, *place, end, parts->of);
     }
     return status;

@@ -41,6 +41,9 @@ struct parts {
 enum json_status parts_scan(struct parts *parts, struct json_guess *guess, const char **place,
                             const char *end, struct json_fault *fault);
 
+/* The same, where the message takes a course seen before: true. There is no line feed in it. */
+bool parts_known(struct parts *parts, struct json_guess *guess, const char **place, const char *end);
+
 /* For parts_scan. NULL: out of memory. */
 struct json_guess *parts_guess_new(void);
 

@@ -66,7 +66,7 @@ static bool walk_all(struct json_guess *guess, struct slice text, const struct e
     const struct json_scanner *scanner;
     bool first = false;
     for (size_t n = 0; (scanner = json_scanner_nth(n)); n++) {
-        struct slice part[PARTS];
+        struct slice part[PARTS] = {0};
         bool escaped;
         const char *at = text.ptr;
         bool hit = json_guess_walk(guess, scanner, &at, text.ptr + text.len, part, &escaped);
@@ -89,7 +89,7 @@ static void check_message(struct json_guess *guess, struct slice text) {
         tree = tree_read(slice_of(text.ptr, expected.verdict.at), &facts);
         find_parts(&tree, expected.part);
     }
-    struct slice part[PARTS];
+    struct slice part[PARTS] = {0};
     bool escaped;
     const char *at = text.ptr;
     const char *limit = text.ptr + text.len;

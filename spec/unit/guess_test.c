@@ -131,6 +131,7 @@ static bool guesses(struct json_guess *guess, const char *text, size_t len, cons
     for (const struct json_scanner *scanner; (scanner = json_scanner_nth(count)); count++) {
         const char *at = text;
         bool escaped;
+        memset(found, 0, sizeof found);
         if (!json_guess_walk(guess, scanner, &at, end, found, &escaped)) {
             assert_ptr_equal(at, text);
             continue;
@@ -319,7 +320,7 @@ static void works_without_parts(void **state) {
 
 /* One message as its owner would have it: guessed, or scanned and learned. */
 static bool take(struct json_guess *guess, const char *text, size_t len) {
-    struct slice parts[PARTS];
+    struct slice parts[PARTS] = {0};
     const char *at = text;
     bool escaped;
     if (json_guess_scan(guess, &at, text + len, parts, &escaped)) {
