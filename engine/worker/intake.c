@@ -194,6 +194,8 @@ bool intake_seek(struct intake *intake, const char *offset, struct error *e) {
     forget(intake);
     free(intake->offset);
     intake->offset = copy;
+    intake->base = intake_sequence(intake);
+    intake->chunks++;
     intake->skip = intake->taken = 0;
     intake->from_start = false;
     source_seek(intake->source, copy);

@@ -58,6 +58,9 @@ struct intake {
     bool paused;
     uint64_t skip;    /* messages to pass over: they were taken before */
     uint64_t taken;   /* messages taken since the last end of a chunk */
+    uint64_t base;    /* messages before the present chunk, since reading began at the stream's start */
+    uint64_t chunks;  /* changes with `offset` */
+    bool uncounted;   /* base is not known: it goes on from a snapshot that does not say */
     unsigned rejects; /* how often the present chunk came to nothing, the source being ahead */
 
     char *offset;            /* where the present chunk starts; NULL: the stream's beginning */
@@ -96,6 +99,17 @@ static inline __attribute__((always_inline)) void intake_touch(const struct inta
         __builtin_prefetch(event + 64);
         __builtin_prefetch(event + 128);
     }
+}
+
+/* Messages of the present chunk up to the place that was reached, those that are passed over included. */
+static inline uint64_t intake_index(const struct intake *intake) {
+    return intake->taken > intake->skip ? intake->taken : intake->skip;
+}
+
+/* Messages of the stream up to that place: the same number whichever way chunks are cut, broken off and read again.
+ * What a reset has sent the reading back to counts again. */
+static inline uint64_t intake_sequence(const struct intake *intake) {
+    return intake->base + intake_index(intake);
 }
 
 /* Forgets what is buffered and reads on from offset. */

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "script/api_stream.h"
+#include "sink/batch.h"
 #include "sink/deadletter.h"
 #include "worker/intake.h"
 
@@ -30,6 +31,10 @@ bool refusal_pass_over(struct refusal *refusal, enum api_policy policy, struct s
 
 /* Keeps the message in the file of the option deadletter. */
 bool refusal_keep(struct refusal *refusal, struct slice text, const char *reason, struct error *e);
+
+/* A sink will not take a row; e says where and why. True: it is passed over, as the stream's onInvalid has it, and
+ * e has been told of. False: the work must stop. onInvalid, the function, is not asked: that is "stop". */
+bool refusal_of_row(struct refusal *refusal, const struct sink_row *row, struct error *e);
 
 /* Puts "TYPE/KEY" in front of e's message, where they are known. event may be NULL. */
 void refusal_name_entity(const struct event *event, struct error *e);
