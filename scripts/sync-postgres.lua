@@ -1,5 +1,5 @@
--- A stream into a PostgreSQL database: the sync worker of the State Protocol's RFC. Rows and the place in the stream are
--- committed together: after any crash, start it again.
+-- A stream into a PostgreSQL database: the sync worker of the State Protocol's RFC. Rows and the place in the stream
+-- are committed together: after any crash, start it again.
 --
 --   weir run scripts/sync-postgres.lua --set STREAM=http://127.0.0.1:4437/v1/stream/shop --set DB=postgresql:///shop
 --   psql shop -c 'SELECT id, data FROM users'                a table a type: id, data (JSONB), updated_at

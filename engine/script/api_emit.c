@@ -55,10 +55,12 @@ static struct api_stream *running_stream(const struct script *script) {
     return stream;
 }
 
-/* The stream whose handler writes to the sink, with the event that it handles pushed. NULL with a message pushed. */
+/* The stream whose handler writes to the sink, with the event that it handles pushed. NULL with a message
+ * pushed. */
 static struct api_stream *writer_of(lua_State *L, const struct api_sink *sink) {
-    static const char rule[] = "a derived stream is written to by the onChange and onControl handlers of a stream "
-                               "that has it in its option sinks";
+    static const char rule[] =
+        "a derived stream is written to by the onChange and onControl handlers of a stream "
+        "that has it in its option sinks";
     if (!sink->emits) {
         lua_pushfstring(L, "%s is not written to by hand: it gets what becomes of the state", sink->name);
         return NULL;
@@ -73,8 +75,9 @@ static struct api_stream *writer_of(lua_State *L, const struct api_sink *sink) {
     case LANE_EVENT:
         return stream;
     case LANE_OPTIMISTIC:
-        lua_pushfstring(L, "%s: an optimistic write of this script is not in %s yet: leave the handler while "
-                           "event.optimistic is true",
+        lua_pushfstring(L,
+                        "%s: an optimistic write of this script is not in %s yet: leave the handler while "
+                        "event.optimistic is true",
                         sink->name, stream->name);
         return NULL;
     case LANE_OTHER:

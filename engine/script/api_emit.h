@@ -1,6 +1,6 @@
-/* What handlers write to derived streams (lua/weir/stream_emit.lua): kept until the handler has returned, then
- * handed to the driver of the stream whose event was handled. What a handler wrote that raised is dropped, so that
- * one that is called again writes it once. */
+/* What handlers write to derived streams (lua/weir/stream_emit.lua): kept until the handler has returned,
+ * then handed to the driver of the stream whose event was handled. What a handler wrote that raised is
+ * dropped, so that one that is called again writes it once. */
 #ifndef SCRIPT_API_EMIT_H
 #define SCRIPT_API_EMIT_H
 

@@ -145,10 +145,8 @@ void api_sink_list_free(struct api_sink_list *list) {
 
 void api_sink_open(lua_State *L) {
     static const luaL_Reg functions[] = {
-        {"new", sink_new},
-        {"newScripted", sink_new_scripted},
-        {"name", sink_name_of},
-        {"isScripted", sink_is_scripted},
+        {"new", sink_new},      {"newScripted", sink_new_scripted},
+        {"name", sink_name_of}, {"isScripted", sink_is_scripted},
         {NULL, NULL},
     };
     luaL_newlib(L, functions);

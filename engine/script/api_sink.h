@@ -1,9 +1,9 @@
-/* weir.sink.sqlite{} and its like: a sink that the script or the configuration has declared. The userdata that
- * Lua holds is this struct. It is a description and opens nothing: the worker's outlet opens one struct sink of
- * it for each stream that lists it, with kind, name and settings as they are here.
+/* weir.sink.sqlite{} and its like: a sink that the script or the configuration has declared. The userdata
+ * that Lua holds is this struct. It is a description and opens nothing: the worker's outlet opens one
+ * struct sink of it for each stream that lists it, with kind, name and settings as they are here.
  *
- * The options are checked in lua/weir/sink.lua, which calls weir._sink.new; a sink that the script defines by
- * functions of its own (weir.sink{write = ...}) has a kind of its own, see script/sink_lua.h. */
+ * The options are checked in lua/weir/sink.lua, which calls weir._sink.new; a sink that the script defines
+ * by functions of its own (weir.sink{write = ...}) has a kind of its own, see script/sink_lua.h. */
 #ifndef SCRIPT_API_SINK_H
 #define SCRIPT_API_SINK_H
 
@@ -19,15 +19,15 @@ struct script;
 struct api_sink {
     struct script *script;
     const struct sink_kind *kind;
-    char *name;                    /* for messages, without secrets: "sqlite room.db". Unique among a stream's */
+    char *name; /* for messages, without secrets: "sqlite room.db". Unique among a stream's */
     struct sink_setting *settings; /* owned; their values may be secrets */
     size_t setting_count;
     bool emits;           /* a derived stream: rows SINK_EMIT whose key is `name` are for it, and no others */
     struct sink_kind own; /* what `kind` points to where the script defines the sink; otherwise unused */
 };
 
-/* The sinks of one stream, in the order in which they were listed. The stream's userdata keeps them alive: they are
- * good until script_close, like the stream's name. */
+/* The sinks of one stream, in the order in which they were listed. The stream's userdata keeps them alive:
+ * they are good until script_close, like the stream's name. */
 struct api_sink_list {
     const struct api_sink **items; /* NULL where there are none */
     size_t count;

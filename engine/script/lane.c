@@ -339,8 +339,8 @@ static void ask_what_now(lua_State *L, struct lane_run *run) {
     lua_callk(L, 4, 1, 0, body_decided);
 }
 
-/* A number: it has paused so long, and the handler is called again. Nil: the event is given up, and what onError has
- * written stays. */
+/* A number: it has paused so long, and the handler is called again. Nil: the event is given up, and what
+ * onError has written stays. */
 static void follow(lua_State *L, struct lane_run *run) {
     struct error e;
     run->handling = lua_isnumber(L, -1);

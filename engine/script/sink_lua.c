@@ -91,7 +91,8 @@ static struct sink_lua *handle(lua_State *L) {
     return lua_touserdata(L, 1);
 }
 
-/* row(handle) -> the next row of the batch, or nil. Each counts as a call of its own for the limit of time. */
+/* row(handle) -> the next row of the batch, or nil. Each counts as a call of its own for the limit of
+ * time. */
 static int next_row(lua_State *L) {
     struct sink_lua *l = handle(L);
     size_t count = sink_batch_count(l->batch);
@@ -145,10 +146,7 @@ static int set_functions(lua_State *L) {
 
 void sink_lua_open(lua_State *L) {
     static const luaL_Reg functions[] = {
-        {"row", next_row},
-        {"refuse", refuse},
-        {"place", set_place},
-        {"functions", set_functions},
+        {"row", next_row}, {"refuse", refuse}, {"place", set_place}, {"functions", set_functions},
         {NULL, NULL},
     };
     luaL_setfuncs(L, functions, 0);

@@ -73,6 +73,7 @@ static struct outlet *open_outlet(struct pipeline *pipeline, const struct pipeli
         .sinks = options->sinks,
         .sink_count = options->sink_count,
         .limits = options->limits,
+        .outage_limit_ms = stream->outage_limit_ms,
         .schema = schema_of,
         .schema_user = pipeline,
         .host = {pipeline, opened, woken, failed, refused},
