@@ -137,7 +137,8 @@ static void end_fields(struct conn *conn) {
 /* Content-Length and the end of the fields. True: a body is to follow. */
 static bool begin_body(struct conn *conn, size_t len) {
     bool bodiless = conn->status == 204 || conn->status == 304;
-    if (!bodiless) {
+    bool unsaid = conn->request.method == REQUEST_HEAD && conn->status == 200; /* what GET gives depends on more */
+    if (!bodiless && !unsaid) {
         reply_number(conn, "Content-Length", len);
     }
     end_fields(conn);

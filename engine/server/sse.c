@@ -45,8 +45,10 @@ struct slice sse_bare(const struct block *block) {
 
 /* ---- text ---- */
 
-static const struct slice begin_data = SLICE_INIT("event: data\ndata: ");
-static const struct slice next_line = SLICE_INIT("\ndata: ");
+/* Without the space that may stand behind the colon, as other servers have it. A line that begins with a space gets
+ * another in front, which readers take away. */
+static const struct slice begin_data = SLICE_INIT("event: data\ndata:");
+static const struct slice next_line = SLICE_INIT("\ndata:");
 
 /* The place of the next line end in [at, end), or end. */
 static const char *line_end(const char *at, const char *end, bool cr) {
@@ -62,6 +64,7 @@ struct lines {
     size_t len;
     bool cr;       /* look for CR too; there is none in JSON */
     bool after_cr; /* an LF now belongs to the CR before */
+    bool begun;    /* the line has bytes */
 };
 
 static void lines_put(struct lines *lines, struct slice bytes) {
@@ -69,6 +72,17 @@ static void lines_put(struct lines *lines, struct slice bytes) {
     if (lines->frame) {
         frame_put(lines->frame, bytes);
     }
+}
+
+static void lines_run(struct lines *lines, struct slice run) {
+    if (run.len == 0) {
+        return;
+    }
+    if (!lines->begun && run.ptr[0] == ' ') {
+        lines_put(lines, SLICE(" "));
+    }
+    lines->begun = true;
+    lines_put(lines, run);
 }
 
 static void lines_take(struct lines *lines, struct slice piece) {
@@ -80,11 +94,12 @@ static void lines_take(struct lines *lines, struct slice piece) {
     lines->after_cr = lines->after_cr && piece.len == 0;
     while (at < end) {
         const char *stop = line_end(at, end, lines->cr);
-        lines_put(lines, slice_of(at, (size_t)(stop - at)));
+        lines_run(lines, slice_of(at, (size_t)(stop - at)));
         if (stop == end) {
             return;
         }
         lines_put(lines, next_line);
+        lines->begun = false;
         bool cr = *stop == '\r';
         at = stop + 1;
         lines->after_cr = cr && at == end;
@@ -182,7 +197,7 @@ struct block *sse_control(uint64_t next, uint64_t cursor, bool up_to_date, bool 
     if (!closed) {
         snprintf(more, sizeof more, ",\"streamCursor\":\"%" PRIu64 "\"", cursor);
     }
-    int len = snprintf(text, sizeof text, "event: control\ndata: {\"streamNextOffset\":\"%s\"%s%s%s}\n\n", offset,
+    int len = snprintf(text, sizeof text, "event: control\ndata:{\"streamNextOffset\":\"%s\"%s%s%s}\n\n", offset,
                        more, up_to_date || closed ? ",\"upToDate\":true" : "",
                        closed ? ",\"streamClosed\":true" : "");
     return frame_text(text, (size_t)len);
@@ -197,7 +212,7 @@ struct block *sse_event(struct slice type, struct slice data) {
     struct frame frame;
     struct stream_body body = {.count = 1, .len = data.len, .pieces = {data}};
     size_t len = put_lines(NULL, &body);
-    if (!frame_begin(&frame, 7 + type.len + 7 + len + 2)) {
+    if (!frame_begin(&frame, 7 + type.len + next_line.len + len + 2)) {
         return NULL;
     }
     frame_put(&frame, SLICE("event: "));
