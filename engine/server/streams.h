@@ -207,8 +207,8 @@ struct stream_body {
  * by ",\n", and neither '\n' nor '\r' is anywhere else, so each line of it is a message. text/...: a body that does not
  * reach the tail ends between characters.
  *
- * STREAM_OK; STREAM_BAD_OFFSET (past the tail, inside a JSON message); STREAM_FAILED. Only after STREAM_OK is there
- * something to free. */
+ * STREAM_OK; STREAM_BAD_OFFSET (past the tail, inside a JSON message); STREAM_NOT_FOUND or STREAM_GONE where
+ * it was deleted since; STREAM_FAILED. Only after STREAM_OK is there something to free. */
 enum stream_status stream_read(struct stream *stream, uint64_t from, struct stream_body *body);
 
 /* The position that an offset stands for here; "now" is the tail. */
