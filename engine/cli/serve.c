@@ -12,26 +12,32 @@
 enum { GRACE_MS = 5000, HOST_MAX = 128 };
 
 static const char help[] =
-    "Runs a Durable Streams server until Ctrl-C. A stream is any path but '/': PUT creates it, POST appends, GET\n"
-    "reads. By convention they live under /v1/stream/. The first line on standard error says where it listens.\n"
+    "Runs a Durable Streams server until Ctrl-C. A stream is any path but '/': PUT creates it, POST appends, "
+    "GET\n"
+    "reads. By convention they live under /v1/stream/. The first line on standard error says where it "
+    "listens.\n"
     "\n"
-    "  --listen HOST:PORT   a numeric address and a port (default: 127.0.0.1:4437). Port 0: any that is free\n"
+    "  --listen HOST:PORT   a numeric address and a port (default: 127.0.0.1:4437). Port 0: any that is "
+    "free\n"
     "  --data DIR           keep the streams in this folder\n"
     "  --memory             keep them in memory only (the default)\n"
-    "  --fsync WHEN         with --data, when an append is answered: batch (default), once it is on the disk,\n"
+    "  --fsync WHEN         with --data, when an append is answered: batch (default), once it is on the "
+    "disk,\n"
     "                       together with all that wait for it; always, the same, one by one; none, at once\n"
     "  --long-poll-timeout DURATION\n"
     "                       how long a long-poll waits for data (default: 30s)\n"
     "  --sse-lifetime DURATION\n"
     "                       after which an SSE response ends, and the reader comes back (default: 60s)\n"
     "  --request-timeout DURATION\n"
-    "                       for a request's head, between two pieces of its body, and for a client that takes\n"
+    "                       for a request's head, between two pieces of its body, and for a client that "
+    "takes\n"
     "                       nothing of what it is sent (default: 30s)\n"
     "  --max-body SIZE      of one request (default: 64MB)\n"
     "  --max-connections N  (default: 10000)\n"
     "  --max-streams N      (default: 1000000)\n"
     "  --max-bytes SIZE     of all streams' content (default: 1GB in memory, no limit in a folder)\n"
-    "  --token-file FILE    its first line is the token that requests have to bring: Authorization: Bearer TOKEN\n"
+    "  --token-file FILE    its first line is the token that requests have to bring: Authorization: Bearer "
+    "TOKEN\n"
     "  --tls-cert FILE, --tls-key FILE\n"
     "                       serve https with this certificate (and its chain) and key, both PEM\n"
     "  --cors-origin ORIGIN the web pages that browsers let in: * (default), none, or one origin\n"
@@ -73,23 +79,12 @@ enum {
 
 /* ---- the command line ---- */
 
-/* "127.0.0.1:4437", "[::1]:4437". -1, or the exit code. */
 static int take_listen(struct serve *serve, const char *text) {
-    const char *colon = strrchr(text, ':');
-    uint64_t port;
-    if (!colon || colon == text || !client_number(colon + 1, &port) || port > 65535) {
-        return command_misuse(serve->command, "--listen %s: expected HOST:PORT, such as 127.0.0.1:4437", text);
+    struct error e;
+    if (!server_parse_listen(text, serve->host, sizeof serve->host, &serve->options.port, &e)) {
+        return command_misuse(serve->command, "--listen %s", e.message);
     }
-    bool bracket = text[0] == '[' && colon[-1] == ']';
-    size_t skip = bracket ? 1 : 0;
-    size_t len = (size_t)(colon - text) - 2 * skip;
-    if (len == 0 || len >= HOST_MAX) {
-        return command_misuse(serve->command, "--listen %s: expected HOST:PORT, such as 127.0.0.1:4437", text);
-    }
-    memcpy(serve->host, text + skip, len);
-    serve->host[len] = '\0';
     serve->options.host = serve->host;
-    serve->options.port = (int)port;
     return -1;
 }
 
@@ -109,7 +104,8 @@ static int take_fsync(struct serve *serve, const char *text) {
 
 static int take_duration(const struct serve *serve, const char *name, uint64_t *ms) {
     if (!units_duration(optarg, ms) || *ms == 0) {
-        return command_misuse(serve->command, "%s %s: expected a duration such as 500ms, 30s, 5m", name, optarg);
+        return command_misuse(serve->command, "%s %s: expected a duration such as 500ms, 30s, 5m", name,
+                              optarg);
     }
     return -1;
 }
@@ -282,8 +278,8 @@ static void say_where(const struct serve *serve) {
         [STREAMS_FSYNC_BATCH] = "batch", [STREAMS_FSYNC_ALWAYS] = "always", [STREAMS_FSYNC_NONE] = "none"};
     const struct streams_options *o = &serve->options.streams;
     if (o->folder) {
-        fprintf(stderr, "weir: listening on %s, streams in %s (fsync %s)\n", server_url(serve->server), o->folder,
-                fsyncs[o->fsync]);
+        fprintf(stderr, "weir: listening on %s, streams in %s (fsync %s)\n", server_url(serve->server),
+                o->folder, fsyncs[o->fsync]);
     } else {
         fprintf(stderr, "weir: listening on %s, streams in memory\n", server_url(serve->server));
     }

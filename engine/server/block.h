@@ -1,5 +1,6 @@
-/* Bytes that are sent without being copied, counted by reference: formatted once, shared by all who send them. A block
- * holds its bytes itself, or stands for memory of somebody else's, which it gives back at its end. One thread's. */
+/* Bytes that are sent without being copied, counted by reference: formatted once, shared by all who send
+ * them. A block holds its bytes itself, or stands for memory of somebody else's, which it gives back at
+ * its end. One thread's. */
 #ifndef SERVER_BLOCK_H
 #define SERVER_BLOCK_H
 

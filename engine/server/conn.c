@@ -297,6 +297,12 @@ void conn_settle(struct conn *conn) {
     if (conn->state != CONN_LINGER || conn->shut || conn_backlog(conn)) {
         return;
     }
+    if (conn->tls && !conn->told_end) {
+        conn->told_end = true;
+        tls_end(conn);
+        conn_flush(conn); /* which comes back here */
+        return;
+    }
     conn->shut = true;
     conn->shutdown.data = conn;
     if (uv_shutdown(&conn->shutdown, (uv_stream_t *)&conn->tcp, on_shutdown) != 0) {

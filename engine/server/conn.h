@@ -1,5 +1,5 @@
-/* One connection: bytes in, bytes out, and the limits of both. A connection serves one request at a time; what comes
- * behind it waits (pipelining). It frees itself once it is closed.
+/* One connection: bytes in, bytes out, and the limits of both. A connection serves one request at a time;
+ * what comes behind it waits (pipelining). It frees itself once it is closed.
  *
  * A handler answers with reply.h, at once or later, and then the next request is taken:
  *
@@ -61,6 +61,7 @@ struct conn {
     bool last;             /* the connection ends with this answer */
     bool feeding;          /* inside the loop over the bytes that came */
     bool interim;          /* 100 (Continue) was sent */
+    bool told_end;         /* TLS has been told that nothing more comes */
     bool shut;             /* our side has ended */
 };
 

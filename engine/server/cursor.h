@@ -1,5 +1,5 @@
-/* Cursors of live reads (PROTOCOL.md section 10.1): the number of the 20-second interval, which makes one cache key
- * for all who wait at the same time, and never stands still for one who comes back. Pure. */
+/* Cursors of live reads (PROTOCOL.md section 10.1): the number of the 20-second interval, which makes one
+ * cache key for all who wait at the same time, and never stands still for one who comes back. Pure. */
 #ifndef SERVER_CURSOR_H
 #define SERVER_CURSOR_H
 

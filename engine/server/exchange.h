@@ -30,7 +30,7 @@ struct exchange {
     bool producer, close_only;
     uint64_t end; /* SSE: when the response ends */
     /* A fault that the answer is to have; see faults.h. */
-    struct block *inject; /* SSE: comes first */
+    struct block *inject;    /* SSE: comes first */
     int status, retry_after; /* 0, -1: none */
     bool drops, truncates, corrupts;
     uint64_t truncate;

@@ -173,8 +173,8 @@ static void answer_order(struct conn *conn) {
 
 static const char *method_name(enum request_method method) {
     static const char *const names[] = {
-        [REQUEST_GET] = "GET",       [REQUEST_HEAD] = "HEAD",     [REQUEST_POST] = "POST", [REQUEST_PUT] = "PUT",
-        [REQUEST_DELETE] = "DELETE", [REQUEST_OPTIONS] = "OPTIONS",
+        [REQUEST_GET] = "GET", [REQUEST_HEAD] = "HEAD",     [REQUEST_POST] = "POST",
+        [REQUEST_PUT] = "PUT", [REQUEST_DELETE] = "DELETE", [REQUEST_OPTIONS] = "OPTIONS",
     };
     return method == REQUEST_OTHER ? "" : names[method];
 }

@@ -71,7 +71,8 @@ static bool takes_body(struct conn *conn) {
     if (request->length > conn->server->options.max_body) {
         conn->state = CONN_ANSWER;
         conn->last = true;
-        reply_error(conn, 413, "the body is longer than %zu bytes (--max-body)", conn->server->options.max_body);
+        reply_error(conn, 413, "the body is longer than %zu bytes (--max-body)",
+                    conn->server->options.max_body);
         return false;
     }
     return true;
@@ -94,10 +95,11 @@ static void handle_options(struct conn *conn) {
     reply_text(conn, "Allow", methods);
     if (conn->server->origin.len) {
         reply_text(conn, "Access-Control-Allow-Methods", methods);
-        reply_text(conn, "Access-Control-Allow-Headers",
-                   "Content-Type, Authorization, If-None-Match, Stream-Seq, Stream-TTL, Stream-Expires-At, "
-                   "Stream-Closed, Stream-Forked-From, Stream-Fork-Offset, Stream-Fork-Sub-Offset, Producer-Id, "
-                   "Producer-Epoch, Producer-Seq");
+        reply_text(
+            conn, "Access-Control-Allow-Headers",
+            "Content-Type, Authorization, If-None-Match, Stream-Seq, Stream-TTL, Stream-Expires-At, "
+            "Stream-Closed, Stream-Forked-From, Stream-Fork-Offset, Stream-Fork-Sub-Offset, Producer-Id, "
+            "Producer-Epoch, Producer-Seq");
         reply_text(conn, "Access-Control-Max-Age", "600");
     }
     reply_end(conn, SLICE(""));
@@ -144,7 +146,8 @@ static void handle_stream(struct conn *conn) {
     } else if (is_reserved(path)) {
         reply_error(conn, 501, "subscriptions (paths with __ds) are not served here");
     } else if (slice_is(path, "/")) {
-        reply_error(conn, 404, "this is weir serve: streams live under any path but '/', such as /v1/stream/NAME");
+        reply_error(conn, 404,
+                    "this is weir serve: streams live under any path but '/', such as /v1/stream/NAME");
     } else {
         handle_method(conn);
     }
@@ -250,7 +253,8 @@ static struct answer answer_of(enum stream_status status) {
     case STREAM_BAD_OFFSET:
         return (struct answer){400, "expected -1, now, or an offset that this server gave for this stream"};
     case STREAM_BAD_SUB_OFFSET:
-        return (struct answer){400, "expected a Stream-Fork-Sub-Offset within the source, behind a fork offset"};
+        return (struct answer){400,
+                               "expected a Stream-Fork-Sub-Offset within the source, behind a fork offset"};
     case STREAM_BAD_REQUEST:
         return (struct answer){400, "a value is out of its range"};
     case STREAM_TOO_LARGE:

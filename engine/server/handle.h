@@ -6,7 +6,8 @@
 
 #include "server/conn.h"
 
-/* The head is there, the body is to come: refuses what need not be waited for (no token, too long). False: answered. */
+/* The head is there, the body is to come: refuses what need not be waited for (no token, too long). False:
+ * answered. */
 bool handle_head(struct conn *conn);
 
 /* The request is whole. */
@@ -49,7 +50,8 @@ void live_sse_pump(struct conn *conn);
 void handle_status(struct conn *conn, enum stream_status status, const struct stream_result *result);
 
 /* What a read gives, as the answer to GET: fields and body. Takes the body. cursor: with Stream-Cursor. */
-void handle_read(struct conn *conn, const struct stream *stream, struct stream_body *body, bool cursor, bool now);
+void handle_read(struct conn *conn, const struct stream *stream, struct stream_body *body, bool cursor,
+                 bool now);
 
 /* The cursor for this client's next answer. */
 uint64_t handle_cursor(struct conn *conn);

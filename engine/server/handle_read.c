@@ -169,7 +169,8 @@ static void put_place(struct conn *conn, const struct stream_body *body, bool cu
     }
 }
 
-void handle_read(struct conn *conn, const struct stream *stream, struct stream_body *body, bool cursor, bool now) {
+void handle_read(struct conn *conn, const struct stream *stream, struct stream_body *body, bool cursor,
+                 bool now) {
     struct stream_info info;
     char etag[ETAG_SIZE];
     stream_info(stream, &info);

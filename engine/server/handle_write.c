@@ -72,7 +72,8 @@ static bool take_life(struct conn *conn, struct stream_create *create) {
 }
 
 /* The source's path in its one spelling, appended to `path` (which holds the request's own). */
-static bool take_source(struct conn *conn, struct slice sent, struct buf *path, struct stream_create *create) {
+static bool take_source(struct conn *conn, struct slice sent, struct buf *path,
+                        struct stream_create *create) {
     struct error e;
     struct slice plain;
     struct slice query;
@@ -92,7 +93,8 @@ static bool take_fork(struct conn *conn, struct buf *path, struct stream_create 
     create->fork_offset = fields[FIELD_STREAM_FORK_OFFSET];
     create->has_fork_sub = sub.ptr != NULL;
     if (sub.ptr && !number_of(sub, STREAM_POSITION_MAX, &create->fork_sub)) {
-        return bad(conn, "expected Stream-Fork-Sub-Offset to be a whole number, without sign or leading zeros");
+        return bad(conn,
+                   "expected Stream-Fork-Sub-Offset to be a whole number, without sign or leading zeros");
     }
     if (source.ptr) {
         return take_source(conn, source, path, create);
@@ -236,8 +238,8 @@ void handle_appended(struct conn *conn, const struct stream_result *result) {
 
 void handle_delete(struct conn *conn) {
     struct stream_result result = {0};
-    enum stream_status status =
-        streams_delete(conn->server->streams, buf_slice(&conn->request.path), begin_wait(conn), &result);
+    enum stream_status status = streams_delete(conn->server->streams, buf_slice(&conn->request.path),
+                                               begin_wait(conn), &result);
     if (status == STREAM_WAITING) {
         conn->exchange.kind = EXCHANGE_WRITE;
         return;

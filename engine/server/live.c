@@ -5,7 +5,9 @@
 #include "server/server_parts.h"
 #include "server/sse.h"
 
-enum { SSE_BACKLOG = 256 * 1024 }; /* bytes that a slow reader may leave waiting before nothing more is read for it */
+enum {
+    SSE_BACKLOG = 256 * 1024
+}; /* bytes that a slow reader may leave waiting before nothing more is read for it */
 
 static void on_wake(struct stream_watch *watch, enum stream_event event);
 
@@ -89,7 +91,8 @@ static void last_forget(struct sse_last *last) {
 }
 
 /* Reads and formats what is behind `from`. False: it cannot be read, or memory ran out. */
-static bool last_make(struct sse_last *last, struct stream *stream, const struct stream_info *info, uint64_t from) {
+static bool last_make(struct sse_last *last, struct stream *stream, const struct stream_info *info,
+                      uint64_t from) {
     struct stream_body body;
     last_forget(last);
     if (stream_read(stream, from, &body) != STREAM_OK) {

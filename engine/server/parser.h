@@ -1,7 +1,8 @@
-/* Bytes to requests: one request at a time, by llhttp in its strict mode, with no lenient flag set. Pure: no sockets,
- * no clock. What several servers could take for different requests (request smuggling) is refused: a line that ends
- * in a bare LF or holds a bare CR, a folded field, Content-Length beside Transfer-Encoding or twice, a transfer coding
- * other than chunked, trailers, fields twice that may be there once. */
+/* Bytes to requests: one request at a time, by llhttp in its strict mode, with no lenient flag set. Pure:
+ * no sockets, no clock. What several servers could take for different requests (request smuggling) is
+ * refused: a line that ends in a bare LF or holds a bare CR, a folded field, Content-Length beside
+ * Transfer-Encoding or twice, a transfer coding other than chunked, trailers, fields twice that may be
+ * there once. */
 #ifndef SERVER_PARSER_H
 #define SERVER_PARSER_H
 
@@ -31,6 +32,7 @@ void parser_reset(struct parser *parser);
 bool parser_begun(const struct parser *parser);
 
 /* Takes bytes; *used says how many. */
-enum parser_step parser_feed(struct parser *parser, const char *ptr, size_t len, size_t *used, struct error *e);
+enum parser_step parser_feed(struct parser *parser, const char *ptr, size_t len, size_t *used,
+                             struct error *e);
 
 #endif

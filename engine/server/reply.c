@@ -82,7 +82,8 @@ static struct slice common_fields(struct server *server) {
     if (server->origin.len) {
         struct slice origin = buf_slice(&server->origin);
         bool any = slice_is(origin, "*");
-        buf_printf(common, "Cross-Origin-Resource-Policy: cross-origin\r\nAccess-Control-Allow-Origin: %.*s\r\n%s",
+        buf_printf(common,
+                   "Cross-Origin-Resource-Policy: cross-origin\r\nAccess-Control-Allow-Origin: %.*s\r\n%s",
                    (int)origin.len, origin.ptr, any ? "" : "Vary: Origin\r\n");
         buf_append_text(common, exposed);
     } else {
@@ -137,7 +138,8 @@ static void end_fields(struct conn *conn) {
 /* Content-Length and the end of the fields. True: a body is to follow. */
 static bool begin_body(struct conn *conn, size_t len) {
     bool bodiless = conn->status == 204 || conn->status == 304;
-    bool unsaid = conn->request.method == REQUEST_HEAD && conn->status == 200; /* what GET gives depends on more */
+    bool unsaid = conn->request.method == REQUEST_HEAD &&
+                  conn->status == 200; /* what GET gives depends on more */
     if (!bodiless && !unsaid) {
         reply_number(conn, "Content-Length", len);
     }

@@ -1,9 +1,10 @@
-/* Responses: a status, fields, then one of the three ends. A response to HEAD has the fields of its body without it.
+/* Responses: a status, fields, then one of the three ends. A response to HEAD has the fields of its body
+ * without it.
  *
  *     reply_begin(conn, 200);
  *     reply_field(conn, "Content-Type", type);
  *     reply_end(conn, body);          and the connection goes on to its next request
- */
+ * / */
 #ifndef SERVER_REPLY_H
 #define SERVER_REPLY_H
 
@@ -39,7 +40,8 @@ void reply_chunk(struct conn *conn, struct block *block);
 void reply_stream_end(struct conn *conn);
 
 /* A whole response: the reason as one line of text. */
-void reply_error(struct conn *conn, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void reply_error(struct conn *conn, int status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* The same, for who has begun one and put fields. */
 void reply_reason(struct conn *conn, const char *reason);

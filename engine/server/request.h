@@ -50,12 +50,13 @@ struct request {
     bool keep_alive; /* the client would send another on this connection */
     bool has_body;   /* Content-Length above 0, or chunked */
     bool has_length;
-    uint64_t length;                  /* Content-Length, where it has one */
-    struct slice target;              /* as it was sent */
-    struct slice query;               /* behind the '?'; absent where there is none */
-    struct slice fields[FIELD_COUNT]; /* absent (ptr NULL) where it was not sent; without white space around */
-    struct buf head;                  /* what all the slices are of */
-    struct buf path;                  /* normalised (server/target.h) */
+    uint64_t length;     /* Content-Length, where it has one */
+    struct slice target; /* as it was sent */
+    struct slice query;  /* behind the '?'; absent where there is none */
+    struct slice
+        fields[FIELD_COUNT]; /* absent (ptr NULL) where it was not sent; without white space around */
+    struct buf head;         /* what all the slices are of */
+    struct buf path;         /* normalised (server/target.h) */
     struct buf body;
 };
 
@@ -75,8 +76,8 @@ const char *request_field_name(enum request_field field);
 /* The value is `true`, whatever its case: how the protocol has Stream-Closed (PROTOCOL.md 4.1). */
 bool request_field_true(const struct request *request, enum request_field field);
 
-/* Walks the query's parameters of that name, percent-decoded into out (which is cleared first). Returns how often
- * the name is there; out holds the first. A value that cannot be decoded counts as -1. */
+/* Walks the query's parameters of that name, percent-decoded into out (which is cleared first). Returns
+ * how often the name is there; out holds the first. A value that cannot be decoded counts as -1. */
 int request_param(const struct request *request, const char *name, struct buf *out);
 
 #endif

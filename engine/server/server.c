@@ -99,7 +99,8 @@ static bool origin_take(struct buf *origin, const char *given, struct error *e) 
     if (strcmp(text, "none") == 0) {
         return true;
     }
-    bool plain = strcmp(text, "*") == 0 || strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0;
+    bool plain = strcmp(text, "*") == 0 || strncmp(text, "http://", 7) == 0 ||
+                 strncmp(text, "https://", 8) == 0;
     for (const char *at = text; *at; at++) {
         plain = plain && *at > 0x20 && *at < 0x7f && *at != ',';
     }
@@ -150,6 +151,30 @@ static bool open_streams(struct server *server, const struct server_options *o, 
 
 /* ---- listening ---- */
 
+static bool port_of(const char *text, int *port) {
+    *port = 0;
+    for (const char *at = text; *at; at++) {
+        if (*at < '0' || *at > '9' || at - text > 5) {
+            return false;
+        }
+        *port = *port * 10 + (*at - '0');
+    }
+    return *text && *port <= 65535;
+}
+
+bool server_parse_listen(const char *text, char *host, size_t size, int *port, struct error *e) {
+    const char *colon = strrchr(text, ':');
+    bool bracket = colon && text[0] == '[' && colon > text + 2 && colon[-1] == ']';
+    size_t skip = bracket ? 1 : 0;
+    size_t len = colon ? (size_t)(colon - text) - 2 * skip : 0;
+    if (len == 0 || len >= size || !port_of(colon + 1, port)) {
+        return error_set(e, ERROR_ARGUMENT, "%s: expected HOST:PORT, such as 127.0.0.1:4437", text);
+    }
+    memcpy(host, text + skip, len);
+    host[len] = '\0';
+    return true;
+}
+
 static bool address_of(const struct server_options *o, struct sockaddr_storage *address, struct error *e) {
     const char *host = o->host ? o->host : "127.0.0.1";
     host = strcmp(host, "localhost") == 0 ? "127.0.0.1" : host;
@@ -160,8 +185,8 @@ static bool address_of(const struct server_options *o, struct sockaddr_storage *
         uv_ip6_addr(host, o->port, (struct sockaddr_in6 *)address) == 0) {
         return true;
     }
-    return error_set(e, ERROR_ARGUMENT, "--listen: expected a numeric address (127.0.0.1, ::1, 0.0.0.0), not %s",
-                     host);
+    return error_set(e, ERROR_ARGUMENT,
+                     "--listen: expected a numeric address (127.0.0.1, ::1, 0.0.0.0), not %s", host);
 }
 
 static void url_make(struct server *server) {
@@ -180,8 +205,8 @@ static void url_make(struct server *server) {
         uv_ip4_name(in, host, sizeof host);
         port = ntohs(in->sin_port);
     }
-    snprintf(server->url, sizeof server->url, "%s://%s%s%s:%d", server->tls ? "https" : "http", six ? "[" : "", host,
-             six ? "]" : "", port);
+    snprintf(server->url, sizeof server->url, "%s://%s%s%s:%d", server->tls ? "https" : "http",
+             six ? "[" : "", host, six ? "]" : "", port);
 }
 
 static void on_connection(uv_stream_t *listener, int status) {
@@ -201,9 +226,10 @@ static bool listen_on(struct server *server, const struct server_options *o, str
         rc = uv_listen((uv_stream_t *)&server->listener, BACKLOG, on_connection);
     }
     if (rc != 0) {
-        return error_set(e, ERROR_SYSTEM, "cannot listen on %s port %d: %s%s", o->host ? o->host : "127.0.0.1",
-                         o->port, uv_strerror(rc),
-                         rc == UV_EADDRINUSE ? " (another server runs there: choose another with --listen)" : "");
+        return error_set(e, ERROR_SYSTEM, "cannot listen on %s port %d: %s%s",
+                         o->host ? o->host : "127.0.0.1", o->port, uv_strerror(rc),
+                         rc == UV_EADDRINUSE ? " (another server runs there: choose another with --listen)"
+                                             : "");
     }
     url_make(server);
     return true;
@@ -258,8 +284,7 @@ void server_conn_gone(struct server *server) {
     settle(server);
 }
 
-static void on_grace(uv_timer_t *timer) {
-    struct server *server = timer->data;
+static void cut_off(struct server *server) {
     for (struct conn *conn = server->conns; conn;) {
         struct conn *next = conn->next;
         conn_close(conn);
@@ -267,14 +292,25 @@ static void on_grace(uv_timer_t *timer) {
     }
 }
 
+static void on_grace(uv_timer_t *timer) {
+    cut_off(timer->data);
+}
+
 void server_close(struct server *server, uint64_t grace_ms, void (*closed)(void *user), void *user) {
     if (server->closing) {
+        if (grace_ms == 0) {
+            cut_off(server);
+        }
         return;
     }
     server->closing = true;
     server->closed = closed;
     server->user = user;
     uv_close((uv_handle_t *)&server->listener, on_handle_closed);
+    if (grace_ms == 0) {
+        cut_off(server);
+        return;
+    }
     uv_timer_start(&server->grace, on_grace, grace_ms, 0);
     for (struct conn *conn = server->conns; conn;) {
         struct conn *next = conn->next;
@@ -307,7 +343,8 @@ struct server *server_open(struct loop *loop, const struct server_options *optio
     server->listener.data = server;
     server->grace.data = server;
     server->handles = 2;
-    if (!take_options(server, options, e) || !open_streams(server, options, e) || !listen_on(server, options, e)) {
+    if (!take_options(server, options, e) || !open_streams(server, options, e) ||
+        !listen_on(server, options, e)) {
         server_close(server, 0, NULL, NULL);
         return NULL;
     }

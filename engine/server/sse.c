@@ -45,8 +45,8 @@ struct slice sse_bare(const struct block *block) {
 
 /* ---- text ---- */
 
-/* Without the space that may stand behind the colon, as other servers have it. A line that begins with a space gets
- * another in front, which readers take away. */
+/* Without the space that may stand behind the colon, as other servers have it. A line that begins with a
+ * space gets another in front, which readers take away. */
 static const struct slice begin_data = SLICE_INIT("event: data\ndata:");
 static const struct slice next_line = SLICE_INIT("\ndata:");
 
@@ -125,7 +125,8 @@ static size_t base64_len(size_t len) {
 
 static void put_group(struct frame *frame, const unsigned char *bytes, size_t count) {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    uint32_t bits = (uint32_t)bytes[0] << 16 | (count > 1 ? (uint32_t)bytes[1] << 8 : 0) | (count > 2 ? bytes[2] : 0);
+    uint32_t bits = (uint32_t)bytes[0] << 16 | (count > 1 ? (uint32_t)bytes[1] << 8 : 0) |
+                    (count > 2 ? bytes[2] : 0);
     frame->at[0] = digits[bits >> 18];
     frame->at[1] = digits[bits >> 12 & 63];
     frame->at[2] = digits[bits >> 6 & 63];
@@ -197,8 +198,8 @@ struct block *sse_control(uint64_t next, uint64_t cursor, bool up_to_date, bool 
     if (!closed) {
         snprintf(more, sizeof more, ",\"streamCursor\":\"%" PRIu64 "\"", cursor);
     }
-    int len = snprintf(text, sizeof text, "event: control\ndata:{\"streamNextOffset\":\"%s\"%s%s%s}\n\n", offset,
-                       more, up_to_date || closed ? ",\"upToDate\":true" : "",
+    int len = snprintf(text, sizeof text, "event: control\ndata:{\"streamNextOffset\":\"%s\"%s%s%s}\n\n",
+                       offset, more, up_to_date || closed ? ",\"upToDate\":true" : "",
                        closed ? ",\"streamClosed\":true" : "");
     return frame_text(text, (size_t)len);
 }

@@ -1,5 +1,5 @@
-/* Server-Sent Events as the protocol has them (PROTOCOL.md section 5.8), each event in a chunk of HTTP's chunked coding,
- * so that the same bytes serve every reader. Pure. */
+/* Server-Sent Events as the protocol has them (PROTOCOL.md section 5.8), each event in a chunk of HTTP's
+ * chunked coding, so that the same bytes serve every reader. Pure. */
 #ifndef SERVER_SSE_H
 #define SERVER_SSE_H
 
@@ -9,8 +9,8 @@
 #include "server/block.h"
 #include "server/streams.h"
 
-/* The data event of what was read: as lines of text, or in base64. CR, LF and CRLF in text all end a line: nothing in
- * the data can be taken for another field. NULL: out of memory. */
+/* The data event of what was read: as lines of text, or in base64. CR, LF and CRLF in text all end a line:
+ * nothing in the data can be taken for another field. NULL: out of memory. */
 struct block *sse_data(const struct stream_body *body, bool base64);
 
 /* The control event behind it. Where `closed` there is no cursor, as nobody is to come back. */

@@ -128,7 +128,8 @@ static struct date date_of(int64_t days) {
     int64_t year_of_era = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
     int64_t of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     int64_t m = (5 * of_year + 2) / 153;
-    struct date date = {.day = (int)(of_year - (153 * m + 2) / 5 + 1), .month = (int)(m < 10 ? m + 3 : m - 9)};
+    struct date date = {.day = (int)(of_year - (153 * m + 2) / 5 + 1),
+                        .month = (int)(m < 10 ? m + 3 : m - 9)};
     date.year = (int)(year_of_era + era * 400 + (date.month <= 2));
     date.weekday = (int)((days + 4) % 7);
     return date;

@@ -1,5 +1,5 @@
-/* TLS between a connection and its bytes, by OpenSSL: bytes that came go in and come out as plain HTTP, and the other
- * way round. Its own file (openssl/tls.c) is built where OpenSSL is found. */
+/* TLS between a connection and its bytes, by OpenSSL: bytes that came go in and come out as plain HTTP,
+ * and the other way round. Its own file (openssl/tls.c) is built where OpenSSL is found. */
 #ifndef SERVER_TLS_H
 #define SERVER_TLS_H
 
@@ -29,12 +29,16 @@ void tls_take(struct conn *conn, const char *ptr, size_t len);
 /* Bytes to be sent: what they become is added to the connection's outbox. */
 void tls_send(struct conn *conn, struct slice bytes);
 
+/* Nothing more is to be sent: says so, as the last bytes. */
+void tls_end(struct conn *conn);
+
 #else
 
 static inline struct tls_context *tls_context_new(const char *cert, const char *key, struct error *e) {
     (void)cert;
     (void)key;
-    error_set(e, ERROR_ARGUMENT, "this weir was built without OpenSSL: install libssl-dev and build it again");
+    error_set(e, ERROR_ARGUMENT,
+              "this weir was built without OpenSSL: install libssl-dev and build it again");
     return NULL;
 }
 
@@ -60,6 +64,10 @@ static inline void tls_take(struct conn *conn, const char *ptr, size_t len) {
 static inline void tls_send(struct conn *conn, struct slice bytes) {
     (void)conn;
     (void)bytes;
+}
+
+static inline void tls_end(struct conn *conn) {
+    (void)conn;
 }
 
 #endif

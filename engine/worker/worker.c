@@ -428,7 +428,7 @@ static bool all_ended(const struct worker *worker) {
     return !worker->unstarted;
 }
 
-/* Streams keep a worker running; a script without any is kept running by its timers. */
+/* Streams keep a worker running; a script without any is kept running by its timers and servers. */
 static bool over(void *arg) {
     struct worker *worker = arg;
     if (worker->failed || interrupted(worker)) {
@@ -436,7 +436,7 @@ static bool over(void *arg) {
     }
     if (worker->stopping) {
         stop_pipelines(worker); /* those declared since */
-    } else if (!all_ended(worker) || (!worker->entries && worker->script.timers)) {
+    } else if (!all_ended(worker) || (!worker->entries && (worker->script.timers || worker->script.servers))) {
         return false;
     }
     return !some_function_is_at_work(worker);
@@ -519,7 +519,7 @@ const struct api_stream *worker_streams(const struct worker *worker) {
 }
 
 bool worker_has_timers(const struct worker *worker) {
-    return worker->script.timers != NULL || worker->script.produced;
+    return worker->script.timers || worker->script.servers || worker->script.produced;
 }
 
 const struct log *worker_log(const struct worker *worker) {
