@@ -412,7 +412,7 @@ void checkpoint_known(struct streams *set, uint64_t index, uint64_t first_journa
     set->checkpoint->first_journal = first_journal;
 }
 
-void checkpoint_close(struct streams *set) {
+void checkpoint_end(struct streams *set) {
     struct checkpoint *checkpoint = set->checkpoint;
     if (checkpoint) {
         bool under_way = checkpoint->background && background_busy(checkpoint->background);

@@ -14,7 +14,7 @@
 bool checkpoint_init(struct streams *set);
 
 /* Waits for the one under way. NULL of it is fine. */
-void checkpoint_close(struct streams *set);
+void checkpoint_end(struct streams *set);
 
 /* Which files hold what: the index's number (0: there is none), and the first journal's. */
 void checkpoint_known(struct streams *set, uint64_t index, uint64_t first_journal);

@@ -225,7 +225,7 @@ void streams_close(struct streams *set) {
     if (set->commit.next) {
         commit_close(set);
     }
-    checkpoint_close(set);
+    checkpoint_end(set);
     notify_close(set);
     size_t at = 0;
     for (struct stream *stream = names_next(&set->names, &at); stream;
