@@ -326,7 +326,7 @@ static bool some_function_is_at_work(const struct worker *worker) {
     return api_timer_some_at_work(&worker->script);
 }
 
-/* Streams keep a worker running; a script without any is kept running by its timers. */
+/* Streams keep a worker running; a script without any is kept running by its timers and servers. */
 static bool over(void *arg) {
     struct worker *worker = arg;
     if (worker->failed || interrupted(worker)) {
@@ -335,7 +335,7 @@ static bool over(void *arg) {
     if (worker->stopping) {
         streams_stop(&worker->streams); /* those declared since */
     } else if (worker->unstarted || !streams_ended(&worker->streams) ||
-               (!worker->streams.first && worker->script.timers)) {
+               (!worker->streams.first && (worker->script.timers || worker->script.servers))) {
         return false;
     }
     return !some_function_is_at_work(worker);
@@ -432,7 +432,7 @@ const struct api_stream *worker_streams(const struct worker *worker) {
 }
 
 bool worker_has_timers(const struct worker *worker) {
-    return worker->script.timers != NULL || worker->script.produced;
+    return worker->script.timers || worker->script.servers || worker->script.produced;
 }
 
 const struct log *worker_log(const struct worker *worker) {
