@@ -151,8 +151,9 @@ static void put_base64(struct frame *frame, const struct stream_body *body) {
         for (; left >= 3; left -= 3, at += 3) {
             put_group(frame, at, 3);
         }
-        for (; left; left--) {
-            group[held++] = *at++;
+        if (left > 0) { /* so nothing was held */
+            held = left % 3;
+            memcpy(group, at, held);
         }
     }
     if (held) {
