@@ -11,6 +11,7 @@
 #include "script/api_producer.h"
 #include "script/api_run.h"
 #include "script/api_schema.h"
+#include "script/api_serve.h"
 #include "script/api_sink.h"
 #include "script/api_stamp.h"
 #include "script/api_state.h"
@@ -81,8 +82,8 @@ static void load_embedded(lua_State *L, int core) {
 /* What the Lua half needed of the native half, and has by now. */
 static void hide_private(lua_State *L, int core) {
     static const char *const names[] = {"_column",   "_gate",     "_lane",   "_materialized", "_options",
-                                        "_outgoing", "_producer", "_schema", "_schemaTypes",  "_sink",
-                                        "_stamp",    "_state",    "_stream", "_types"};
+                                        "_outgoing", "_producer", "_schema", "_schemaTypes",  "_serve",
+                                        "_sink",     "_stamp",    "_state",  "_stream",       "_types"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         lua_pushnil(L);
         lua_setfield(L, core, names[i]);
@@ -135,6 +136,7 @@ void script_open(lua_State *L, struct script *script) {
     api_stream_open(L);
     api_producer_open(L);
     api_sink_open(L);
+    api_serve_open(L);
     api_run_open(L);
     api_stamp_open(L);
     api_gate_open(L);
@@ -150,6 +152,7 @@ void script_close(struct script *script) {
     api_timer_close_all(script);
     api_producer_close_all(script);
     api_stream_close_all(script);
+    api_serve_close_all(script);
     lua_pushboolean(script->L, false); /* what the state still runs at its end must not find it */
     lua_rawsetp(script->L, LUA_REGISTRYINDEX, &script_key);
 }

@@ -17,6 +17,7 @@
 #include "script/watch.h"
 
 struct api_producer;
+struct api_server;
 struct api_stream;
 struct api_timer;
 struct script;
@@ -55,6 +56,7 @@ struct script {
     struct api_stream *streams;     /* declared ones, the first declared first */
     struct api_timer *timers;       /* weir.every and weir.after that have not ended */
     struct api_producer *producers; /* weir.producer{} that have not ended */
+    struct api_server *servers;     /* weir.serve{} that have not ended */
     bool produced;                  /* weir.producer{} was called */
     bool asked;         /* a function of headers, params or onError runs: see script/api_hooks.h */
     bool stopping;      /* no further Lua: waits raise */

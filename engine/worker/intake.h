@@ -37,12 +37,14 @@ struct intake {
     struct window window;
     struct marks marks;
 
+    char apart[64]; /* what another thread writes must not lie in one line of the cache with what follows or was */
     struct slicer slicer;
     struct event_decoder decoder;
+    const char *back_at, *back_end; /* the bytes that the back is decoded from */
+    char apart_too[64];
     struct run *front;              /* what is given from; NULL while there was nothing to decode */
     struct run *back;               /* decoded, or being decoded, while the front is given */
     struct background *background;  /* NULL: everything is decoded when it is asked for */
-    const char *back_at, *back_end; /* the bytes that the back is decoded from */
     uint64_t back_skip;
     bool back_last;
     bool back_ready;
@@ -86,6 +88,17 @@ enum intake_status intake_next(struct intake *intake, struct error *e);
 static inline const struct event *intake_ahead(const struct intake *intake, size_t n) {
     const struct run *front = intake->front;
     return n < front->count - front->given ? &front->events[front->given + n].event : NULL;
+}
+
+/* Asks for the memory of such an event, which another thread may have written. */
+static inline __attribute__((always_inline)) void intake_touch(const struct intake *intake, size_t n) {
+    const struct run *front = intake->front;
+    if (n < front->count - front->given) {
+        const char *event = (const char *)&front->events[front->given + n];
+        __builtin_prefetch(event);
+        __builtin_prefetch(event + 64);
+        __builtin_prefetch(event + 128);
+    }
 }
 
 /* Messages of the present chunk up to the place that was reached, those that are passed over included. */

@@ -8,7 +8,7 @@
 #include "script/lane.h"
 #include "script/luastate.h"
 #include "worker/interrupt.h"
-#include "worker/streams.h"
+#include "worker/pipelines.h"
 
 struct worker {
     struct luastate *luastate; /* owned; NULL where the Lua state is somebody else's */
@@ -20,7 +20,7 @@ struct worker {
     struct worker_options options;
     struct config *own_config;    /* where options had none */
     struct datadir *data;         /* NULL: no snapshots are kept, or it does not run yet */
-    struct streams streams;       /* that were started */
+    struct pipelines pipelines;   /* that were started */
     struct api_stream *unstarted; /* the first stream without a pipeline */
     struct loop_task starter;     /* starts streams that are declared while it runs */
     bool running;
@@ -48,7 +48,7 @@ static void fail(void *user, const struct error *e) {
 static void stop(void *user) {
     struct worker *worker = user;
     worker->stopping = true;
-    streams_stop(&worker->streams);
+    pipelines_stop(&worker->pipelines);
 }
 
 static void pipeline_over(void *user, struct pipeline *pipeline, const struct error *e) {
@@ -60,7 +60,7 @@ static void pipeline_over(void *user, struct pipeline *pipeline, const struct er
 
 static void start_streams(struct worker *worker) {
     struct error e;
-    const struct streams_options options = {
+    const struct pipelines_options options = {
         .loop = worker->loop,
         .http = worker->http,
         .log = &worker->log,
@@ -74,7 +74,7 @@ static void start_streams(struct worker *worker) {
     while (worker->unstarted && !worker->failed) {
         struct api_stream *stream = worker->unstarted;
         worker->unstarted = stream->next;
-        if (!streams_start(&worker->streams, stream, &options, &e)) {
+        if (!pipelines_start(&worker->pipelines, stream, &options, &e)) {
             fail(worker, &e);
         }
     }
@@ -176,14 +176,14 @@ static bool open_parts(struct worker *worker, const struct worker_options *optio
 
 static bool close_parts(struct worker *worker, struct error *e) {
     bool ok = true;
-    streams_close(&worker->streams);
+    pipelines_close(&worker->pipelines);
     if (worker->script.L) {
         script_close(&worker->script);
     }
     luastate_free(worker->luastate);
     worker->luastate = NULL;
     worker->L = NULL;
-    streams_free(&worker->streams); /* which may take turns of the loop: no script is there any more */
+    pipelines_free(&worker->pipelines); /* which may take turns of the loop: no script is there any more */
     if (worker->http) {
         http_free(worker->http);
     }
@@ -326,23 +326,23 @@ static bool some_function_is_at_work(const struct worker *worker) {
     return api_timer_some_at_work(&worker->script);
 }
 
-/* Streams keep a worker running; a script without any is kept running by its timers. */
+/* Streams keep a worker running; a script without any is kept running by its timers and servers. */
 static bool over(void *arg) {
     struct worker *worker = arg;
     if (worker->failed || interrupted(worker)) {
         return true;
     }
     if (worker->stopping) {
-        streams_stop(&worker->streams); /* those declared since */
-    } else if (worker->unstarted || !streams_ended(&worker->streams) ||
-               (!worker->streams.first && worker->script.timers)) {
+        pipelines_stop(&worker->pipelines); /* those declared since */
+    } else if (worker->unstarted || !pipelines_ended(&worker->pipelines) ||
+               (!worker->pipelines.first && (worker->script.timers || worker->script.servers))) {
         return false;
     }
     return !some_function_is_at_work(worker);
 }
 
 static void stop_everything(struct worker *worker) {
-    streams_stop(&worker->streams);
+    pipelines_stop(&worker->pipelines);
     for (struct api_stream *stream = worker->script.streams; stream; stream = stream->next) {
         task_stop(&stream->lane);
     }
@@ -364,8 +364,8 @@ static bool run_loop(struct worker *worker) {
 /* Nothing reads or handles any more: what was handled goes to the sinks. */
 static void settle(struct worker *worker) {
     struct error e;
-    streams_stop(&worker->streams);
-    if (!streams_settle(&worker->streams, SETTLE_MS, &e)) {
+    pipelines_stop(&worker->pipelines);
+    if (!pipelines_settle(&worker->pipelines, SETTLE_MS, &e)) {
         if (worker->failed) {
             log_write(&worker->log, LOG_ERROR, "%s", e.message);
         } else {
@@ -378,7 +378,7 @@ static void settle(struct worker *worker) {
  * would handle again what this one did. Where nothing is handled, it only costs that time. */
 static void keep_all(struct worker *worker) {
     struct error e;
-    for (struct streams_entry *entry = worker->streams.first; entry; entry = entry->next) {
+    for (struct pipelines_entry *entry = worker->pipelines.first; entry; entry = entry->next) {
         if (!pipeline_keep(entry->pipeline, &e)) {
             if (worker->failed || worker->options.no_handlers) {
                 log_write(&worker->log, LOG_ERROR, "%s", e.message);
@@ -432,7 +432,7 @@ const struct api_stream *worker_streams(const struct worker *worker) {
 }
 
 bool worker_has_timers(const struct worker *worker) {
-    return worker->script.timers != NULL || worker->script.produced;
+    return worker->script.timers || worker->script.servers || worker->script.produced;
 }
 
 const struct log *worker_log(const struct worker *worker) {
@@ -440,5 +440,5 @@ const struct log *worker_log(const struct worker *worker) {
 }
 
 void worker_counts(const struct worker *worker, struct pipeline_counts *counts) {
-    streams_counts(&worker->streams, counts);
+    pipelines_counts(&worker->pipelines, counts);
 }

@@ -313,6 +313,40 @@ function options.check_producer(given, level)
   end
 end
 
+local function duration(value)
+  return not native.isDuration(value) and DURATION or nil
+end
+
+local function size(value)
+  return not native.isSize(value) and 'a size (bytes, or text like "64KB", "10MB")' or nil
+end
+
+local SERVE_CHECKS = {
+  listen = text,
+  data = text,
+  fsync = one_of({ batch = true, always = true, none = true }, '"batch", "always" or "none"'),
+  longPollTimeout = duration,
+  sseLifetime = duration,
+  requestTimeout = duration,
+  maxBody = size,
+  maxConnections = whole(1),
+  maxStreams = whole(1),
+  maxBytes = size,
+  tokenFile = text,
+  tlsCert = text,
+  tlsKey = text,
+  corsOrigin = text,
+  faults = is "boolean",
+}
+
+-- Raises a mistake in the options of weir.serve.
+function options.check_serve(given, level)
+  if type(given) ~= "table" then
+    error("weir.serve: expected a table of options, got " .. options.show(given), level + 1)
+  end
+  check_each(given, "weir.serve", level + 1, SERVE_CHECKS)
+end
+
 -- Of the option live, as the native half has it.
 function options.live(value)
   if value == nil then

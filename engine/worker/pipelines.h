@@ -1,6 +1,6 @@
 /* The streams of a worker: of each its pipeline and what is kept of it. */
-#ifndef WORKER_STREAMS_H
-#define WORKER_STREAMS_H
+#ifndef WORKER_PIPELINES_H
+#define WORKER_PIPELINES_H
 
 #include <stdbool.h>
 
@@ -9,21 +9,21 @@
 #include "worker/datadir.h"
 #include "worker/pipeline.h"
 
-struct streams_entry {
-    struct pipeline *pipeline;     /* NULL after streams_close */
+struct pipelines_entry {
+    struct pipeline *pipeline;     /* NULL after pipelines_close */
     struct checkpoint *checkpoint; /* NULL: none is kept */
     struct outlet_sink *sinks;     /* NULL: there are none */
-    struct streams_entry *next;
+    struct pipelines_entry *next;
 };
 
 /* All zero: none. */
-struct streams {
-    struct streams_entry *first; /* the first declared first */
+struct pipelines {
+    struct pipelines_entry *first; /* the first declared first */
     struct loop *loop;
 };
 
 /* Borrowed, as long as the streams. */
-struct streams_options {
+struct pipelines_options {
     struct loop *loop;
     struct http *http;
     const struct log *log;
@@ -36,21 +36,21 @@ struct streams_options {
 };
 
 /* Opens what the stream is read from, and its sinks. False with e. */
-bool streams_start(struct streams *streams, struct api_stream *stream, const struct streams_options *options,
-                   struct error *e);
+bool pipelines_start(struct pipelines *pipelines, struct api_stream *stream,
+                     const struct pipelines_options *options, struct error *e);
 
-void streams_stop(struct streams *streams);
-bool streams_ended(const struct streams *streams);
+void pipelines_stop(struct pipelines *pipelines);
+bool pipelines_ended(const struct pipelines *pipelines);
 
-/* After streams_stop, when no Lua function is at work: runs the loop until what has been handled is in the sinks, or
+/* After pipelines_stop, when no Lua function is at work: runs the loop until what has been handled is in the sinks, or
  * limit_ms have passed. False with e: the latter. */
-bool streams_settle(struct streams *streams, uint64_t limit_ms, struct error *e);
+bool pipelines_settle(struct pipelines *pipelines, uint64_t limit_ms, struct error *e);
 
 /* The pipelines' counts added up. */
-void streams_counts(const struct streams *streams, struct pipeline_counts *counts);
+void pipelines_counts(const struct pipelines *pipelines, struct pipeline_counts *counts);
 
 /* Closes pipelines and sinks, while the script is still there; then the rest. */
-void streams_close(struct streams *streams);
-void streams_free(struct streams *streams);
+void pipelines_close(struct pipelines *pipelines);
+void pipelines_free(struct pipelines *pipelines);
 
 #endif

@@ -1,11 +1,12 @@
-#include "worker/streams.h"
+#include "worker/pipelines.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "script/lane.h"
 
-static struct pipeline_options options_for(const struct streams_options *options, struct api_stream *stream) {
+static struct pipeline_options options_for(const struct pipelines_options *options,
+                                           struct api_stream *stream) {
     return (struct pipeline_options){
         .stream = stream,
         .handlers = !options->no_handlers,
@@ -30,8 +31,8 @@ static struct pipeline_options options_for(const struct streams_options *options
 }
 
 /* Two streams of one name would take turns in one file. */
-static bool is_kept_already(const struct streams *streams, const struct checkpoint *checkpoint) {
-    for (const struct streams_entry *entry = streams->first; entry; entry = entry->next) {
+static bool is_kept_already(const struct pipelines *pipelines, const struct checkpoint *checkpoint) {
+    for (const struct pipelines_entry *entry = pipelines->first; entry; entry = entry->next) {
         if (entry->checkpoint &&
             strcmp(checkpoint_name(entry->checkpoint), checkpoint_name(checkpoint)) == 0) {
             return true;
@@ -40,8 +41,8 @@ static bool is_kept_already(const struct streams *streams, const struct checkpoi
     return false;
 }
 
-static bool open_checkpoint(const struct streams *streams, const struct api_stream *stream,
-                            const struct streams_options *options, struct streams_entry *entry,
+static bool open_checkpoint(const struct pipelines *pipelines, const struct api_stream *stream,
+                            const struct pipelines_options *options, struct pipelines_entry *entry,
                             struct error *e) {
     if (!options->data) {
         return true;
@@ -61,7 +62,7 @@ static bool open_checkpoint(const struct streams *streams, const struct api_stre
         .every_ms = config_snapshot_every(options->config),
     };
     entry->checkpoint = checkpoint_new(&kept, e);
-    if (entry->checkpoint && is_kept_already(streams, entry->checkpoint)) {
+    if (entry->checkpoint && is_kept_already(pipelines, entry->checkpoint)) {
         return error_set(e, ERROR_ARGUMENT,
                          "%s: two streams have this name: snapshots need a name for each (option name)",
                          stream->name);
@@ -71,8 +72,8 @@ static bool open_checkpoint(const struct streams *streams, const struct api_stre
 
 /* ---- sinks ---- */
 
-static bool list_sinks(const struct api_stream *stream, const struct streams_options *options,
-                       struct streams_entry *entry, struct pipeline_options *pipeline, struct error *e) {
+static bool list_sinks(const struct api_stream *stream, const struct pipelines_options *options,
+                       struct pipelines_entry *entry, struct pipeline_options *pipeline, struct error *e) {
     const struct api_sink_list *list = &stream->sinks;
     if (list->count == 0 || options->no_handlers) {
         return true;
@@ -104,23 +105,23 @@ static bool list_sinks(const struct api_stream *stream, const struct streams_opt
 
 /* ---- beginning and end ---- */
 
-static void free_entry(struct streams_entry *entry) {
+static void free_entry(struct pipelines_entry *entry) {
     checkpoint_close(entry->checkpoint);
     free(entry->sinks);
     free(entry);
 }
 
-bool streams_start(struct streams *streams, struct api_stream *stream, const struct streams_options *options,
-                   struct error *e) {
+bool pipelines_start(struct pipelines *pipelines, struct api_stream *stream,
+                     const struct pipelines_options *options, struct error *e) {
     struct pipeline_options pipeline = options_for(options, stream);
-    struct streams_entry *entry = calloc(1, sizeof *entry);
-    struct streams_entry **last = &streams->first;
+    struct pipelines_entry *entry = calloc(1, sizeof *entry);
+    struct pipelines_entry **last = &pipelines->first;
     if (!entry) {
         return error_set(e, ERROR_MEMORY, "%s: out of memory", stream->name);
     }
-    streams->loop = options->loop;
+    pipelines->loop = options->loop;
     if (list_sinks(stream, options, entry, &pipeline, e) &&
-        open_checkpoint(streams, stream, options, entry, e)) {
+        open_checkpoint(pipelines, stream, options, entry, e)) {
         pipeline.checkpoint = entry->checkpoint;
         entry->pipeline = pipeline_new(&pipeline, e);
     }
@@ -135,14 +136,14 @@ bool streams_start(struct streams *streams, struct api_stream *stream, const str
     return true;
 }
 
-void streams_stop(struct streams *streams) {
-    for (struct streams_entry *entry = streams->first; entry; entry = entry->next) {
+void pipelines_stop(struct pipelines *pipelines) {
+    for (struct pipelines_entry *entry = pipelines->first; entry; entry = entry->next) {
         pipeline_stop(entry->pipeline);
     }
 }
 
-bool streams_ended(const struct streams *streams) {
-    for (const struct streams_entry *entry = streams->first; entry; entry = entry->next) {
+bool pipelines_ended(const struct pipelines *pipelines) {
+    for (const struct pipelines_entry *entry = pipelines->first; entry; entry = entry->next) {
         if (pipeline_ended(entry->pipeline) == PIPELINE_RUNNING) {
             return false;
         }
@@ -151,7 +152,7 @@ bool streams_ended(const struct streams *streams) {
 }
 
 struct settling {
-    struct streams *streams;
+    struct pipelines *pipelines;
     struct loop_timer timer;
     bool late;
 };
@@ -159,7 +160,7 @@ struct settling {
 static bool is_settled(void *arg) {
     struct settling *settling = arg;
     bool settled = true;
-    for (struct streams_entry *entry = settling->streams->first; entry; entry = entry->next) {
+    for (struct pipelines_entry *entry = settling->pipelines->first; entry; entry = entry->next) {
         settled = pipeline_settled(entry->pipeline) && settled;
     }
     return settled || settling->late;
@@ -174,8 +175,8 @@ static void free_settling(struct loop_timer *timer) {
     free(timer->task.owner);
 }
 
-bool streams_settle(struct streams *streams, uint64_t limit_ms, struct error *e) {
-    struct settling now = {.streams = streams};
+bool pipelines_settle(struct pipelines *pipelines, uint64_t limit_ms, struct error *e) {
+    struct settling now = {.pipelines = pipelines};
     if (is_settled(&now)) {
         return true;
     }
@@ -183,35 +184,36 @@ bool streams_settle(struct streams *streams, uint64_t limit_ms, struct error *e)
     if (!settling) {
         return error_set(e, ERROR_MEMORY, "out of memory for the end");
     }
-    settling->streams = streams;
-    loop_timer_init(streams->loop, &settling->timer, give_up, settling);
+    settling->pipelines = pipelines;
+    loop_timer_init(pipelines->loop, &settling->timer, give_up, settling);
     loop_timer_start(&settling->timer, limit_ms);
-    loop_run_until(streams->loop, is_settled, settling);
+    loop_run_until(pipelines->loop, is_settled, settling);
     bool late = settling->late;
     loop_timer_close(&settling->timer, free_settling);
-    return !late || error_set(e, ERROR_TIMEOUT,
-                              "a sink did not take in %llu s what was handled last: it is handled again next time",
-                              (unsigned long long)limit_ms / 1000);
+    return !late ||
+           error_set(e, ERROR_TIMEOUT,
+                     "a sink did not take in %llu s what was handled last: it is handled again next time",
+                     (unsigned long long)limit_ms / 1000);
 }
 
-void streams_close(struct streams *streams) {
-    for (struct streams_entry *entry = streams->first; entry; entry = entry->next) {
+void pipelines_close(struct pipelines *pipelines) {
+    for (struct pipelines_entry *entry = pipelines->first; entry; entry = entry->next) {
         pipeline_free(entry->pipeline);
         entry->pipeline = NULL;
     }
 }
 
-void streams_free(struct streams *streams) {
-    while (streams->first) {
-        struct streams_entry *entry = streams->first;
-        streams->first = entry->next;
+void pipelines_free(struct pipelines *pipelines) {
+    while (pipelines->first) {
+        struct pipelines_entry *entry = pipelines->first;
+        pipelines->first = entry->next;
         free_entry(entry);
     }
 }
 
-void streams_counts(const struct streams *streams, struct pipeline_counts *counts) {
+void pipelines_counts(const struct pipelines *pipelines, struct pipeline_counts *counts) {
     *counts = (struct pipeline_counts){0};
-    for (const struct streams_entry *entry = streams->first; entry; entry = entry->next) {
+    for (const struct pipelines_entry *entry = pipelines->first; entry; entry = entry->next) {
         const struct pipeline_counts *each = pipeline_counts(entry->pipeline);
         counts->events += each->events;
         counts->controls += each->controls;

@@ -1,0 +1,145 @@
+#include "server/conn.h"
+#include "server/handle.h"
+#include "server/server_parts.h"
+#include "server/tls.h"
+
+enum { BUFS_MAX = 64, SCRATCH_FLUSH = 64 * 1024 };
+
+static void send_waiting(struct conn *conn);
+
+size_t conn_backlog(const struct conn *conn) {
+    const struct server *server = conn->server;
+    return conn->out.bytes + (server->writer == conn ? server->scratch.len : 0);
+}
+
+static void on_written(uv_write_t *request, int status) {
+    struct conn *conn = request->data;
+    conn->writing = false;
+    if (status < 0) {
+        conn_close(conn);
+        return;
+    }
+    outbox_sent(&conn->out, conn->waiting_bytes);
+    conn->sent = server_now(conn->server);
+    send_waiting(conn);
+    if (conn->out.bytes == 0) {
+        handle_drained(conn);
+        conn_flush(conn);
+        conn_settle(conn);
+    }
+}
+
+/* Sends from the outbox: at once what the kernel takes, the rest as it takes it. */
+static void send_waiting(struct conn *conn) {
+    uv_buf_t bufs[BUFS_MAX];
+    uv_stream_t *stream = (uv_stream_t *)&conn->tcp;
+    while (!conn->writing && conn->out.count && conn->state != CONN_CLOSING) {
+        unsigned count = outbox_bufs(&conn->out, bufs, BUFS_MAX);
+        int sent = uv_try_write(stream, bufs, count);
+        if (sent > 0) {
+            outbox_sent(&conn->out, (size_t)sent);
+            continue;
+        }
+        if (sent != UV_EAGAIN && sent < 0) {
+            conn_close(conn);
+            return;
+        }
+        conn->waiting_bytes = 0;
+        for (unsigned i = 0; i < count; i++) {
+            conn->waiting_bytes += bufs[i].len;
+        }
+        conn->write.data = conn;
+        conn->sent = server_now(conn->server);
+        conn->waiting = conn->waiting_bytes;
+        if (uv_write(&conn->write, stream, bufs, count, on_written) != 0) {
+            conn_close(conn);
+            return;
+        }
+        conn->writing = true;
+        conn_set_deadline(conn, conn->deadline); /* from now on a client that takes nothing is noticed */
+    }
+}
+
+/* The bytes of scratch go behind what waits. */
+static void scratch_to_outbox(struct conn *conn, struct slice bytes) {
+    struct block *block = block_copy(bytes);
+    if (!block || !outbox_add(&conn->out, block, slice_of(block->bytes, block->len))) {
+        block_drop(block);
+        conn_close(conn);
+        return;
+    }
+    block_drop(block);
+}
+
+static void scratch_flush(struct conn *conn) {
+    struct server *server = conn->server;
+    struct slice bytes = buf_slice(&server->scratch);
+    if (server->writer != conn) {
+        return;
+    }
+    server->writer = NULL;
+    if (conn->tls) {
+        tls_send(conn, bytes);
+    } else {
+        if (!conn->writing && conn->out.count == 0 && bytes.len) {
+            uv_buf_t buf = uv_buf_init((char *)bytes.ptr, (unsigned)bytes.len);
+            int sent = uv_try_write((uv_stream_t *)&conn->tcp, &buf, 1);
+            if (sent > 0) {
+                bytes = slice_of(bytes.ptr + sent, bytes.len - (size_t)sent);
+            } else if (sent < 0 && sent != UV_EAGAIN) {
+                buf_clear(&server->scratch);
+                conn_close(conn);
+                return;
+            }
+        }
+        if (bytes.len) {
+            scratch_to_outbox(conn, bytes);
+        }
+    }
+    buf_clear(&server->scratch);
+    buf_shrink(&server->scratch, 256 * 1024);
+}
+
+void conn_flush(struct conn *conn) {
+    if (conn->state == CONN_CLOSING) {
+        return;
+    }
+    scratch_flush(conn);
+    send_waiting(conn);
+    if (conn->state == CONN_LINGER) {
+        conn_settle(conn);
+    }
+}
+
+void conn_put(struct conn *conn, struct slice bytes) {
+    struct server *server = conn->server;
+    if (conn->state == CONN_CLOSING) {
+        return;
+    }
+    if (server->writer && server->writer != conn) {
+        conn_flush(server->writer);
+    }
+    server->writer = conn;
+    if (!buf_append_slice(&server->scratch, bytes)) {
+        conn_close(conn);
+    }
+}
+
+void conn_put_block(struct conn *conn, struct block *owner, struct slice bytes) {
+    struct server *server = conn->server;
+    if (conn->state == CONN_CLOSING) {
+        return;
+    }
+    if (conn->tls) {
+        conn_put(conn, bytes);
+        return;
+    }
+    if (server->writer == conn) {
+        server->writer = NULL;
+        scratch_to_outbox(conn, buf_slice(&server->scratch));
+        buf_clear(&server->scratch);
+    }
+    if (conn->state != CONN_CLOSING && !outbox_add(&conn->out, owner, bytes)) {
+        conn_close(conn);
+    }
+}

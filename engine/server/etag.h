@@ -1,0 +1,18 @@
+/* Entity tags of what is read (PROTOCOL.md sections 5.6 and 10.1). Pure. */
+#ifndef SERVER_ETAG_H
+#define SERVER_ETAG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+
+enum { ETAG_SIZE = 80 };
+
+/* "id:from:next" in quotes, with ":c" where the stream ends there for good. */
+void etag_format(uint64_t id, uint64_t from, uint64_t next, bool closed, char out[ETAG_SIZE]);
+
+/* True where the value of If-None-Match (absent: none) names the tag, weakly or not, or is "*". */
+bool etag_matches(struct slice list, const char *etag);
+
+#endif

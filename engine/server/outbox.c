@@ -1,0 +1,82 @@
+#include "server/outbox.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { PIECES_LEAST = 8, PIECES_KEPT = 64 };
+
+void outbox_init(struct outbox *outbox) {
+    *outbox = (struct outbox){0};
+}
+
+void outbox_free(struct outbox *outbox) {
+    for (size_t i = 0; i < outbox->count; i++) {
+        block_drop(outbox->pieces[outbox->first + i].owner);
+    }
+    free(outbox->pieces);
+    outbox_init(outbox);
+}
+
+static bool make_room(struct outbox *outbox) {
+    if (outbox->first + outbox->count < outbox->cap) {
+        return true;
+    }
+    if (outbox->first > outbox->cap / 2) {
+        memmove(outbox->pieces, outbox->pieces + outbox->first, outbox->count * sizeof *outbox->pieces);
+        outbox->first = 0;
+        return true;
+    }
+    size_t cap = outbox->cap ? outbox->cap * 2 : PIECES_LEAST;
+    struct outbox_piece *pieces = realloc(outbox->pieces, cap * sizeof *pieces);
+    if (!pieces) {
+        return false;
+    }
+    outbox->pieces = pieces;
+    outbox->cap = cap;
+    return true;
+}
+
+bool outbox_add(struct outbox *outbox, struct block *owner, struct slice bytes) {
+    if (bytes.len == 0) {
+        return true;
+    }
+    if (!make_room(outbox)) {
+        return false;
+    }
+    outbox->pieces[outbox->first + outbox->count++] = (struct outbox_piece){block_ref(owner), bytes};
+    outbox->bytes += bytes.len;
+    return true;
+}
+
+unsigned outbox_bufs(const struct outbox *outbox, uv_buf_t *bufs, unsigned max) {
+    unsigned count = 0;
+    for (; count < outbox->count && count < max; count++) {
+        struct slice bytes = outbox->pieces[outbox->first + count].bytes;
+        bufs[count].base = (char *)bytes.ptr;
+        bufs[count].len = bytes.len;
+    }
+    return count;
+}
+
+void outbox_sent(struct outbox *outbox, size_t len) {
+    outbox->bytes -= len;
+    while (len) {
+        struct outbox_piece *piece = &outbox->pieces[outbox->first];
+        if (len < piece->bytes.len) {
+            piece->bytes = slice_of(piece->bytes.ptr + len, piece->bytes.len - len);
+            return;
+        }
+        len -= piece->bytes.len;
+        block_drop(piece->owner);
+        outbox->first++;
+        outbox->count--;
+    }
+    if (outbox->count == 0) {
+        outbox->first = 0;
+        if (outbox->cap > PIECES_KEPT) {
+            free(outbox->pieces);
+            outbox->pieces = NULL;
+            outbox->cap = 0;
+        }
+    }
+}
