@@ -1086,12 +1086,16 @@ function DerivedStream:append(value) end
 ---@field path string the file
 ---@field layout? "json"|"columns" default: "json"
 ---@field prefix? string stands in front of the tables' names
+---@field key? string of layout "columns": what the column of the key is called; default: "id"
+---@field synchronous? "full"|"normal" default: "full"
+---@field journal? "wal"|"delete" default: "wal"
 ---@field name? string how messages call it; default: the kind and where it is
 
 ---@class weir.DatabaseSink
 ---@field url string|weir.FileSource
 ---@field layout? "json"|"columns" default: "json"
 ---@field prefix? string stands in front of the tables' names
+---@field key? string of layout "columns": what the column of the key is called; default: "id"
 ---@field name? string how messages call it; default: the kind and where it is
 
 ---@class weir.RedisSink

@@ -85,15 +85,32 @@ end
 
 local layout = one_of("json", "columns")
 
+-- The name of a column.
+local function column(value)
+  return (type(value) ~= "string" or not value:find "^[%w_]+$" or #value > 32) and "a name of ASCII letters, digits and _"
+    or nil
+end
+
 -- The options of each kind, and those that it cannot do without.
 local KINDS = {
-  sqlite = { needs = { "path" }, checks = { path = text, layout = layout, prefix = text } },
+  sqlite = {
+    needs = { "path" },
+    checks = {
+      path = text,
+      layout = layout,
+      prefix = text,
+      key = column,
+      synchronous = one_of("full", "normal"),
+      journal = one_of("wal", "delete"),
+    },
+  },
   postgres = {
     needs = { "url" },
     checks = {
       url = url_of("postgresql://user@host/database", "postgres", "postgresql"),
       layout = layout,
       prefix = text,
+      key = column,
     },
   },
   mysql = {
@@ -102,6 +119,7 @@ local KINDS = {
       url = url_of("mysql://user@host/database", "mysql", "mariadb"),
       layout = layout,
       prefix = text,
+      key = column,
     },
   },
   redis = {
@@ -304,6 +322,10 @@ local sink = {}
 ---    layout  "json" (default): a table a type with id, data and updated_at; "columns": a column a property of the
 ---            type's schema
 ---    prefix  stands in front of the tables' names
+---    key     of layout "columns": what the column of the key is called; default: id
+---    synchronous  "full" (default): what is committed outlasts a loss of power; "normal": a loss of power may take
+---            the last commits with it, their place too, so that they are read and stored once more
+---    journal "wal" (default) or "delete"
 ---    name    how messages call it; default: the kind and where it is
 ---@param options table
 ---@return weir.Sink
@@ -314,7 +336,7 @@ end
 ---A PostgreSQL database. Rows and place are committed in one transaction.
 ---
 ---    url     postgresql://user:password@host/database, or { file = PATH } of a file that holds it
----    layout, prefix, name  as those of weir.sink.sqlite
+---    layout, prefix, key, name  as those of weir.sink.sqlite
 ---@param options table
 ---@return weir.Sink
 function sink.postgres(options)
@@ -324,7 +346,7 @@ end
 ---A MySQL or MariaDB database. Rows and place are committed in one transaction.
 ---
 ---    url     mysql://user:password@host/database, or { file = PATH } of a file that holds it
----    layout, prefix, name  as those of weir.sink.sqlite
+---    layout, prefix, key, name  as those of weir.sink.sqlite
 ---@param options table
 ---@return weir.Sink
 function sink.mysql(options)
