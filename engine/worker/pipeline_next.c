@@ -259,6 +259,9 @@ static void read_again(struct pipeline *pipeline) {
 enum driver_kind pipeline_next(void *user, struct driver_item *item) {
     struct pipeline *pipeline = user;
     bool empty = false;
+    if (refusal_waits(&pipeline->refusal)) {
+        return DRIVER_NOTHING;
+    }
     if (!pipeline->bounds.held) {
         handled_all(&pipeline->handled);
     }
@@ -274,7 +277,7 @@ enum driver_kind pipeline_next(void *user, struct driver_item *item) {
         pipeline->turn++;
         return api_local_next(pipeline->stream, item);
     }
-    while (!empty && pipeline->end == PIPELINE_RUNNING) {
+    while (!empty && pipeline->end == PIPELINE_RUNNING && !refusal_waits(&pipeline->refusal)) {
         if (pipeline->turn++ >= TURN_EVENTS) {
             return yield_turn(pipeline);
         }
@@ -284,6 +287,9 @@ enum driver_kind pipeline_next(void *user, struct driver_item *item) {
             handled_item(&pipeline->handled, kind, item);
             return kind;
         }
+    }
+    if (refusal_waits(&pipeline->refusal)) {
+        handled_not(&pipeline->handled);
     }
     pipeline->counts.last_ns = uv_hrtime();
     return DRIVER_NOTHING;
