@@ -9,5 +9,6 @@ extern const struct sink_kind sink_sqlite;   /* sink/sqlite/ */
 extern const struct sink_kind sink_postgres; /* sink/postgres/ */
 extern const struct sink_kind sink_mysql;    /* sink/mysql/ */
 extern const struct sink_kind sink_redis;    /* sink/redis/ */
+extern const struct sink_kind sink_search;   /* sink/search*.c */
 
 #endif

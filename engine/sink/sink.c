@@ -33,6 +33,7 @@ static const struct {
 #else
     {"redis", NULL, "libhiredis-dev"},
 #endif
+    {"search", &sink_search, NULL},
 };
 
 const struct sink_kind *sink_kind_named(const char *name, struct error *e) {
