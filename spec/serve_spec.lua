@@ -75,7 +75,7 @@ describe("a request that two servers could read in two ways", function()
 
   it("has another transfer coding than chunked, or chunked in another disguise", function()
     refused(501, "POST /v1/stream/a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n")
-    refused(400, "POST /v1/stream/a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n")
+    refused(501, "POST /v1/stream/a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n")
     refused(400, "POST /v1/stream/a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n\r\n")
     refused(400, "POST /v1/stream/a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n")
     refused(400, "POST /v1/stream/a HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
@@ -113,7 +113,7 @@ describe("a request that two servers could read in two ways", function()
   it("is not HTTP/1", function()
     refused(505, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
     refused(400, "hello\r\n\r\n")
-    refused(400, "\22\3\1\2\0\1\0\1\252\3\3\r\n\r\n") -- TLS
+    refused(400, "\22\3\1\2\0\1\0\1\2\3\3\r\n\r\n") -- TLS
   end)
 end)
 

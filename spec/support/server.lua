@@ -1,4 +1,5 @@
--- The reference server as a spec sees it.
+-- A stream server as a spec sees it: the reference server, or weir serve (WEIR_TEST_SERVER=weir; unless that is set,
+-- in the half of the tests that runs with the sanitizers, so that both servers see every spec).
 --
 --   local s = server.start{dataDir = ..., port = ..., longPollTimeout = 500}
 --   local url = s:stream("room")                 -- a new JSON stream
@@ -27,7 +28,31 @@ local function own_pid()
   return pid
 end
 
-local function launch(self, port)
+local KIND = os.getenv "WEIR_TEST_SERVER" or os.getenv "WEIR_SANITIZED" == "1" and "weir" or "reference"
+
+-- Waits for the line that says where it listens.
+local function await(self, text, pattern)
+  self.url = wait.till(function()
+    if not self.child:running() then
+      error("the server ended: " .. self.child:stderr(), 0)
+    end
+    return text():match(pattern)
+  end, 30, "the server")
+  self.port = tonumber(self.url:match(":(%d+)$"))
+end
+
+local function launch_weir(self, port)
+  local cmd = {paths.weir, "serve", "--listen", "127.0.0.1:" .. port, "--faults", "--long-poll-timeout",
+    (self.options.longPollTimeout or 500) .. "ms"}
+  if self.options.dataDir then
+    cmd[#cmd + 1] = "--data"
+    cmd[#cmd + 1] = self.options.dataDir
+  end
+  self.child = process.spawn{cmd = cmd, timeout = LIFE}
+  await(self, function() return self.child:stderr() end, "listening on (http%S+),")
+end
+
+local function launch_reference(self, port)
   local cmd = {"node", paths.spec .. "/support/server.mjs", "--port", tostring(port), "--parent", own_pid(),
     "--longPollTimeout", tostring(self.options.longPollTimeout or 500)}
   if self.options.dataDir then
@@ -35,19 +60,22 @@ local function launch(self, port)
     cmd[#cmd + 1] = self.options.dataDir
   end
   self.child = process.spawn{cmd = cmd, timeout = LIFE}
-  self.url = wait.till(function()
-    if not self.child:running() then
-      error("the reference server ended: " .. self.child:stderr(), 0)
-    end
-    return self.child:stdout():match("listening (%S+)\n")
-  end, 30, "the reference server")
-  self.port = tonumber(self.url:match(":(%d+)$"))
+  await(self, function() return self.child:stdout() end, "listening (%S+)\n")
+end
+
+local function launch(self, port)
+  if self.kind == "weir" then
+    launch_weir(self, port)
+  else
+    launch_reference(self, port)
+  end
 end
 
 --- Starts a server and waits until it listens. options: port (0 = any), dataDir (nil = memory),
---- longPollTimeout (ms).
+--- longPollTimeout (ms), kind ("weir", "reference": where a spec needs this one).
 function server.start(options)
   local self = setmetatable({options = options or {}, count = 0}, Server)
+  self.kind = self.options.kind or KIND
   launch(self, self.options.port or 0)
   return self
 end

@@ -1,0 +1,12 @@
+// The suite is published compiled: its tests are in node_modules, where vitest does not look by itself.
+import { defineConfig } from "vitest/config"
+
+export default defineConfig({
+  test: {
+    include: ["**/server-conformance-tests/dist/test-runner.js"],
+    exclude: [],
+    testTimeout: 30000,
+    hookTimeout: 30000,
+    maxWorkers: 1,
+  },
+})
