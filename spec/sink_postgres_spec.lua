@@ -165,6 +165,26 @@ describe("weir.sink.postgres", function()
     end
   end)
 
+  it("is filled with a state that came from a snapshot", function()
+    local name, url = database()
+    local lines = {}
+    for i = 1, 3000 do
+      lines[i] = change("insert", '"t"', ('"k%d\\\\%d"'):format(i, i), ('{"n":%d,"text":"a\\tb\\n\\\\ \\u00e9"}'):format(i))
+    end
+    lines[#lines + 1] = change("insert", '"few"', '"1"', "null")
+    local events = file(lines)
+    local data = tmp.dir()
+    local plain = SCRIPT:gsub("sinks = [^\n]*", "")
+    assert.equal(0, run{script = plain, set = {STREAM = events}, args = {"--data", data}}.code)
+    local done = run{set = {STREAM = events, DB = url}, args = {"--data", data}}
+    assert.equal(0, done.code, done.stderr)
+    local other, other_url = database()
+    assert.equal(0, run{set = {STREAM = events, DB = other_url, ROWS = 100}}.code)
+    assert.equal(dump(other), dump(name))
+    assert.equal("3000", db:value("SELECT count(*) FROM t", name))
+    assert.equal("a\tb", db:query("SELECT data->>'text' FROM t LIMIT 1", name)[1][1])
+  end)
+
   it("is that of an uninterrupted run after kill -9", function()
     local events = file(random_events(6000, 400, SEED))
     local name, url = database()
@@ -361,6 +381,67 @@ describe("weir.sink.postgres", function()
     assert.equal(1, done.code)
     assert.truthy(done.stderr:find("the value holds the character NUL", 1, true), done.stderr)
     assert.equal("0", db:value("SELECT count(*) FROM _sync_tables", name))
+  end)
+end)
+
+describe("weir.sink.postgres with layout columns", function()
+  local COLUMNS = [[
+local weir = require "weir"
+local s = weir.schema
+local fields = {
+  name = s.string(), age = s.integer():optional(), score = s.number():nullable(), ok = s.boolean(), at = s.datetime(),
+  tags = s.array(s.string()), ["a\"b'; --"] = s.string():optional(),
+}
+if weir.env("MORE") then fields.email = s.string():optional() end
+if weir.env("NEEDED") then fields.needed = s.string() end
+if weir.env("CHANGED") then fields.age = s.string():optional() end
+weir.stream {
+  name = "room",
+  url = weir.env("STREAM"),
+  onInvalid = weir.env("INVALID", "stop"),
+  schema = weir.defineStreamSchema { types = { users = weir.env("INDEX") and { schema = s.object(fields), index = { "name" } }
+    or s.object(fields) } },
+  sinks = { weir.sink.postgres { url = weir.env("DB"), layout = "columns", key = weir.env("KEY") } },
+}
+]]
+
+  local function user(key, more)
+    return change("insert", '"users"', key,
+      ('{"name":"Ann","ok":true,"score":1.5,"at":"2026-05-01T10:00:00.5+02:00","tags":["x","\\u00e9"]%s}'):format(more or ""))
+  end
+
+  it("has a column of each property, and follows a changed schema", function()
+    local name, url = database()
+    local events = file{user('"1"', ',"age":3e0,"a\\"b\'; --":"q"'), user('"2"'), change("insert", '"loose"', '"x"', "[1]")}
+    local done = run{script = COLUMNS, set = {STREAM = events, DB = url}}
+    assert.equal(0, done.code, done.stderr)
+    assert.same({
+      {"1", "Ann", "3", "1.5", "t", "2026-05-01 08:00:00.5+00", '["x", "é"]', "q"},
+      {"2", "Ann", nil, "1.5", "t", "2026-05-01 08:00:00.5+00", '["x", "é"]', nil},
+    }, db:query([[SET timezone TO 'UTC'; SELECT id, name, age, score, ok, at, tags, "a""b'; --" FROM users ORDER BY id]], name))
+    assert.equal("[1]", db:value("SELECT data FROM loose", name))
+    local function add(line)
+      local more = io.open(events, "a")
+      more:write(line, "\n")
+      more:close()
+    end
+    add(user('"3"', ',"email":"a@b.c"'))
+    done = run{script = COLUMNS, set = {STREAM = events, DB = url, MORE = 1, INDEX = 1}}
+    assert.equal(0, done.code, done.stderr)
+    assert.same({{"1", nil}, {"2", nil}, {"3", "a@b.c"}}, db:query("SELECT id, email FROM users ORDER BY id", name))
+    assert.equal("1", db:value("SELECT count(*) FROM pg_indexes WHERE tablename = 'users' AND indexdef LIKE '%(name)'", name))
+    add(user('"4"'))
+    done = run{script = COLUMNS, set = {STREAM = events, DB = url, CHANGED = 1}}
+    assert.equal(1, done.code)
+    assert.truthy(done.stderr:find('table "public"."users", column age: the schema needs text, the table has bigint', 1, true),
+      done.stderr)
+    done = run{script = COLUMNS, set = {STREAM = events, DB = url}}
+    assert.equal(0, done.code, done.stderr)
+    assert.equal("4", db:value("SELECT count(*) FROM users", name))
+    add(user('"5"', ',"needed":"n"'))
+    done = run{script = COLUMNS, set = {STREAM = events, DB = url, NEEDED = 1, INVALID = "skip"}}
+    assert.equal(1, done.code)
+    assert.truthy(done.stderr:find('column "needed" of relation "users" contains null values', 1, true), done.stderr)
   end)
 end)
 

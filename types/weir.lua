@@ -1087,6 +1087,8 @@ function DerivedStream:append(value) end
 ---@field layout? "json"|"columns" default: "json"
 ---@field prefix? string stands in front of the tables' names: letters, digits and "_"
 ---@field key? string the name of the column of keys in layout "columns"; default: "id"
+---@field synchronous? "full"|"normal" default: "full"
+---@field journal? "wal"|"delete" default: "wal"
 ---@field name? string how messages call it; default: the kind and where it is
 
 ---@class weir.DatabaseSink

@@ -59,6 +59,11 @@ static void drain(struct loop_task *task) {
     if (pipeline->end != PIPELINE_RUNNING) {
         return;
     }
+    struct error e;
+    if (!refusal_holds(&pipeline->refusal, &e)) {
+        pipeline_finish(pipeline, &e);
+        return;
+    }
     if (has_any_lua(pipeline)) {
         lane_wake(pipeline->stream);
         return;
@@ -76,6 +81,11 @@ static void ready(void *user) {
 }
 
 static void save_due(void *user) {
+    struct pipeline *pipeline = user;
+    loop_defer(pipeline->loop, &pipeline->drain);
+}
+
+static void letters_settled(void *user) {
     struct pipeline *pipeline = user;
     loop_defer(pipeline->loop, &pipeline->drain);
 }
@@ -140,7 +150,7 @@ struct pipeline *pipeline_new(const struct pipeline_options *options, struct err
         .news = true,
         .drain = {.run = drain, .owner = pipeline},
     };
-    refusal_init(&pipeline->refusal, stream, &pipeline->intake, pipeline->log);
+    refusal_init(&pipeline->refusal, stream, &pipeline->intake, pipeline->log, letters_settled, pipeline);
     reset_init(&pipeline->resets);
     rebuild_init(&pipeline->rebuild, stream->message_max);
     handled_init(&pipeline->handled, options->checkpoint != NULL, stream->message_max);

@@ -304,6 +304,9 @@ static void read_again(struct pipeline *pipeline) {
 enum driver_kind pipeline_next(void *user, struct driver_item *item) {
     struct pipeline *pipeline = user;
     bool empty = false;
+    if (refusal_waits(&pipeline->refusal)) {
+        return DRIVER_NOTHING;
+    }
     if (!pipeline->bounds.held) {
         handled_all(&pipeline->handled);
     }
@@ -321,7 +324,7 @@ enum driver_kind pipeline_next(void *user, struct driver_item *item) {
         item->live = true;
         return kind;
     }
-    while (!empty && pipeline->end == PIPELINE_RUNNING) {
+    while (!empty && pipeline->end == PIPELINE_RUNNING && !refusal_waits(&pipeline->refusal)) {
         if (pipeline->turn++ >= TURN_EVENTS) {
             return yield_turn(pipeline);
         }
@@ -335,6 +338,9 @@ enum driver_kind pipeline_next(void *user, struct driver_item *item) {
             item->live = pipeline->live;
             return kind;
         }
+    }
+    if (refusal_waits(&pipeline->refusal)) {
+        handled_not(&pipeline->handled);
     }
     pipeline->counts.last_ns = uv_hrtime();
     return DRIVER_NOTHING;

@@ -197,7 +197,7 @@ local function check_whole(given, level)
   end
   for _, name in ipairs { "onInvalid", "onError" } do
     if given[name] == "deadletter" and not given.deadletter then
-      error(('weir.stream: %s = "deadletter" needs the option deadletter, the file to write to'):format(name),
+      error(('weir.stream: %s = "deadletter" needs the option deadletter: a file, or the URL of a stream'):format(name),
         level + 1)
     end
   end

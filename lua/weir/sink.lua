@@ -111,7 +111,17 @@ end
 
 -- The options of each kind, and those that it cannot do without.
 local KINDS = {
-  sqlite = { needs = { "path" }, checks = { path = text, layout = layout, prefix = word, key = word } },
+  sqlite = {
+    needs = { "path" },
+    checks = {
+      path = text,
+      layout = layout,
+      prefix = word,
+      key = word,
+      synchronous = one_of("full", "normal"),
+      journal = one_of("wal", "delete"),
+    },
+  },
   postgres = {
     needs = { "url" },
     checks = {
@@ -354,6 +364,9 @@ local sink = {}
 ---            type's schema
 ---    prefix  stands in front of the tables' names
 ---    key     the name of the column of keys in layout "columns"; default: "id"
+---    synchronous  "full" (default): what is committed outlasts a loss of power; "normal": a loss of power may take
+---            the last commits with it, their place too, so that they are read and stored once more
+---    journal "wal" (default) or "delete"
 ---    name    how messages call it; default: the kind and where it is
 ---@param options table
 ---@return weir.Sink

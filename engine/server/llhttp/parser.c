@@ -316,8 +316,8 @@ static bool head_scan(struct parser *p, bool *whole, size_t *end) {
 }
 
 static bool fail_llhttp(const struct parser *p, int code) {
-    if (code == HPE_USER) {
-        return false; /* the callback has said why */
+    if (p->e->code != ERROR_NONE) {
+        return false; /* a callback has said why */
     }
     const char *reason = llhttp_get_error_reason(&p->http);
     error_set(p->e, ERROR_HTTP, "this is not HTTP: %s", reason && *reason ? reason : llhttp_errno_name(code));
@@ -331,6 +331,9 @@ static bool head_parse(struct parser *p) {
     int code = llhttp_execute(&p->http, head->ptr, head->len);
     if (code != HPE_OK && code != HPE_PAUSED) {
         return fail_llhttp(p, code);
+    }
+    if (p->place == IN_HEAD && p->http.method == HTTP_PRI) {
+        return refuse(p->e, 505, "HTTP/2 is not served, HTTP/1.1 and HTTP/1.0 are");
     }
     if (p->place == IN_HEAD) {
         return refuse(p->e, 400, "this is not HTTP: the head has no end");
@@ -391,6 +394,7 @@ static enum parser_step feed_body(struct parser *p, const char *ptr, size_t len,
 
 enum parser_step parser_feed(struct parser *p, const char *ptr, size_t len, size_t *used, struct error *e) {
     p->e = e;
+    e->code = ERROR_NONE;
     *used = 0;
     if (p->place == AT_END) {
         return PARSER_DONE;
