@@ -191,28 +191,55 @@ describe("a derived stream", function()
     assert.same({ "before k1", "failed: bad", "before k2" }, stored())
   end)
 
-  it("gets each event once, however often the worker is killed", function()
-    local dir = tmp.dir()
-    local script = tmp.write(dir .. "/s.lua", SCRIPT .. [[
-      stream { live = weir.env "LIVE" == "yes", limits = { sinkRows = 7 } }:onChange(function(_, event)
-        out:append(event.key)
-      end)
-    ]])
-    local lines, expected = {}, {}
-    for i = 1, 300 do
-      expected[i] = ("k%03d"):format(i)
-      lines[i] = cli.insert("t", expected[i])
-    end
-    local log = tmp.write(dir .. "/events", table.concat(lines, "\n") .. "\n")
-    local args = { "run", script, "--set", "EVENTS=" .. log, "--set", "OUT=" .. out }
-    for round = 1, tonumber(os.getenv "WEIR_KILLS") or 10 do
-      local child = cli.spawn(table.move({ "--set", "LIVE=yes" }, 1, 2, #args + 1, { table.unpack(args) }))
-      process.run { cmd = { "sleep", ("%.3f"):format(0.01 * round) } }
-      child:signal "KILL"
-      child:wait()
-    end
-    local done = cli.run(args)
-    assert.equal(0, done.code, done.stderr)
-    assert.same(expected, stored())
-  end)
+  -- A sink that keeps rows and place in a file, beside the derived stream.
+  local KEEPING = [[
+    local path = weir.env "KEPT"
+    local kept = weir.sink {
+      name = "kept",
+      open = function(s)
+        local file = io.open(path)
+        s.saved = file and weir.json.decode(file:read "a") or { writes = 0 }
+        return s.saved.place
+      end,
+      write = function(_, s) s.saved.writes = s.saved.writes + 1 end,
+      commit = function(place, s)
+        s.saved.place = place
+        local file <close> = assert(io.open(path .. ".new", "w"))
+        assert(file:write(weir.json.encode(s.saved)))
+        assert(file:close())
+        assert(os.rename(path .. ".new", path))
+      end,
+    }
+  ]]
+
+  for name, sinks in pairs { ["on its own"] = "out", ["beside a sink with a place"] = "kept, out" } do
+    it("gets each event once, however often the worker is killed: " .. name, function()
+      local dir = tmp.dir()
+      local script = tmp.write(dir .. "/s.lua", SCRIPT .. KEEPING .. ([[
+        stream { live = weir.env "LIVE" == "yes", sinks = { %s }, limits = { sinkRows = 7 } }
+          :onChange(function(_, event)
+            out:append(event.key)
+          end)
+      ]]):format(sinks))
+      local lines, expected = {}, {}
+      for i = 1, 300 do
+        expected[i] = ("k%03d"):format(i)
+        lines[i] = cli.insert("t", expected[i])
+      end
+      local log = tmp.write(dir .. "/events", table.concat(lines, "\n") .. "\n")
+      local args = { "run", script, "--set", "EVENTS=" .. log, "--set", "OUT=" .. out, "--set",
+        "KEPT=" .. dir .. "/kept" }
+      for round = 1, tonumber(os.getenv "WEIR_KILLS") or 10 do
+        local child = cli.spawn(table.move({ "--set", "LIVE=yes" }, 1, 2, #args + 1, { table.unpack(args) }))
+        process.run { cmd = { "sleep", ("%.3f"):format(0.005 + 0.01 * (round % 20)) } }
+        child:signal "KILL"
+        child:wait()
+      end
+      local done = cli.run(args)
+      assert.equal(0, done.code, done.stderr)
+      assert.same(expected, stored())
+      local kept = tmp.read(dir .. "/kept")
+      assert.equal(sinks == "kept, out" and 300 or nil, kept and weir.json.decode(kept).writes)
+    end)
+  end
 end)

@@ -373,7 +373,19 @@ describe("a sink that gives its place back", function()
 end)
 
 describe("a sink without a place", function()
-  it("gets everything again", function()
+  it("gets, beside one that has a place, what comes", function()
+    local dir = tmp.dir()
+    local script = tmp.write(dir .. "/s.lua", (KEEPING:gsub("sinks = { sink }",
+      'sinks = { sink, weir.sink { write = function(row) print("written", row.key) end } }')))
+    local log = tmp.write(dir .. "/events", events(insert("t", "k1")))
+    local args = { "run", script, "--set", "EVENTS=" .. log, "--set", "KEPT=" .. dir .. "/kept" }
+    assert.equal("k1\nwritten\tk1\n", cli.run(args).stdout)
+    assert.equal("", cli.run(args).stdout)
+    tmp.write(log, tmp.read(log) .. events(insert("t", "k2")))
+    assert.equal("k2\nwritten\tk2\n", cli.run(args).stdout)
+  end)
+
+  it("gets everything again on its own", function()
     local dir = tmp.dir()
     local script = tmp.write(dir .. "/s.lua", PRINTING
       .. "stream { sinks = { weir.sink { write = functions.write } } }")

@@ -88,17 +88,17 @@ static int sink_new(lua_State *L) {
     return 1;
 }
 
-/* newScripted(name, functions, exact) -> a sink of the script's own functions. */
+/* newScripted(name, functions, placed, exact) -> a sink of the script's own functions. */
 static int sink_new_scripted(lua_State *L) {
     const char *name = luaL_checkstring(L, 1);
     luaL_checktype(L, 2, LUA_TTABLE);
-    lua_settop(L, 3);
+    lua_settop(L, 4);
     struct api_sink *sink = push_sink(L);
     sink->name = strdup(name);
     if (!sink->name) {
         return luaL_error(L, "out of memory");
     }
-    sink->own = sink_lua_kind(lua_toboolean(L, 3));
+    sink->own = sink_lua_kind(lua_toboolean(L, 3), lua_toboolean(L, 4));
     lua_pushvalue(L, 2);
     sink_lua_keep(L, sink);
     sink->kind = &sink->own;
@@ -126,9 +126,13 @@ static int sink_tostring(lua_State *L) {
 void api_sink_list_take(lua_State *L, int index, struct api_sink_list *list) {
     index = lua_absindex(L, index);
     size_t count = lua_istable(L, index) ? lua_rawlen(L, index) : 0;
-    list->items = count ? calloc(count, sizeof *list->items) : NULL;
-    if (count && !list->items) {
+    if (count == 0) {
+        return;
+    }
+    list->items = calloc(count, sizeof *list->items);
+    if (!list->items) {
         luaL_error(L, "out of memory");
+        return;
     }
     for (list->count = 0; list->count < count; list->count++) {
         lua_rawgeti(L, index, (lua_Integer)list->count + 1);

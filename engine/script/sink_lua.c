@@ -261,10 +261,11 @@ static void close_sink(struct sink *sink) {
     free(l);
 }
 
-struct sink_kind sink_lua_kind(bool exact) {
+struct sink_kind sink_lua_kind(bool placed, bool exact) {
     return (struct sink_kind){
         .name = "lua",
         .exact = exact,
+        .placeless = !placed,
         .open = open_sink,
         .commit = commit,
         .close = close_sink,

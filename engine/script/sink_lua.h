@@ -12,9 +12,9 @@
 
 #include "script/api_sink.h"
 
-/* The sink's own kind, to be put into sink->own. The sink's userdata must outlive what is opened of it.
- * exact: its functions store rows and place together, and give the place back. */
-struct sink_kind sink_lua_kind(bool exact);
+/* The sink's own kind, to be put into sink->own. The sink's userdata must outlive what is opened of it. placed:
+ * its functions give the place back. exact: and they store rows and place together. */
+struct sink_kind sink_lua_kind(bool placed, bool exact);
 
 /* Adds what lua/weir/sink_functions.lua calls to the table on top of the stack. */
 void sink_lua_open(lua_State *L);

@@ -43,6 +43,24 @@ static bool is_full(const struct outlet *outlet) {
             outlet->mark.place.sequence >= outlet->edge);
 }
 
+/* One that begins inside of the batch, which only a place that is no place can bring about, gets all of it: rather
+ * twice than never. */
+static bool wants(const struct outlet *outlet, const struct target *target) {
+    return outlet->filled ? target->load : target->from < sink_batch_place(outlet->committing)->sequence;
+}
+
+static void hand_over(struct outlet *outlet, bool placeless) {
+    outlet->first = placeless;
+    for (size_t i = 0; i < outlet->target_count; i++) {
+        struct target *target = &outlet->targets[i];
+        if (target_is_placeless(target) == placeless && wants(outlet, target)) {
+            target->busy = true;
+            outlet->busy++;
+            sink_commit(target->sink, outlet->committing);
+        }
+    }
+}
+
 void outlet_commit(struct outlet *outlet, const struct sink_place *place, bool load) {
     struct sink_batch *batch = outlet->filling;
     if (!sink_batch_reach(batch, place)) {
@@ -51,15 +69,10 @@ void outlet_commit(struct outlet *outlet, const struct sink_place *place, bool l
     }
     outlet->filling = outlet->committing;
     outlet->committing = batch;
-    for (size_t i = 0; i < outlet->target_count; i++) {
-        struct target *target = &outlet->targets[i];
-        /* One that begins inside of it, which only a place that is no place can bring about, gets all of it:
-         * rather twice than never. */
-        if (load ? target->load : target->from < place->sequence) {
-            target->busy = true;
-            outlet->busy++;
-            sink_commit(target->sink, batch);
-        }
+    outlet->filled = load;
+    hand_over(outlet, true);
+    if (outlet->busy == 0) {
+        hand_over(outlet, false);
     }
     if (outlet->busy == 0) {
         sink_batch_clear(batch);
@@ -174,6 +187,9 @@ static void on_committed(void *user, struct sink *sink, const struct error *e) {
     outlet->busy--;
     if (e) {
         outlet_fail(outlet, e);
+    }
+    if (outlet->busy == 0 && outlet->first && !outlet->failed) {
+        hand_over(outlet, false);
     }
     if (outlet->busy == 0) {
         sink_batch_clear(outlet->committing);

@@ -31,10 +31,11 @@ static bool read_notes(const struct outlet *outlet, struct target *target, struc
     const char *start = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(tree, "start"));
     target->partial = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(tree, "partial"));
     bool ok = !start || strcmp(start, outlet->start) == 0 ||
-              error_set(e, ERROR_ARGUMENT,
-                        "%s: %s was filled from the stream read from offset %s on, and it is read from %s on now: "
-                        "set the offset back, or give the sink another place",
-                        outlet->options.name, target->is->name, start, outlet->start);
+              error_set(
+                  e, ERROR_ARGUMENT,
+                  "%s: %s was filled from the stream read from offset %s on, and it is read from %s on now: "
+                  "set the offset back, or give the sink another place",
+                  outlet->options.name, target->is->name, start, outlet->start);
     cJSON_Delete(tree);
     return ok;
 }
@@ -72,6 +73,24 @@ void outlet_aim(struct outlet *outlet) {
     }
 }
 
+/* Placeless ones get what the others make necessary to be handled; on their own, everything. */
+static void aim_placeless(struct outlet *outlet) {
+    uint64_t from = UINT64_MAX;
+    for (size_t i = 0; i < outlet->target_count; i++) {
+        const struct target *target = &outlet->targets[i];
+        if (!target_is_placeless(target) && target->from < from) {
+            from = target->from;
+        }
+    }
+    for (size_t i = 0; i < outlet->target_count; i++) {
+        struct target *target = &outlet->targets[i];
+        if (target_is_placeless(target)) {
+            target->from = from != UINT64_MAX ? from : outlet->reached;
+            target->load = false;
+        }
+    }
+}
+
 static void tell(const struct outlet *outlet, const struct target *target) {
     const struct log *log = outlet->options.log;
     if (target->load) {
@@ -96,8 +115,11 @@ bool outlet_start(struct outlet *outlet, const struct store *store, uint64_t *qu
         struct target *target = &outlet->targets[i];
         target->from = lacks_state(target) ? outlet->reached : target->place.sequence;
         target->load = target->partial || (target->empty && outlet->reached > 0);
-        load = load || target->load;
-        tell(outlet, target);
+    }
+    aim_placeless(outlet);
+    for (size_t i = 0; i < outlet->target_count; i++) {
+        load = load || outlet->targets[i].load;
+        tell(outlet, &outlet->targets[i]);
     }
     outlet_aim(outlet);
     *quiet = outlet->least;
@@ -119,12 +141,13 @@ bool outlet_check_end(struct outlet *outlet, bool last, struct error *e) {
     uint64_t sequence = intake_sequence(outlet->options.intake);
     for (size_t i = 0; i < outlet->target_count; i++) {
         const struct target *target = &outlet->targets[i];
-        if (target->from > sequence && (last || outlet->ended == sequence)) {
-            return error_set(e, ERROR_CONFLICT,
-                             "%s: the stream ends after %" PRIu64 " messages, and %s has come to message %" PRIu64
-                             " of it before: it has been made anew since, or cut. Give the sink another place, or "
-                             "take this stream's tables and checkpoint out of it",
-                             outlet->options.name, sequence, target->is->name, target->from);
+        if (!target_is_placeless(target) && target->from > sequence && (last || outlet->ended == sequence)) {
+            return error_set(
+                e, ERROR_CONFLICT,
+                "%s: the stream ends after %" PRIu64 " messages, and %s has come to message %" PRIu64
+                " of it before: it has been made anew since, or cut. Give the sink another place, or "
+                "take this stream's tables and checkpoint out of it",
+                outlet->options.name, sequence, target->is->name, target->from);
         }
     }
     outlet->ended = sequence; /* a cache between may not know the rest yet: it counts when it is said again */
@@ -135,7 +158,7 @@ void outlet_replaced(struct outlet *outlet, const struct store *store, uint64_t 
     uint64_t sequence = intake_sequence(outlet->options.intake);
     for (size_t i = 0; i < outlet->target_count; i++) {
         struct target *target = &outlet->targets[i];
-        if (target->from > begun && target->from <= sequence) {
+        if (!target_is_placeless(target) && target->from > begun && target->from <= sequence) {
             target->load = true;
             target->from = sequence;
             outlet->load.due = store;

@@ -18,6 +18,11 @@ struct target {
     uint64_t from;           /* messages: what comes of those before is not for it */
 };
 
+/* It keeps no place, and is committed to before those that do (sink/sink.h). */
+static inline bool target_is_placeless(const struct target *target) {
+    return target->is->kind->placeless;
+}
+
 /* Where everything before is handled, and what waits is to be cut off. */
 struct outlet_mark {
     struct sink_place place; /* its notes are unused */
@@ -48,6 +53,7 @@ struct outlet {
 
     struct sink_batch *filling, *committing;
     size_t busy;         /* sinks that commit now */
+    bool first, filled;  /* these are placeless, and the others are next; the batch is of a whole state */
     uint64_t reached;    /* messages before the batch that fills */
     uint64_t least;      /* what comes of messages before is for no sink */
     uint64_t edge;       /* the next place of a sink, where a batch has to be cut; UINT64_MAX: none */

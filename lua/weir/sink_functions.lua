@@ -139,7 +139,7 @@ setmetatable(weir.sink, {
     for name in pairs(FUNCTIONS) do
       functions[name] = options[name]
     end
-    local exact = functions.open ~= nil and functions.commit ~= nil
-    return native.newScripted(options.name or default_name(2), functions, exact)
+    local placed = functions.open ~= nil
+    return native.newScripted(options.name or default_name(2), functions, placed, placed and functions.commit ~= nil)
   end,
 })
