@@ -668,7 +668,9 @@ static void keep(const struct worker *w, struct kept *kept) {
     for (int k = 0; k < KEYS; k++) {
         char key = (char)('a' + k);
         struct slice value = store_get(w->store, SLICE("t"), slice_of(&key, 1));
-        kept->values[k] = value.ptr ? atoi(value.ptr) : 0;
+        char text[20];
+        snprintf(text, sizeof text, "%.*s", (int)value.len, value.ptr ? value.ptr : "");
+        kept->values[k] = atoi(text);
     }
 }
 
