@@ -199,6 +199,7 @@ static struct sink *open_sink(struct outlet *outlet, struct target *target, stru
         .settings = target->is->settings,
         .setting_count = target->is->setting_count,
         .schema = options->schema,
+        .index = options->index,
         .schema_user = options->schema_user,
         .outage_limit_ms = options->outage_limit_ms,
         .host =

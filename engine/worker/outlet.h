@@ -67,6 +67,7 @@ struct outlet_options {
     struct outlet_limits limits;
     uint64_t outage_limit_ms;
     const struct schema *(*schema)(void *user, struct slice type);
+    bool (*index)(void *user, struct slice type, size_t i, struct slice *field); /* as sink_options has it */
     void *schema_user;
     struct outlet_host host;
 };

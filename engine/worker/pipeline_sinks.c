@@ -53,6 +53,11 @@ static const struct schema *schema_of(void *user, struct slice type) {
     return known ? known->schema : NULL;
 }
 
+static bool index_of(void *user, struct slice type, size_t i, struct slice *field) {
+    const struct pipeline *pipeline = user;
+    return store_index_field(pipeline->stream->store, type, i, field);
+}
+
 /* ---- opening ---- */
 
 static const char *start_of(const struct api_stream *stream) {
@@ -73,7 +78,9 @@ static struct outlet *open_outlet(struct pipeline *pipeline, const struct pipeli
         .sinks = options->sinks,
         .sink_count = options->sink_count,
         .limits = options->limits,
+        .outage_limit_ms = stream->outage_limit_ms,
         .schema = schema_of,
+        .index = index_of,
         .schema_user = pipeline,
         .host = {pipeline, opened, woken, failed, refused},
     };

@@ -87,8 +87,8 @@ local layout = one_of("json", "columns")
 
 -- The name of a column.
 local function column(value)
-  return (type(value) ~= "string" or not value:find "^[%w_]+$" or #value > 32) and "a name of ASCII letters, digits and _"
-    or nil
+  local good = type(value) == "string" and value:find "^[%w_]+$" and #value <= 32
+  return not good and "a name of ASCII letters, digits and _" or nil
 end
 
 -- The options of each kind, and those that it cannot do without.
