@@ -390,7 +390,7 @@ describe("snapshots while it runs", function()
     local before = tmp.read(file)
     s:append(url, insert("t", "c"))
     wait.till(function()
-      return tmp.read(file) ~= before
+      return tmp.read(file) ~= before and child:stderr():find("room: snapshot at offset", 1, true)
     end, 10, "another snapshot")
     child:kill()
     expect(run(url, data), "up to date\t3\n")

@@ -136,6 +136,12 @@ describe("types/weir.lua", function()
     same_names("weir.Event", names)
   end)
 
+  it("has the functions of a derived stream", function()
+    local names = methods_of(debug.getregistry()["weir.Sink"])
+    names.name = nil
+    same_names("weir.DerivedStream", names)
+  end)
+
   it("has the methods of schemas", function()
     local names = {}
     for class in pairs(known.classes) do
@@ -152,6 +158,11 @@ describe("types/weir.lua", function()
     same_names("weir.StreamOptions", options_of(weir.stream, { [""] = 1 }))
     same_names("weir.ProducerOptions", options_of(weir.producer, { [""] = 1 }))
     same_names("weir.CreateOptions", options_of(stream.create, stream, { [""] = 1 }))
+    for class, kind in pairs { SqliteSink = "sqlite", DatabaseSink = "postgres", RedisSink = "redis",
+      SearchSink = "search", DerivedSink = "stream" } do
+      same_names("weir." .. class, options_of(weir.sink[kind], { [""] = 1 }))
+    end
+    same_names("weir.SinkFunctions", options_of(weir.sink, { [""] = 1 }))
     same_names("weir.ParserOptions", { columns = true, parsers = true })
     same_names("weir.MaterializeOptions", options_of(weir.MaterializedState.new, { [""] = 1 }))
     local ok, message = pcall(weir.stream, { url = "x", limits = { [""] = 1 } })

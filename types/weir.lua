@@ -65,6 +65,7 @@
 ---@field text string the message as it came
 ---@field optimistic? boolean true: a write of the script's own that has not come back yet
 ---@field rollback? boolean true: such a write is undone
+---@field live? boolean true: the stream has been up to date since the worker started
 
 ---@class weir.Change: weir.Event
 ---@field type string
@@ -154,6 +155,7 @@ function State:where(type, fields) end
 ---@field caFile? string a file of certificates to trust, in the place of the system's
 ---@field optimistic? boolean true: writes are seen before they come back on the stream; default: false
 ---@field actions? table<string, weir.Action>|fun(context: weir.ActionContext): table<string, weir.Action>
+---@field sinks? weir.Sink[] where what becomes of the state goes
 ---@field limits? weir.StreamLimits
 
 ---@class weir.Action
@@ -171,6 +173,10 @@ function State:where(type, fields) end
 ---@field outage? weir.Duration give up when it was away for longer later; default: "10m"
 ---@field append? weir.Duration give up when an append was not acknowledged by then; default: "30s"
 ---@field confirm? weir.Duration roll an optimistic write back that did not come back by then; default: "30s"
+---@field sinkRows? integer so many changes are committed in sinks together; default: 10000
+---@field sinkBytes? weir.Size or so many bytes of them; default: "8MB"
+---@field sinkDelay? weir.Duration or what has come in so long; default: "500ms"
+---@field sinkBatch? weir.Size what is committed together is never longer, whatever one event makes of it; default: "256MB"
 
 ---What makes a key of a value: the name of a field, a list of such names, or a function.
 ---@alias weir.KeySource string|string[]|fun(value: any): string?
@@ -202,6 +208,10 @@ function State:where(type, fields) end
 ---@field events weir.ChangeEvent[]
 ---@field txid? string
 
+---How a handler is called. "live": not while the stream catches up; default: "always".
+---@class weir.HandlerOptions
+---@field effects? "live"|"always"
+
 ---A stream that was declared: what is read from it, and what can be written to it.
 ---@class weir.StateStream
 ---@field state weir.State the materialized state
@@ -214,8 +224,9 @@ local StateStream = {}
 ---come before those for all, each in the order in which they were added. fn may wait.
 ---@param type string
 ---@param fn fun(state: weir.State, event: weir.Change)
----@overload fun(self: weir.StateStream, fn: fun(state: weir.State, event: weir.Change))
-function StateStream:onChange(type, fn) end
+---@param options? weir.HandlerOptions
+---@overload fun(self: weir.StateStream, fn: fun(state: weir.State, event: weir.Change), options?: weir.HandlerOptions)
+function StateStream:onChange(type, fn, options) end
 
 ---Adds a rule: fn(event, state) is asked before a change is applied, after its schema, and refuses it with
 ---`return false, reason`.
@@ -226,7 +237,8 @@ function StateStream:validate(type, fn) end
 
 ---Calls fn(event) for each control event. A reset has cleared the state by then.
 ---@param fn fun(event: weir.Control)
-function StateStream:onControl(fn) end
+---@param options? weir.HandlerOptions
+function StateStream:onControl(fn, options) end
 
 ---Calls fn(state) when everything that exists has been handled: once after catching up, and again each time after new
 ---events were.
@@ -1017,10 +1029,169 @@ function MaterializedState.new(options) end
 
 --#endregion
 
+--#region Sinks
+
+---Where what becomes of a stream's state goes: to be listed in the option sinks of streams.
+---@class weir.Sink
+---@field name string how messages call it
+
+---A derived stream. What its functions write leaves when the handler has returned, and is stored once. They are called
+---by onChange and onControl handlers of a stream that lists it in its sinks. Without a timestamp an event gets that of
+---the event that is handled.
+---@class weir.DerivedStream: weir.Sink
+local DerivedStream = {}
+
+---@class weir.DerivedHeaders: weir.Headers
+---@field old_value? any
+
+---Writes an insert.
+---@param type string
+---@param key string
+---@param value any
+---@param options? weir.DerivedHeaders
+function DerivedStream:insert(type, key, value, options) end
+
+---Writes an update.
+---@param type string
+---@param key string
+---@param value any
+---@param options? weir.DerivedHeaders
+function DerivedStream:update(type, key, value, options) end
+
+---Writes an upsert.
+---@param type string
+---@param key string
+---@param value any
+---@param options? weir.DerivedHeaders
+function DerivedStream:upsert(type, key, value, options) end
+
+---Writes a patch.
+---@param type string
+---@param key string
+---@param value table
+---@param options? weir.DerivedHeaders
+function DerivedStream:patch(type, key, value, options) end
+
+---Writes a delete.
+---@param type string
+---@param key string
+---@param options? weir.DerivedHeaders
+function DerivedStream:delete(type, key, options) end
+
+---Writes any value, or an event that was made with weir.insert and its like.
+---@param value any
+function DerivedStream:append(value) end
+
+---@class weir.SqliteSink
+---@field path string the file
+---@field layout? "json"|"columns" default: "json"
+---@field prefix? string stands in front of the tables' names: letters, digits and "_"
+---@field key? string the name of the column of keys in layout "columns"; default: "id"
+---@field synchronous? "full"|"normal" default: "full"
+---@field journal? "wal"|"delete" default: "wal"
+---@field name? string how messages call it; default: the kind and where it is
+
+---@class weir.DatabaseSink
+---@field url string|weir.FileSource
+---@field layout? "json"|"columns" default: "json"
+---@field prefix? string stands in front of the tables' names: letters, digits and "_"
+---@field key? string the name of the column of keys in layout "columns"; default: "id"
+---@field name? string how messages call it; default: the kind and where it is
+
+---@class weir.RedisSink
+---@field url string|weir.FileSource
+---@field prefix? string stands in front of the keys
+---@field name? string
+
+---@class weir.SearchSink
+---@field url string|weir.FileSource
+---@field dialect "elasticsearch"|"typesense"
+---@field prefix? string stands in front of the names of indexes or collections
+---@field apiKey? string|weir.FileSource
+---@field name? string
+
+---@class weir.DerivedSink
+---@field url string|weir.FileSource
+---@field create? boolean false: it must exist; default: true
+---@field headers? table<string, string|weir.FileSource> request headers
+---@field caFile? string a file of certificates to trust, in the place of the system's
+---@field producer? string the name of the producer; default: made of the URLs of both streams
+---@field name? string
+
+---A place in a stream: what `open` gives back as it was given to `commit`.
+---@class weir.SinkPlace
+---@field offset? string
+---@field skip integer
+---@field sequence integer messages before it, since the beginning of the stream
+---@field notes? string
+
+---What has become of an entity. "clear": there is nothing left of any type.
+---@class weir.SinkRow
+---@field op "put"|"delete"|"clear"
+---@field type? string
+---@field key? string
+---@field value? any
+---@field offset string of what the message came in
+---@field index integer the message's number in it, from 0
+---@field sequence integer messages before it, since the beginning of the stream
+
+---The stream that is written: the same table in each call, in which a sink may keep what is its own.
+---@class weir.SinkStream
+---@field url string without its secrets
+---@field [string] any
+
+---A sink of the script's own. Its functions may wait.
+---@class weir.SinkFunctions
+---@field write fun(row: weir.SinkRow, stream: weir.SinkStream): boolean?, string? one row; refused with `return false, reason`
+---@field open? fun(stream: weir.SinkStream): weir.SinkPlace? once, first: the place that was committed last
+---@field begin? fun(place: weir.SinkPlace, stream: weir.SinkStream) before the rows of a batch
+---@field flush? fun(stream: weir.SinkStream) after the last row
+---@field commit? fun(place: weir.SinkPlace, stream: weir.SinkStream) rows and place are to be kept now
+---@field rollback? fun(err: any, stream: weir.SinkStream) one of them raised: nothing of the batch is to be kept
+---@field name? string how messages call it; default: where it was declared
+
+---Called as a function: a sink of the script's own.
+---@class weir.sink
+---@overload fun(functions: weir.SinkFunctions): weir.Sink
+local sink = {}
+
+---A database in a file. Rows and place are committed in one transaction.
+---@param options weir.SqliteSink
+---@return weir.Sink
+function sink.sqlite(options) end
+
+---A PostgreSQL database: postgresql://user:password@host/database. Rows and place are committed in one transaction.
+---@param options weir.DatabaseSink
+---@return weir.Sink
+function sink.postgres(options) end
+
+---A MySQL or MariaDB database: mysql://user:password@host/database. Rows and place are committed in one transaction.
+---@param options weir.DatabaseSink
+---@return weir.Sink
+function sink.mysql(options) end
+
+---A Redis server. Rows and place are stored by one atomic script.
+---@param options weir.RedisSink
+---@return weir.Sink
+function sink.redis(options) end
+
+---A search index: to repeat rows does no harm.
+---@param options weir.SearchSink
+---@return weir.Sink
+function sink.search(options) end
+
+---A derived stream: what handlers write to it is stored once, however often the worker is started again.
+---@param options weir.DerivedSink
+---@return weir.DerivedStream
+function sink.stream(options) end
+
+--#endregion
+
 ---weir: Lua handlers over durable streams.
 ---@class weir
 ---@field null weir.Null what null is decoded to, and is written as
 ---@field schema weir.schema builds schemas
+---@field sink weir.sink where what becomes of streams goes
 ---@field parser weir.parser reads database rows whose values are text
 ---@field json weir.json
 ---@field log weir.log

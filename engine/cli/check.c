@@ -29,6 +29,9 @@ static void report(const struct api_stream *stream) {
     printf("stream %s\n", stream->name);
     printf("  url: %s\n  live: %s\n  onInvalid: %s\n", url, lives[stream->live],
            policies[stream->on_invalid]);
+    for (size_t i = 0; i < stream->sinks.count; i++) {
+        printf("  sink: %s\n", stream->sinks.items[i]->name);
+    }
     report_types(stream);
     if (stream->all.handlers || stream->all.rules) {
         printf("  every type:%s%s\n", stream->all.rules ? " validate" : "",

@@ -26,6 +26,7 @@ extern const struct command command_create;
 extern const struct command command_head;
 extern const struct command command_close;
 extern const struct command command_delete;
+extern const struct command command_retry;
 extern const struct command command_serve;
 extern const struct command command_version;
 extern const struct command command_help;

@@ -61,7 +61,16 @@ static void expect_again(struct follow *follow) {
 
 /* ---- messages ---- */
 
+static bool keep_message(struct follow *follow, struct slice message) {
+    struct error *e = &follow->client->output.e;
+    return (json_compact(follow->into, message) && buf_append_byte(follow->into, '\n')) ||
+           buf_error(follow->into, e, "what is read of the stream", "nothing: it is fixed");
+}
+
 static bool put_message(struct follow *follow, struct slice message) {
+    if (follow->into) {
+        return keep_message(follow, message);
+    }
     struct output *output = &follow->client->output;
     bool ok = follow->raw ? buf_append_slice(&output->buf, message) : json_compact(&output->buf, message);
     if (!ok || !buf_append_byte(&output->buf, '\n')) {

@@ -22,7 +22,8 @@ struct follow {
     bool raw;     /* messages keep their white space */
     bool limited; /* to `left` units */
     uint64_t left;
-    uint64_t skip; /* units to pass over */
+    uint64_t skip;    /* units to pass over */
+    struct buf *into; /* messages go there, one a line, and not to standard output; NULL */
 
     /* Where it stands. */
     struct client *client;

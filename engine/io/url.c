@@ -51,7 +51,7 @@ static void put_query(struct writing *w, const char *at) {
     }
 }
 
-void url_redact(const char *url, char *out, size_t size) {
+static void redact(const char *url, bool marked, char *out, size_t size) {
     if (size == 0) {
         return;
     }
@@ -62,6 +62,9 @@ void url_redact(const char *url, char *out, size_t size) {
         put(&w, url, (size_t)(host - url));
         size_t authority = strcspn(host, "/?#");
         const char *at = memrchr(host, '@', authority);
+        if (at && marked) {
+            put(&w, "...@", 4);
+        }
         url = at ? at + 1 : host;
     }
     size_t plain = strcspn(url, "?#");
@@ -71,6 +74,30 @@ void url_redact(const char *url, char *out, size_t size) {
         put_query(&w, url + plain + 1);
     }
     out[w.used] = '\0';
+}
+
+void url_redact(const char *url, char *out, size_t size) {
+    redact(url, false, out, size);
+}
+
+void url_redact_marked(const char *url, char *out, size_t size) {
+    redact(url, true, out, size);
+}
+
+bool url_is_redacted(const char *url) {
+    const char *host = strstr(url, "://");
+    if (host && strncmp(host + 3, "...@", 4) == 0) {
+        return true;
+    }
+    for (const char *at = strchr(url, '?'); at && *at && *at != '#'; at += strcspn(at, "&#")) {
+        at++;
+        size_t len = strcspn(at, "&#");
+        size_t name = strcspn(at, "=&#");
+        if (len == name + 4 && strncmp(at + name, "=...", 4) == 0 && is_secret(at, name)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 bool url_is_loopback(const char *url) {
@@ -85,6 +112,27 @@ bool url_is_loopback(const char *url) {
     return (len == 9 && strncasecmp(host, "localhost", 9) == 0) ||
            (len == 5 && memcmp(host, "[::1]", 5) == 0) ||
            (len > 4 && memcmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") >= len);
+}
+
+/* The host and port; absent where it is no URL. */
+static struct slice authority_of(const char *url) {
+    const char *host = strstr(url, "://");
+    if (!host) {
+        return (struct slice){0};
+    }
+    host += 3;
+    size_t len = strcspn(host, "/?#");
+    const char *at = memrchr(host, '@', len);
+    return at ? slice_of(at + 1, (size_t)(host + len - at - 1)) : slice_of(host, len);
+}
+
+bool url_same_server(const char *a, const char *b) {
+    struct slice first = authority_of(a);
+    struct slice second = authority_of(b);
+    size_t scheme = strcspn(a, ":");
+    return first.ptr && second.ptr && first.len == second.len &&
+           strncasecmp(first.ptr, second.ptr, first.len) == 0 && strcspn(b, ":") == scheme &&
+           strncasecmp(a, b, scheme) == 0;
 }
 
 /* ---- the query ---- */

@@ -13,8 +13,17 @@
  * auth, sig). Cut to size, always terminated. */
 void url_redact(const char *url, char *out, size_t size);
 
+/* The same, but "...@" stands for user and password, so that it shows that they are missing. */
+void url_redact_marked(const char *url, char *out, size_t size);
+
+/* True where it came out of url_redact_marked with something taken out: nothing can be asked of it. */
+bool url_is_redacted(const char *url);
+
 /* True where the URL's host is this machine by name or address: localhost, 127.*, [::1]. */
 bool url_is_loopback(const char *url);
+
+/* True where both name one server: scheme, host and port as they are written, whatever user is in front. */
+bool url_same_server(const char *a, const char *b);
 
 struct url_param {
     const char *name;   /* plain, as the value is */

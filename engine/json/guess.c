@@ -10,7 +10,7 @@
 
 enum {
     MARGIN = 64, /* bytes before the limit of a window in which nothing is learned */
-    NO_STEP = GUESS_STEPS_MAX,
+    NO_PART = JSON_GUESS_PARTS_MAX,
     FIRST_NODES = 32,
     FIRST_COURSES = 4,
 
@@ -24,19 +24,24 @@ enum {
     PAUSE_MAX = 1 << 20,
 };
 
-/* A place in a message: so many bytes behind the start of a glue. Those that a message has come first. */
+/* A place in a message: so many bytes behind the start of a glue. */
 struct bound {
-    uint8_t step; /* NO_STEP: there are no more */
+    uint8_t step;
     uint8_t offset;
-    uint8_t which;
+};
+
+/* A part that a message has. */
+struct extent {
+    struct bound from, to;
+    uint8_t which; /* NO_PART: there are no more */
 };
 
 struct json_guess {
-    unsigned bounds;
+    unsigned parts;
     struct guess_node *nodes;
     size_t node_count; /* the root among them, if there is any */
     size_t node_room;
-    struct bound *courses; /* `bounds` for each end of a message */
+    struct extent *courses; /* `parts` and one for each end of a message */
     size_t course_count;
     size_t course_room;
 
@@ -48,10 +53,10 @@ struct json_guess {
     unsigned waiting; /* messages still to be left alone */
 };
 
-struct json_guess *json_guess_new(unsigned bounds) {
+struct json_guess *json_guess_new(unsigned parts) {
     struct json_guess *guess = calloc(1, sizeof *guess);
     if (guess) {
-        guess->bounds = bounds;
+        guess->parts = parts;
         guess->lessons = guess->lessons_max = LESSONS;
     }
     return guess;
@@ -110,29 +115,29 @@ static void judge(struct json_guess *guess) {
 }
 
 bool json_guess_walk(struct json_guess *guess, const struct json_scanner *scanner, const char **at,
-                     const char *end, const char **bound) {
+                     const char *end, struct slice *part, bool *escaped) {
     const char *places[GUESS_STEPS_MAX + 1];
-    unsigned course;
+    struct guess_way way;
     if (guess->node_count == 0) {
         return false;
     }
-    const char *behind = scanner->walk(guess->nodes, *at, end, places, &course);
+    const char *behind = scanner->walk(guess->nodes, *at, end, places, &way);
     if (!behind) {
         return false;
     }
-    unsigned count = guess->bounds;
-    const struct bound *bounds = guess->courses + (size_t)course * count;
-    if (count > 0) {
-        memset(bound, 0, count * sizeof *bound);
+    const struct extent *extent = guess->courses + (size_t)way.course * (guess->parts + 1);
+    for (; extent->which != NO_PART; extent++) {
+        const char *from = places[extent->from.step] + extent->from.offset;
+        const char *to = places[extent->to.step] + extent->to.offset;
+        part[extent->which] = slice_of(from, (size_t)(to - from));
     }
-    for (unsigned i = 0; i < count && bounds[i].step != NO_STEP; i++) {
-        bound[bounds[i].which] = places[bounds[i].step] + bounds[i].offset;
-    }
+    *escaped = way.escaped;
     *at = behind;
     return true;
 }
 
-bool json_guess_scan(struct json_guess *guess, const char **at, const char *end, const char **bound) {
+bool json_guess_scan(struct json_guess *guess, const char **at, const char *end, struct slice *part,
+                     bool *escaped) {
     if (guess->waiting > 0) {
         guess->waiting--;
         return false;
@@ -140,7 +145,7 @@ bool json_guess_scan(struct json_guess *guess, const char **at, const char *end,
     if (guess->node_count == 0) {
         return false;
     }
-    bool hit = json_guess_walk(guess, json_scanner_best(), at, end, bound);
+    bool hit = json_guess_walk(guess, json_scanner_best(), at, end, part, escaped);
     guess->hits += hit;
     if (++guess->tries == WINDOW) {
         judge(guess);
@@ -272,8 +277,7 @@ static bool reserve(struct json_guess *guess, size_t nodes) {
     }
     if (guess->course_count == guess->course_room) {
         size_t room = guess->course_room ? guess->course_room * 2 : FIRST_COURSES;
-        /* One more than none, for callers who want no places. */
-        struct bound *grown = realloc(guess->courses, (room * guess->bounds + 1) * sizeof *grown);
+        struct extent *grown = realloc(guess->courses, room * (guess->parts + 1) * sizeof *grown);
         if (!grown) {
             return false;
         }
@@ -297,7 +301,7 @@ static uint16_t add_node(struct json_guess *guess, uint16_t parent, const struct
 }
 
 /* Adds the steps that the tree does not have. */
-static void add_way(struct json_guess *guess, const struct lesson *lesson, const struct bound *bounds) {
+static void add_way(struct json_guess *guess, const struct lesson *lesson, const struct extent *extents) {
     size_t known = 0;
     size_t branches = 0;
     uint16_t at = 0;
@@ -321,14 +325,15 @@ static void add_way(struct json_guess *guess, const struct lesson *lesson, const
         at = add_node(guess, at, &lesson->steps[known]);
     }
     guess->nodes[at].course = (uint16_t)guess->course_count;
-    memcpy(guess->courses + guess->course_count * guess->bounds, bounds, guess->bounds * sizeof *bounds);
+    size_t room = guess->parts + 1;
+    memcpy(guess->courses + guess->course_count * room, extents, room * sizeof *extents);
     guess->course_count++;
 }
 
 void json_guess_learn(struct json_guess *guess, const char *start, const char *end, const char *limit,
-                      const char *const *bound) {
+                      const struct slice *part) {
     struct lesson lesson;
-    struct bound bounds[JSON_GUESS_BOUNDS_MAX];
+    struct extent extents[JSON_GUESS_PARTS_MAX + 1];
     if (guess->waiting > 0 || guess->lessons == 0 || limit - end < MARGIN ||
         (*start != '{' && *start != '[')) {
         return;
@@ -338,15 +343,18 @@ void json_guess_learn(struct json_guess *guess, const char *start, const char *e
         return;
     }
     unsigned count = 0;
-    for (unsigned i = 0; i < guess->bounds; i++) {
-        bounds[i] = (struct bound){.step = NO_STEP};
-        if (!bound[i]) {
+    for (unsigned i = 0; i < guess->parts; i++) {
+        struct extent *extent = &extents[count];
+        if (!part[i].ptr) {
             continue;
         }
-        if (!find_bound(&lesson, bound[i], &bounds[count])) {
+        if (!find_bound(&lesson, part[i].ptr, &extent->from) ||
+            !find_bound(&lesson, part[i].ptr + part[i].len, &extent->to)) {
             return;
         }
-        bounds[count++].which = (uint8_t)i;
+        extent->which = (uint8_t)i;
+        count++;
     }
-    add_way(guess, &lesson, bounds);
+    extents[count] = (struct extent){.which = NO_PART};
+    add_way(guess, &lesson, extents);
 }

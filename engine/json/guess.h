@@ -13,30 +13,33 @@
 
 #include <stdbool.h>
 
+#include "base/slice.h"
+
 struct json_guess;
 
-/* Places in a message that a caller can ask for. */
-#define JSON_GUESS_BOUNDS_MAX 32
+/* Parts of a message that a caller can ask for. */
+#define JSON_GUESS_PARTS_MAX 16
 
-/* bounds: how many places the caller wants to know, at most JSON_GUESS_BOUNDS_MAX. NULL: out of memory. The
- * caller frees it; it allocates more when it learns (about 100 KB at most). */
-struct json_guess *json_guess_new(unsigned bounds);
+/* parts: how many the caller wants to know, at most JSON_GUESS_PARTS_MAX. NULL: out of memory. The caller
+ * frees it; it allocates more when it learns (about 100 KB at most). */
+struct json_guess *json_guess_new(unsigned parts);
 
 /* NULL is fine. */
 void json_guess_free(struct json_guess *guess);
 
 /* Scans the message at *at (before `end`) along a way that was learned. True: it is valid JSON, as
- * json_scan_value with depth 0 would find, *at is behind it, and bound[i] points to the same place in it as
- * in the message that was learned (NULL where that had none). False: nothing is known, *at and bound are
- * as they were. */
-bool json_guess_scan(struct json_guess *guess, const char **at, const char *end, const char **bound);
+ * json_scan_value with depth 0 would find, *at is behind it, part[i] is the part that it was in the message that
+ * was learned (those that it did not have stay as they were), and *escaped tells whether some string that is a value in it has a
+ * backslash. False: nothing is known, *at, part and *escaped are as they were. */
+bool json_guess_scan(struct json_guess *guess, const char **at, const char *end, struct slice *part,
+                     bool *escaped);
 
 /* Remembers the way of a valid message [start, end), an object or array without white space around it; the
- * i-th place is bound[i]: where a raw value or a member's name starts or ends (a string's quotes belong to
- * it), or NULL. Which values these are must follow from brackets and names alone, not from scalars.
+ * i-th part is part[i]: a raw value or a member's name (a string's quotes belong to it), or ptr NULL. Which
+ * values these are must follow from brackets and names alone, not from scalars.
  * `limit` is the end of the window of bytes it lies in: what lies in its last 64 bytes is not learned, so
  * that a stream whose messages come one by one allocates nothing. Out of memory: it learns nothing. */
 void json_guess_learn(struct json_guess *guess, const char *start, const char *end, const char *limit,
-                      const char *const *bound);
+                      const struct slice *part);
 
 #endif

@@ -52,13 +52,13 @@ struct body_walk {
     struct guess_node *nodes;
     struct guess_node *node; /* the last one taken */
     const char **places;     /* where the next one's is to be noted */
+    bool escaped;
     struct kernel_marks marks;
 };
 
 /* Behind the scalar that a glue wants. near: the end may be nearer than BODY_MARGIN. */
-static BODY_INLINE const char *body_scalar(const struct body_walk *walk, const char *at, const char *end,
+static BODY_INLINE const char *body_scalar(struct body_walk *walk, const char *at, const char *end,
                                            bool near) {
-    bool escaped;
     if (walk->node->kind == GUESS_BARE) {
         return body_bare(at, end);
     }
@@ -66,11 +66,11 @@ static BODY_INLINE const char *body_scalar(const struct body_walk *walk, const c
         uint64_t odd = kernel_odd(at, &walk->marks);
         if (BODY_LIKELY(odd)) {
             const char *behind = at + kernel_first(odd);
-            return BODY_LIKELY(*behind == '"') ? behind : body_rest_of_text(behind, end, &escaped);
+            return BODY_LIKELY(*behind == '"') ? behind : body_rest_of_text(behind, end, &walk->escaped);
         }
         at += KERNEL_BLOCK;
     }
-    return body_text(at, end, &walk->marks, &escaped);
+    return body_text(at, end, &walk->marks, &walk->escaped);
 }
 
 /* One glue and what it wants behind it. */
@@ -98,8 +98,8 @@ static BODY_INLINE const char *body_step(struct body_walk *walk, const char *at,
 enum { BODY_MARGIN = GUESS_GLUE_MAX + 32 };
 
 static const char *body_walk(struct guess_node *nodes, const char *at, const char *end, const char **places,
-                             unsigned *course) {
-    struct body_walk walk = {nodes, nodes, places, kernel_marks()};
+                             struct guess_way *way) {
+    struct body_walk walk = {nodes, nodes, places, false, kernel_marks()};
     const char *near = end - at < BODY_MARGIN ? at : end - BODY_MARGIN;
     do {
         at = BODY_LIKELY(at < near) ? body_step(&walk, at, end, false) : body_step(&walk, at, end, true);
@@ -107,7 +107,8 @@ static const char *body_walk(struct guess_node *nodes, const char *at, const cha
             return NULL;
         }
     } while (walk.node->kind != GUESS_END);
-    *course = walk.node->course;
+    way->course = walk.node->course;
+    way->escaped = walk.escaped;
     return at;
 }
 

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/slice.h"
+
 struct json_guess;
 struct json_scanner;
 
@@ -42,8 +44,14 @@ struct guess_node {
     char unused[18];
 };
 
+/* What a walk found besides the places. */
+struct guess_way {
+    unsigned course;
+    bool escaped; /* some string that is a value has a backslash */
+};
+
 /* json_guess_scan with one scanner, and without a view to whether guessing is worth it: for tests. */
 bool json_guess_walk(struct json_guess *guess, const struct json_scanner *scanner, const char **at,
-                     const char *end, const char **bound);
+                     const char *end, struct slice *part, bool *escaped);
 
 #endif

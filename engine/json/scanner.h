@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 struct guess_node;
+struct guess_way;
 
 struct json_scanner {
     const char *name; /* "avx2"; NULL where the compiler had no such instructions: not to be used */
@@ -24,9 +25,9 @@ struct json_scanner {
     const char *(*quotes)(const char *at, const char *end);
 
     /* Behind the message at `at` if it takes a way of the tree from its root (nodes[0]) to a leaf, with the
-     * places where its glues start, as many as the way has, and the leaf's course. NULL: it takes none. */
+     * places where its glues start, as many as the way has. NULL: it takes none. */
     const char *(*walk)(struct guess_node *nodes, const char *at, const char *end, const char **places,
-                        unsigned *course);
+                        struct guess_way *way);
 };
 
 /* To be run only on machines that have the instructions. */

@@ -104,14 +104,15 @@ static enum message_status refuse_name(struct slice raw, const char *field, stru
 }
 
 /* A member that must be a non-empty string. */
-static inline enum message_status take_name(struct event_decoder *decoder, struct slice raw,
-                                            const char *field, struct buf *scratch, struct slice *out,
-                                            struct error *e) {
+static inline enum message_status take_name(struct event_decoder *decoder, const struct parts *parts,
+                                            enum part part, const char *field, struct buf *scratch,
+                                            struct slice *out, struct error *e) {
+    struct slice raw = parts->of[part];
     *out = slice_of(raw.ptr + 1, raw.len - 2);
     if (raw.ptr[0] != '"' || raw.len == 2) {
         return refuse_name(raw, field, decoder->event.text, e);
     }
-    if (has_escape(*out) && !unescape(decoder, raw, scratch, out)) {
+    if (parts->escaped && has_escape(*out) && !unescape(decoder, raw, scratch, out)) {
         buf_error(scratch, e, field, "nothing: it is fixed");
         return MESSAGE_FAILED;
     }
@@ -236,13 +237,13 @@ static enum message_status take_change(struct event_decoder *decoder, const stru
     event->operation = (enum event_operation)operation;
     event->type = decoder->default_type;
     if (parts->of[PART_TYPE].ptr) {
-        status = take_name(decoder, parts->of[PART_TYPE], "type", &decoder->type_text, &event->type, e);
+        status = take_name(decoder, parts, PART_TYPE, "type", &decoder->type_text, &event->type, e);
         if (status != MESSAGE_OK) {
             return status;
         }
     }
     if (parts->of[PART_KEY].ptr) {
-        status = take_name(decoder, parts->of[PART_KEY], "key", &decoder->key_text, &event->key, e);
+        status = take_name(decoder, parts, PART_KEY, "key", &decoder->key_text, &event->key, e);
         if (status != MESSAGE_OK) {
             return status;
         }
@@ -304,6 +305,22 @@ static enum message_status take_parts(struct event_decoder *decoder, const struc
         return refuse(e, text, text, "headers is missing: expected an object with operation or control");
     }
     return refuse(e, text, parts->of[PART_HEADERS], "headers: expected a member operation or control");
+}
+
+bool event_known(void *event_decoder, const char **at, const char *end) {
+    struct event_decoder *decoder = event_decoder;
+    struct parts parts;
+    const char *behind = *at;
+    if (!parts_known(&parts, decoder->guess, &behind, end)) {
+        return false;
+    }
+    decoder->event = (struct event){.text = slice_of(*at, (size_t)(behind - *at))};
+    decoder->unescaped = false;
+    if (take_parts(decoder, &parts, NULL) != MESSAGE_OK) {
+        return false; /* it is decoded again, to say why */
+    }
+    *at = behind;
+    return true;
 }
 
 enum message_status event_decode(void *event_decoder, const char **at, const char *end, struct error *e) {

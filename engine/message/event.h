@@ -64,6 +64,9 @@ void event_decoder_free(struct event_decoder *decoder);
  * set. */
 enum message_status event_decode(void *event_decoder, const char **at, const char *end, struct error *e);
 
+/* Its message_known: messages of a shape seen before. */
+bool event_known(void *event_decoder, const char **at, const char *end);
+
 /* "insert", "update", "upsert", "delete", "patch". */
 const char *event_operation_name(enum event_operation operation);
 

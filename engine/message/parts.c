@@ -1,5 +1,7 @@
 #include "message/parts.h"
 
+#include <string.h>
+
 #include "json/read.h"
 
 struct field {
@@ -134,42 +136,23 @@ static enum json_status scan_object(struct parts *parts, const struct object *ob
 }
 
 struct json_guess *parts_guess_new(void) {
-    return json_guess_new(2 * PART_COUNT);
+    return json_guess_new(PART_COUNT);
 }
 
-/* A part's first byte and the one behind it, for each part. */
-static void learn(const struct parts *parts, struct json_guess *guess, const char *start, const char *end,
-                  const char *limit) {
-    const char *bound[2 * PART_COUNT];
-    for (unsigned i = 0; i < PART_COUNT; i++) {
-        struct slice part = parts->of[i];
-        bound[2 * i] = part.ptr;
-        bound[2 * i + 1] = part.ptr ? part.ptr + part.len : NULL;
-    }
-    json_guess_learn(guess, start, end, limit, bound);
-}
-
-static bool try_guess(struct parts *parts, struct json_guess *guess, const char **place, const char *end) {
-    const char *bound[2 * PART_COUNT];
-    if (!guess || !json_guess_scan(guess, place, end, bound)) {
-        return false;
-    }
-    for (unsigned i = 0; i < PART_COUNT; i++) {
-        parts->of[i] = slice_of(bound[2 * i], (size_t)(bound[2 * i + 1] - bound[2 * i]));
-    }
-    return true;
+bool parts_known(struct parts *parts, struct json_guess *guess, const char **place, const char *end) {
+    *parts = (struct parts){.escaped = true};
+    return guess && json_guess_scan(guess, place, end, parts->of, &parts->escaped);
 }
 
 enum json_status parts_scan(struct parts *parts, struct json_guess *guess, const char **place,
                             const char *end, struct json_fault *fault) {
     const char *start = *place;
-    if (try_guess(parts, guess, place, end)) {
+    if (parts_known(parts, guess, place, end)) {
         return JSON_OK;
     }
-    *parts = (struct parts){0};
     enum json_status status = scan_object(parts, &message_object, place, end, 0, fault);
-    if (status == JSON_OK && guess) {
-        learn(parts, guess, start, *place, end);
+    if (status == JSON_OK && guess && !memchr(start, '\n', (size_t)(*place - start))) {
+        json_guess_learn(guess, start, *place, end, parts->of);
     }
     return status;
 }

@@ -33,12 +33,16 @@ enum part {
 /* ptr NULL: absent. */
 struct parts {
     struct slice of[PART_COUNT];
+    bool escaped; /* some string of the message may have a backslash */
 };
 
 /* The message at *place, which must be an object (*place is on its brace); moves behind it. guess may be
  * NULL. */
 enum json_status parts_scan(struct parts *parts, struct json_guess *guess, const char **place,
                             const char *end, struct json_fault *fault);
+
+/* The same, where the message takes a course seen before: true. There is no line feed in it. */
+bool parts_known(struct parts *parts, struct json_guess *guess, const char **place, const char *end);
 
 /* For parts_scan. NULL: out of memory. */
 struct json_guess *parts_guess_new(void);

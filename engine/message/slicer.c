@@ -21,7 +21,9 @@ void slicer_init(struct slicer *slicer, size_t message_max, message_decode *deco
 }
 
 void slicer_begin(struct slicer *slicer, enum slicer_format format) {
+    message_known *known = slicer->known;
     slicer_init(slicer, slicer->message_max, slicer->decode, slicer->decoder);
+    slicer->known = known;
     slicer->format = format;
     slicer->state = AT_START;
 }
@@ -158,6 +160,24 @@ static enum slicer_status next_in_array(struct slicer *slicer, const char **at, 
         slicer->state = AT_COMMA;
     }
     return answer;
+}
+
+/* A line that the decoder knows at first sight, with nothing behind its message. */
+static inline bool is_known(struct slicer *slicer, const char **at, const char *end) {
+    const char *behind = *at;
+    if (!slicer->known || slicer->framing || !slicer->known(slicer->decoder, &behind, end)) {
+        return false;
+    }
+    slicer->message = slice_of(*at, (size_t)(behind - *at));
+    behind += end - behind > 1 && *behind == '\r';
+    if (behind == end || *behind != '\n' || slicer->message.len > slicer->message_max) {
+        return false;
+    }
+    slicer->position = slicer->taken;
+    slicer->index = slicer->found++;
+    slicer->line++;
+    move(slicer, at, behind + 1);
+    return true;
 }
 
 static enum slicer_status next_line(struct slicer *slicer, const char **at, const char *end, bool last,
@@ -305,7 +325,7 @@ enum slicer_status slicer_next(struct slicer *slicer, const char **at, const cha
             if (*at == end) {
                 return last ? SLICER_END : SLICER_MORE;
             }
-            return next_line(slicer, at, end, last, e);
+            return is_known(slicer, at, end) ? SLICER_MESSAGE : next_line(slicer, at, end, last, e);
         case AT_END:
             return behind_array(slicer, at, end, last, e);
         }

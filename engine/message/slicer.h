@@ -37,6 +37,7 @@ struct slicer {
     struct json_frame frame;
     size_t message_max;
     message_decode *decode;
+    message_known *known; /* NULL: there is none */
     void *decoder;
 
     /* Of the message just found, or the place of a fault: */
@@ -49,7 +50,8 @@ struct slicer {
     uint64_t found; /* messages found so far, refused ones included */
 };
 
-/* message_max: the bytes that one message may have. decoder is borrowed. */
+/* message_max: the bytes that one message may have. decoder is borrowed. Where the decoder has a message_known,
+ * the caller may set `known` afterwards: lines then need not be looked for. */
 void slicer_init(struct slicer *slicer, size_t message_max, message_decode *decode, void *decoder);
 
 /* A new chunk begins: what was held of the last one is forgotten. */

@@ -21,6 +21,7 @@ struct api_event {
     const char *mark;       /* event_name */
     int type;               /* see api_event_type */
     enum driver_local local;
+    bool live;
     struct event event; /* its slices lie in bytes */
     struct slice old;
     struct slice new_value;
@@ -45,6 +46,7 @@ enum field {
     FIELD_TEXT,
     FIELD_OPTIMISTIC,
     FIELD_ROLLBACK,
+    FIELD_LIVE,
 };
 
 /* By length first: each name is then compared with few others. */
@@ -60,6 +62,7 @@ static enum field field_named(struct slice name) {
                : slice_equal(name, SLICE("text")) ? FIELD_TEXT
                : slice_equal(name, SLICE("txid")) ? FIELD_TXID
                : slice_equal(name, SLICE("from")) ? FIELD_FROM
+               : slice_equal(name, SLICE("live")) ? FIELD_LIVE
                                                   : FIELD_NONE;
     case 5:
         return slice_equal(name, SLICE("value")) ? FIELD_VALUE : FIELD_NONE;
@@ -149,6 +152,7 @@ int api_event_push(lua_State *L, int kit, const struct driver_item *item) {
     event->mark = event_name;
     fill(event, item, from);
     event->local = item->local;
+    event->live = item->live;
     event->type = from->type.ptr ? names_number(L, kit + 1, from->type) : 0;
     lua_pushvalue(L, kit);
     lua_setmetatable(L, -2);
@@ -186,6 +190,7 @@ void api_event_check(lua_State *L, int index, struct driver_item *item) {
         .old = event->old,
         .new_value = event->new_value,
         .local = event->local,
+        .live = event->live,
     };
 }
 
@@ -311,6 +316,8 @@ static int push_field(lua_State *L, struct api_event *held, enum field field) {
         return push_true(L, held->local != DRIVER_STREAM);
     case FIELD_ROLLBACK:
         return push_true(L, held->local == DRIVER_ROLLBACK);
+    case FIELD_LIVE:
+        return push_true(L, held->live);
     case FIELD_NONE:
         break;
     }

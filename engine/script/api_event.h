@@ -13,6 +13,7 @@
  *     event.text                  the message as it came
  *     event.optimistic            true: a write of this script that has not come back yet; otherwise nil
  *     event.rollback              true: such a write is undone; otherwise nil
+ *     event.live                  true: the stream has been up to date since the worker started; otherwise nil
  *
  * Events are read only. pairs(event) walks over the members of the message; weir.json.encode(event) is its
  * text. */

@@ -17,7 +17,7 @@ static const char stream_name[] = "weir.StateStream";
 
 enum { MESSAGE_MAX = 64 << 20 };
 
-enum user_value { USER_FIELDS = 1, USER_SCHEMAS, USER_COUNT = USER_SCHEMAS };
+enum user_value { USER_FIELDS = 1, USER_SCHEMAS, USER_SINKS, USER_COUNT = USER_SINKS };
 
 struct api_stream *api_stream_check(lua_State *L, int index) {
     return luaL_checkudata(L, index, stream_name);
@@ -52,6 +52,8 @@ static void free_parts(struct api_stream *stream) {
     }
     free(stream->fields);
     stream->fields = NULL;
+    api_sink_list_free(&stream->sinks);
+    api_emit_free(stream);
 }
 
 /* The table of request headers at the top of the stack: names to strings, checked in Lua. */
@@ -109,6 +111,10 @@ static void take_options(lua_State *L, int options, struct api_stream *stream) {
     stream->first_limit_ms = options_duration(L, -1, "connect", 0);
     stream->outage_limit_ms = options_duration(L, -1, "outage", 0);
     stream->append_limit_ms = options_duration(L, -1, "append", 0);
+    stream->sinks.batch_max = options_size(L, -1, "sinkBatch", 0);
+    stream->sinks.rows = options_size(L, -1, "sinkRows", 0);
+    stream->sinks.bytes = options_size(L, -1, "sinkBytes", 0);
+    stream->sinks.delay_ms = options_duration(L, -1, "sinkDelay", 0);
     lua_pop(L, 2);
 }
 
@@ -158,6 +164,11 @@ static int stream_new(lua_State *L) {
     lua_setiuservalue(L, 3, USER_FIELDS);
     lua_newtable(L);
     lua_setiuservalue(L, 3, USER_SCHEMAS);
+    lua_getfield(L, 1, "sinks");
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, 3, USER_SINKS);
+    api_sink_list_take(L, -1, &stream->sinks);
+    lua_pop(L, 1);
     api_state_push(L, stream, 3, API_STATE_SEEN);
     lua_setfield(L, 2, "state");
     api_state_push(L, stream, 3, API_STATE_BUILDING);

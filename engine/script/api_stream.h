@@ -8,9 +8,11 @@
 #include <stdbool.h>
 
 #include "base/strmap.h"
+#include "script/api_emit.h"
 #include "script/api_follow.h"
 #include "script/api_hooks.h"
 #include "script/api_local.h"
+#include "script/api_sink.h"
 #include "script/driver.h"
 #include "script/script.h"
 #include "script/task.h"
@@ -31,6 +33,7 @@ struct api_type {
     const struct schema *schema; /* owned by Lua, kept alive by the stream; NULL: none */
 };
 
+struct lane_run;
 struct wait;
 
 struct api_stream {
@@ -52,6 +55,7 @@ struct api_stream {
     uint64_t append_limit_ms;  /* 0: the writer's own */
     struct http_field *fields; /* request headers, owned */
     size_t field_count;
+    struct api_sink_list sinks; /* where what becomes of the state goes */
 
     bool declared;          /* it is complete, and in the script's list */
     struct store *store;    /* NULL once the script is closed */
@@ -66,6 +70,8 @@ struct api_stream {
 
     struct driver driver;   /* set by the worker before the lane is woken */
     struct task lane;       /* see script/lane.h */
+    struct lane_run *run;   /* of the lane, once it was started */
+    struct api_emits emits; /* what the handler that runs has written to derived streams */
     struct writer *writer;  /* made by the first append */
     struct wait *appends;   /* under way: see script/api_append.h */
     struct wait *calls;     /* under way: see script/api_call.h */

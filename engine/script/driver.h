@@ -39,6 +39,7 @@ struct driver_item {
     const char *list; /* DRIVER_TOLD: a literal */
     int value;        /* DRIVER_TOLD: in the registry; whoever takes the item unrefs it */
     bool up_to_date;  /* DRIVER_TOLD of a batch: everything that exists has come */
+    bool live;        /* the stream has been up to date since the worker started */
 };
 
 struct driver {
@@ -58,6 +59,9 @@ struct driver {
     /* A handler failed for the event (or, item NULL, for none), and onError said "skip" or "deadletter". */
     bool (*give_up)(void *user, const struct driver_item *item, const char *decision, const char *reason,
                     struct error *e);
+    /* A handler has sent an event to the derived stream of that name, one of the stream's sinks. Copied. False
+     * with e: it cannot be taken, and why. */
+    bool (*emit)(void *user, const char *sink, struct slice event, struct error *e);
     /* The lane may have something to do. */
     void (*wake)(void *user);
     /* The state is to be forgotten and read again from the start, as soon as no event is being handled. */

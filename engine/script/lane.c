@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "script/api_emit.h"
 #include "script/api_event.h"
 #include "script/api_stream.h"
 #include "script/lane_calls.h"
@@ -124,7 +125,13 @@ static void begin_again(lua_State *L, const struct lane_run *run) {
     push_list(L, run);
 }
 
-static void step(struct lane_run *run) {
+/* The handler has returned. What it has written that cannot be taken ends the work: no handler mends that. */
+static void step(lua_State *L, struct lane_run *run) {
+    struct error e;
+    if (run->stream->emits.count > 0 && !api_emit_pass(run->stream, &e)) {
+        run->handling = false;
+        script_raise_bare(L, &e);
+    }
     run->at++;
     run->pause = 0;
 }
@@ -133,7 +140,7 @@ static int handled(lua_State *L, int status, lua_KContext context) {
     struct lane_run *run = lua_touserdata(L, RUN_SELF);
     (void)status;
     (void)context;
-    step(run);
+    step(L, run);
     return go_on(L, run);
 }
 
@@ -156,7 +163,7 @@ static void call_handlers(lua_State *L, struct lane_run *run) {
         while (lua_rawgeti(L, RUN_LIST, run->at) != LUA_TNIL) {
             run->stream->script->watch.calls++;
             lua_callk(L, push_arguments(L, run), 0, 0, handled);
-            step(run);
+            step(L, run);
         }
         run->handling = run->is_change && !run->all && run->stream->all.handlers;
         run->all = true;
@@ -332,10 +339,17 @@ static void ask_what_now(lua_State *L, struct lane_run *run) {
     lua_callk(L, 4, 1, 0, body_decided);
 }
 
-/* A number: it has paused so long, and the handler is called again. Nil: the event is given up. */
+/* A number: it has paused so long, and the handler is called again. Nil: the event is given up, and what
+ * onError has written stays. */
 static void follow(lua_State *L, struct lane_run *run) {
+    struct error e;
     run->handling = lua_isnumber(L, -1);
     run->pause = lua_tonumber(L, -1);
+    if (run->handling) {
+        api_emit_drop(run->stream);
+    } else if (!api_emit_pass(run->stream, &e)) {
+        script_raise_bare(L, &e);
+    }
 }
 
 static int body_go_on(lua_State *L, enum body_step next) {
@@ -353,6 +367,7 @@ static int body_go_on(lua_State *L, enum body_step next) {
             if (!run->handling) {
                 return lua_error(L);
             }
+            api_emit_drop(run->stream);
             ask_what_now(L, run);
             next = BODY_DECIDED;
             break;
@@ -397,15 +412,36 @@ void lane_init(struct api_stream *stream) {
     task_init(&stream->lane, stream->script, over, stream);
 }
 
+enum lane_work lane_handles(lua_State *L, const struct api_stream *stream) {
+    const struct lane_run *run = stream->run;
+    struct driver_item item;
+    if (!run->handling || run->told || !run->has_event) {
+        return LANE_OTHER;
+    }
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &stream->run);
+    lua_getiuservalue(L, -1, EVENT_VALUE);
+    lua_remove(L, -2);
+    api_event_check(L, -1, &item);
+    if (item.local == DRIVER_STREAM) {
+        return LANE_EVENT;
+    }
+    lua_pop(L, 1);
+    return LANE_OPTIMISTIC;
+}
+
 bool lane_is_busy(const struct api_stream *stream) {
     return task_is_alive(&stream->lane) && !stream->lane.parked;
 }
 
 static int push_body(lua_State *L, void *arg) {
+    struct api_stream *stream = arg;
     lua_pushcfunction(L, body);
     lua_pushcfunction(L, script_traceback);
     struct lane_run *run = lua_newuserdatauv(L, sizeof *run, EVENT_VALUE);
-    *run = (struct lane_run){.stream = arg};
+    *run = (struct lane_run){.stream = stream};
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &stream->run);
+    stream->run = run;
     return 2;
 }
 

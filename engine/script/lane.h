@@ -26,4 +26,14 @@ void lane_wake(struct api_stream *stream);
 /* True while a rule or handler has not returned yet. */
 bool lane_is_busy(const struct api_stream *stream);
 
+/* What its coroutine, which is running, does now. */
+enum lane_work {
+    LANE_EVENT,      /* a handler has been called for an event of the stream */
+    LANE_OPTIMISTIC, /* or for a write of this script that has not come back yet */
+    LANE_OTHER,      /* something else: a rule, a handler of what is no event */
+};
+
+/* Pushes the event where it is the former of these. */
+enum lane_work lane_handles(lua_State *L, const struct api_stream *stream);
+
 #endif

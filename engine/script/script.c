@@ -12,6 +12,7 @@
 #include "script/api_run.h"
 #include "script/api_schema.h"
 #include "script/api_serve.h"
+#include "script/api_sink.h"
 #include "script/api_stamp.h"
 #include "script/api_state.h"
 #include "script/api_stream.h"
@@ -82,7 +83,7 @@ static void load_embedded(lua_State *L, int core) {
 static void hide_private(lua_State *L, int core) {
     static const char *const names[] = {"_column",   "_gate",     "_lane",   "_materialized", "_options",
                                         "_outgoing", "_producer", "_schema", "_schemaTypes",  "_serve",
-                                        "_stamp",    "_state",    "_stream", "_types"};
+                                        "_sink",     "_stamp",    "_state",  "_stream",       "_types"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         lua_pushnil(L);
         lua_setfield(L, core, names[i]);
@@ -134,6 +135,7 @@ void script_open(lua_State *L, struct script *script) {
     api_schema_open(L);
     api_stream_open(L);
     api_producer_open(L);
+    api_sink_open(L);
     api_serve_open(L);
     api_run_open(L);
     api_stamp_open(L);

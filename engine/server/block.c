@@ -23,7 +23,8 @@ struct block *block_ref(struct block *block) {
     return block;
 }
 
-void block_drop(struct block *block) {
+/* Not inlined: where a block is a part of something, gcc would take the free for that of an inner address. */
+__attribute__((noinline)) void block_drop(struct block *block) {
     if (!block || --block->refs > 0) {
         return;
     }

@@ -146,8 +146,11 @@ static bool add_frame(struct openfile *file, struct frame frame) {
 }
 
 static uint64_t known_end(const struct openfile *file) {
-    const struct frame *last = file->frames + file->count - 1;
-    return file->count ? last->position + last->len : file->stream->base;
+    if (file->count == 0) {
+        return file->stream->base;
+    }
+    const struct frame *last = &file->frames[file->count - 1];
+    return last->position + last->len;
 }
 
 static bool read_all(int fd, char *out, size_t len, uint64_t at) {

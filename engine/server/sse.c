@@ -129,11 +129,8 @@ static void put_group(struct frame *frame, const unsigned char *bytes, size_t co
                     (count > 2 ? bytes[2] : 0);
     frame->at[0] = digits[bits >> 18];
     frame->at[1] = digits[bits >> 12 & 63];
-    frame->at[2] = digits[bits >> 6 & 63];
-    frame->at[3] = digits[bits & 63];
-    for (size_t i = count + 1; i < 4; i++) {
-        frame->at[i] = '=';
-    }
+    frame->at[2] = count > 1 ? digits[bits >> 6 & 63] : '=';
+    frame->at[3] = count > 2 ? digits[bits & 63] : '=';
     frame->at += 4;
 }
 
@@ -154,8 +151,9 @@ static void put_base64(struct frame *frame, const struct stream_body *body) {
         for (; left >= 3; left -= 3, at += 3) {
             put_group(frame, at, 3);
         }
-        for (; left; left--) {
-            group[held++] = *at++;
+        if (left > 0) { /* so nothing was held */
+            held = left % 3;
+            memcpy(group, at, held);
         }
     }
     if (held) {

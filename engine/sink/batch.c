@@ -26,7 +26,11 @@ struct sink_batch {
     struct sink_place place;
 };
 
-enum { OFFSETS_MAX = 16 << 20, ROOM_FIRST = 64 };
+enum {
+    OFFSETS_MAX = 16 << 20,
+    BYTES_KEEP = 16 << 20, /* what stays allocated of an empty batch */
+    ROOM_FIRST = 64,
+};
 
 static bool copy_text(char **to, const char *from) {
     *to = from ? strdup(from) : NULL;
@@ -73,7 +77,17 @@ void sink_batch_free(struct sink_batch *batch) {
 void sink_batch_clear(struct sink_batch *batch) {
     buf_clear(&batch->bytes);
     buf_clear(&batch->offsets);
+    buf_shrink(&batch->bytes, BYTES_KEEP);
+    buf_shrink(&batch->offsets, BYTES_KEEP);
     batch->count = batch->chunk_count = 0;
+}
+
+/* The texts that are only theirs lie behind all others. Offsets stay: they are few. */
+void sink_batch_cut(struct sink_batch *batch, size_t count) {
+    if (count < batch->count) {
+        batch->bytes.len = batch->rows[count].at;
+        batch->count = count;
+    }
 }
 
 /* Doubles an array that is full. */

@@ -53,6 +53,9 @@ void sink_batch_clear(struct sink_batch *batch);
 /* Copies the row behind the others. False with e: the cap (limits.sinkBatch), or memory; nothing changed. */
 bool sink_batch_add(struct sink_batch *batch, const struct sink_row *row, struct error *e);
 
+/* Forgets the rows from number `count` on. */
+void sink_batch_cut(struct sink_batch *batch, size_t count);
+
 /* The place behind the last row. Copied. */
 bool sink_batch_reach(struct sink_batch *batch, const struct sink_place *place);
 

@@ -6,12 +6,13 @@
 
 #include "sink/kinds.h"
 
-/* The kinds with a library of their own; those that were not found are named all the same. */
+/* Those whose library was not found are named all the same. */
 static const struct {
     const char *name;
     const struct sink_kind *kind; /* NULL: its library was not there */
     const char *package;
 } kinds[] = {
+    {"stream", &sink_stream, NULL},
 #ifdef WEIR_SINK_SQLITE
     {"sqlite", &sink_sqlite, NULL},
 #else
@@ -32,6 +33,7 @@ static const struct {
 #else
     {"redis", NULL, "libhiredis-dev"},
 #endif
+    {"search", &sink_search, NULL},
 };
 
 const struct sink_kind *sink_kind_named(const char *name, struct error *e) {

@@ -72,7 +72,9 @@ struct sink_options {
     size_t setting_count;
     /* The schema of a type, or NULL: for layouts that need one. */
     const struct schema *(*schema)(void *user, struct slice type);
-    void *schema_user;
+    /* Field i of those that the type has indexes on; false: no such i. NULL: there are none. */
+    bool (*index)(void *user, struct slice type, size_t i, struct slice *field);
+    void *schema_user; /* of both, which are asked on the loop's thread */
     uint64_t outage_limit_ms; /* 0: 10 min */
     bool read_only;           /* for sink_verify without repair: the epoch is not raised, nothing is created */
     struct sink_host host;
@@ -81,6 +83,11 @@ struct sink_options {
 struct sink_kind {
     const char *name; /* "sqlite" */
     bool exact;       /* rows and place are committed in one transaction */
+    /* It keeps no place (opened always gives NULL for it): it is sent every row of its own that is made, and knows by
+     * their sequences what it has stored. So it has no part in where to go on, what is quiet and which snapshot is too
+     * old; it gets no initial load; and a batch is committed in the sinks of this kind first, in the others, with the
+     * place, when it is stored in these. */
+    bool placeless;
     /* Checks the settings, and starts opening. NULL with e: out of memory, or a wrong setting, named. */
     struct sink *(*open)(const struct sink_kind *kind, const struct sink_options *options, struct error *e);
     void (*commit)(struct sink *sink, const struct sink_batch *batch);
@@ -105,7 +112,7 @@ void sink_release(struct sink *sink);
 /* The setting's value, or NULL. */
 const char *sink_setting(const struct sink_options *options, const char *name);
 
-/* The kinds that this build knows, by name ("sqlite", "postgres", "mysql", "redis", "search"). NULL with e: there
+/* The kinds that this build knows, by name ("sqlite", "postgres", "mysql", "redis", "search", "stream"). NULL with e: there
  * is no such kind, or its library was not found when weir was built: e names the library and what to install. */
 const struct sink_kind *sink_kind_named(const char *name, struct error *e);
 

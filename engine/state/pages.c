@@ -3,7 +3,10 @@
 #include <stdint.h>
 #include <sys/mman.h>
 
-enum { PAGE = 4096 };
+enum {
+    PAGE = 4096,
+    LARGE = 64 << 20, /* from here on a table is worth huge pages */
+};
 
 static size_t whole(size_t size) {
     return (size + PAGE - 1) / PAGE * PAGE;
@@ -12,6 +15,10 @@ static size_t whole(size_t size) {
 static char *map(size_t size) {
     void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return pages == MAP_FAILED ? NULL : pages;
+}
+
+void pages_make_huge(void *at, size_t size) {
+    madvise(at, size, MADV_HUGEPAGE);
 }
 
 /* More is mapped than asked for, and what lies before and behind the aligned part unmapped. */
@@ -25,7 +32,9 @@ static void *map_aligned(size_t size) {
         munmap(pages, before);
     }
     munmap(pages + before + size, PAGES_HUGE - before);
-    madvise(pages + before, size, MADV_HUGEPAGE);
+    if (size >= LARGE) {
+        pages_make_huge(pages + before, size);
+    }
     return pages + before;
 }
 

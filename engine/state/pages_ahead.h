@@ -11,6 +11,7 @@ struct pages_ahead {
     pthread_t thread;
     bool started;
     void *pages; /* PAGES_HUGE bytes, owned; belongs to the thread while that has not been joined */
+    unsigned taken;
 };
 
 /* PAGES_HUGE bytes, as of pages_map, which the caller owns; and the next ones are begun with. NULL: out of

@@ -93,6 +93,9 @@ void store_row(const struct store *store, const uint32_t *order, size_t count, s
 enum { STORE_INDEXES_MAX = 16 };
 bool store_index(struct store *store, struct slice type, struct slice field, struct error *e);
 
+/* Field i of those that the type has indexes on, good as long as the store. False: no such i. */
+bool store_index_field(const struct store *store, struct slice type, size_t i, struct slice *field);
+
 struct store_condition {
     struct slice field;
     struct field_value is;

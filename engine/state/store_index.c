@@ -36,6 +36,16 @@ static void drop_last_plan(struct store *store) {
     free(store->plans[--store->plan_count].text);
 }
 
+bool store_index_field(const struct store *store, struct slice type, size_t i, struct slice *field) {
+    for (size_t plan = 0; plan < store->plan_count; plan++) {
+        if (slice_equal(store->plans[plan].type, type) && i-- == 0) {
+            *field = store->plans[plan].field;
+            return true;
+        }
+    }
+    return false;
+}
+
 bool store_index_copy_plans(const struct store *from, struct store *to) {
     for (size_t i = 0; i < from->plan_count; i++) {
         if (!add_plan(to, from->plans[i].type, from->plans[i].field)) {

@@ -54,7 +54,8 @@ bool about_write(const struct about *about, const struct place *place, const str
     bool ok = tree && cJSON_AddStringToObject(tree, "stream", about->stream) &&
               cJSON_AddStringToObject(tree, "source", about->source) && add_settings(tree, about) &&
               add_time(tree) && (!place->offset || cJSON_AddStringToObject(tree, "offset", place->offset)) &&
-              add_number(tree, "skip", place->skip) && add_mark(tree, place, mark) &&
+              add_number(tree, "skip", place->skip) &&
+              (place->uncounted || add_number(tree, "sequence", place->sequence)) && add_mark(tree, place, mark) &&
               add_resets(tree, resets);
     char *text = ok ? cJSON_PrintUnformatted(tree) : NULL;
     ok = text && buf_append_text(out, text);
@@ -108,6 +109,8 @@ static bool read_place(const cJSON *tree, bool file, struct about_told *told) {
     }
     told->place.offset = offset ? told->offset.ptr : NULL;
     told->place.format = format && strcmp(format, "lines") == 0 ? SLICER_LINES : SLICER_ARRAY;
+    told->place.uncounted = !number_of(tree, "sequence", &told->place.sequence) ||
+                            told->place.sequence < told->place.skip;
     return number_of(tree, "skip", &told->place.skip) &&
            (!file ||
             (number_of(mark, "reached", &told->mark.reached) && number_of(mark, "head", &told->mark.head) &&

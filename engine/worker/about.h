@@ -2,7 +2,8 @@
  * beside its messages, and where reading goes on.
  *
  *     { "stream": NAME, "source": URL or path, "settings": { NAME: VALUE, ... }, "made": TIME,
- *       "offset": TEXT, "skip": N, "format": "array" | "lines",                 numbers of 64 bits are text
+ *       "offset": TEXT, "skip": N, "sequence": N,
+ *       "format": "array" | "lines",                              numbers of 64 bits are text
  *       "file": { "reached": N, "head": HASH, "tail": HASH },                     of a file
  *       "resets": { ... } }                                                       see worker/reset.h */
 #ifndef WORKER_ABOUT_H

@@ -3,8 +3,9 @@
 #include <stdlib.h>
 
 enum {
-    AIM_EVENTS = 64,  /* how far ahead of the event at hand its part of the table is asked for */
-    NEAR_EVENTS = 32, /* and its entity */
+    TOUCH_EVENTS = 72, /* how far ahead of the event at hand the events themselves are asked for, */
+    AIM_EVENTS = 64,   /* how far ahead of the event at hand its part of the table is asked for */
+    NEAR_EVENTS = 32,  /* and its entity */
 };
 
 void ahead_free(struct ahead *ahead) {
@@ -57,6 +58,7 @@ const struct store_place *ahead_place(struct ahead *ahead, struct store *store, 
         aim(ahead, store, intake->event);
     }
     const struct event *next;
+    intake_touch(intake, TOUCH_EVENTS);
     while (ahead->aimed < here + ahead->room &&
            (next = intake_ahead(intake, (size_t)(ahead->aimed - intake->given)))) {
         aim(ahead, store, next);

@@ -6,13 +6,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "io/url.h"
 #include "state/snapshot.h"
 #include "worker/about.h"
+#include "worker/origin.h"
 
 enum {
     REST = 20, /* times that a snapshot took, until the next one */
-    SOURCE_MAX = 64 << 10,
     ABOUT_MAX = 16 << 20,
 };
 
@@ -114,18 +113,6 @@ bool checkpoint_is_due(const struct checkpoint *checkpoint) {
 
 /* ---- what it is of ---- */
 
-static char *source_of(const char *location) {
-    if (!source_is_url(location)) {
-        char *path = realpath(location, NULL);
-        return path ? path : strdup(location);
-    }
-    char *shown = malloc(SOURCE_MAX);
-    if (shown) {
-        url_redact(location, shown, SOURCE_MAX);
-    }
-    return shown;
-}
-
 static struct about about_of(const struct checkpoint *checkpoint) {
     const struct api_stream *stream = checkpoint->options.stream;
     struct about about = {
@@ -146,7 +133,7 @@ static struct about about_of(const struct checkpoint *checkpoint) {
 
 struct checkpoint *checkpoint_new(const struct checkpoint_options *options, struct error *e) {
     struct checkpoint *checkpoint = calloc(1, sizeof *checkpoint);
-    char *source = source_of(options->stream->url);
+    char *source = origin_of(options->stream->url);
     char *stream = strdup(options->stream->name);
     if (!checkpoint || !source || !stream) {
         free(checkpoint);
@@ -190,8 +177,25 @@ static bool check_file(const struct checkpoint *checkpoint, struct error *e) {
            filemark_check(checkpoint->options.stream->url, &told->mark, array && told->place.skip == 0, e);
 }
 
-static bool take_over(struct checkpoint *checkpoint, int fd, struct store *store,
-                      struct reset_history *resets, struct error *e) {
+/* A state that a sink is behind cannot bring that sink on: what came in between is not in it. */
+static bool check_bound(const struct checkpoint *checkpoint, const struct checkpoint_bound *bound,
+                        struct error *e) {
+    const struct place *place = &checkpoint->told.place;
+    if (!bound) {
+        return true;
+    }
+    if (place->uncounted) {
+        return error_set(e, ERROR_ARGUMENT,
+                         "it does not say how many messages came before it, which sinks need: it was made by an "
+                         "earlier version, or goes back to one that was");
+    }
+    return place->sequence <= bound->sequence ||
+           error_set(e, ERROR_ARGUMENT, "it is ahead of %s: message %llu of the stream, the sink is at %llu",
+                     bound->sink, (unsigned long long)place->sequence, (unsigned long long)bound->sequence);
+}
+
+static bool take_over(struct checkpoint *checkpoint, int fd, const struct checkpoint_bound *bound,
+                      struct store *store, struct reset_history *resets, struct error *e) {
     struct about about = about_of(checkpoint);
     struct snapshot *snapshot = snapshot_open(fd, e);
     if (!snapshot) {
@@ -199,7 +203,7 @@ static bool take_over(struct checkpoint *checkpoint, int fd, struct store *store
     }
     checkpoint->size = snapshot_size(snapshot);
     if (!about_read(&about, snapshot_about(snapshot), &checkpoint->told, resets, e) ||
-        !check_file(checkpoint, e)) {
+        !check_file(checkpoint, e) || !check_bound(checkpoint, bound, e)) {
         snapshot_close(snapshot);
         return false;
     }
@@ -236,14 +240,15 @@ static void tell_loaded(const struct checkpoint *checkpoint, const struct store 
               (double)(uv_hrtime() - since) / 1e6);
 }
 
-enum checkpoint_found checkpoint_load(struct checkpoint *checkpoint, struct store *store,
-                                      struct reset_history *resets, struct place *place, struct error *e) {
+enum checkpoint_found checkpoint_load(struct checkpoint *checkpoint, const struct checkpoint_bound *bound,
+                                      struct store *store, struct reset_history *resets, struct place *place,
+                                      struct error *e) {
     uint64_t since = uv_hrtime();
     int fd = datadir_read(checkpoint->options.dir, checkpoint->name);
     if (fd < 0 && errno == ENOENT) {
         return CHECKPOINT_NONE;
     }
-    bool ok = fd >= 0 ? take_over(checkpoint, fd, store, resets, e)
+    bool ok = fd >= 0 ? take_over(checkpoint, fd, bound, store, resets, e)
                       : error_set(e, ERROR_SYSTEM, "cannot be opened: %s", strerror(errno));
     if (fd >= 0) {
         close(fd);

@@ -43,9 +43,16 @@ enum checkpoint_found {
     CHECKPOINT_FAILED, /* e says why: the system, or memory */
 };
 
-/* Looks for what was kept, and puts it into the empty store. */
-enum checkpoint_found checkpoint_load(struct checkpoint *checkpoint, struct store *store,
-                                      struct reset_history *resets, struct place *place, struct error *e);
+/* How far a snapshot may be, for a stream with sinks. */
+struct checkpoint_bound {
+    uint64_t sequence; /* messages; UINT64_MAX: as far as it likes */
+    const char *sink;  /* which one says so */
+};
+
+/* Looks for what was kept, and puts it into the empty store. bound: NULL where there are no sinks. */
+enum checkpoint_found checkpoint_load(struct checkpoint *checkpoint, const struct checkpoint_bound *bound,
+                                      struct store *store, struct reset_history *resets, struct place *place,
+                                      struct error *e);
 
 /* Where reading failed before anything came, and the place that was loaded may be why: says so in e. */
 void checkpoint_explain(const struct checkpoint *checkpoint, struct error *e);

@@ -91,11 +91,15 @@ static void place_in_file(const struct intake *intake, uint64_t back, struct pla
 
 bool handled_place(const struct handled *handled, const struct intake *intake, struct place *place) {
     uint64_t back = handled->state == HANDLED_ALL ? 0 : 1;
-    uint64_t taken = intake->taken > intake->skip ? intake->taken : intake->skip;
     if (handled->state == HANDLED_APPLIED || handled->state == HANDLED_LOST) {
         return false;
     }
-    *place = (struct place){.offset = intake->offset, .skip = taken - back};
+    *place = (struct place){
+        .offset = intake->offset,
+        .skip = intake_index(intake) - back,
+        .sequence = intake_sequence(intake) - back,
+        .uncounted = intake->uncounted,
+    };
     if (!source_is_url(intake->location)) {
         place_in_file(intake, back, place);
     }

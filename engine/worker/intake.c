@@ -51,6 +51,7 @@ bool intake_init(struct intake *intake, size_t message_max, void (*ready)(void *
     window_init(&intake->window, message_max + HIGH_WATER + ARRIVING_MAX);
     event_decoder_init(&intake->decoder);
     slicer_init(&intake->slicer, message_max, event_decode, &intake->decoder);
+    intake->slicer.known = event_known;
     return marks_init(&intake->marks);
 }
 
@@ -193,6 +194,8 @@ bool intake_seek(struct intake *intake, const char *offset, struct error *e) {
     forget(intake);
     free(intake->offset);
     intake->offset = copy;
+    intake->base = intake_sequence(intake);
+    intake->chunks++;
     intake->skip = intake->taken = 0;
     intake->from_start = false;
     source_seek(intake->source, copy);

@@ -37,12 +37,14 @@ struct intake {
     struct window window;
     struct marks marks;
 
+    char apart[64]; /* what another thread writes must not lie in one line of the cache with what follows or was */
     struct slicer slicer;
     struct event_decoder decoder;
+    const char *back_at, *back_end; /* the bytes that the back is decoded from */
+    char apart_too[64];
     struct run *front;              /* what is given from; NULL while there was nothing to decode */
     struct run *back;               /* decoded, or being decoded, while the front is given */
     struct background *background;  /* NULL: everything is decoded when it is asked for */
-    const char *back_at, *back_end; /* the bytes that the back is decoded from */
     uint64_t back_skip;
     bool back_last;
     bool back_ready;
@@ -56,6 +58,9 @@ struct intake {
     bool paused;
     uint64_t skip;    /* messages to pass over: they were taken before */
     uint64_t taken;   /* messages taken since the last end of a chunk */
+    uint64_t base;    /* messages before the present chunk, since reading began at the stream's start */
+    uint64_t chunks;  /* changes with `offset` */
+    bool uncounted;   /* base is not known: it goes on from a snapshot that does not say */
     unsigned rejects; /* how often the present chunk came to nothing, the source being ahead */
 
     char *offset;            /* where the present chunk starts; NULL: the stream's beginning */
@@ -83,6 +88,28 @@ enum intake_status intake_next(struct intake *intake, struct error *e);
 static inline const struct event *intake_ahead(const struct intake *intake, size_t n) {
     const struct run *front = intake->front;
     return n < front->count - front->given ? &front->events[front->given + n].event : NULL;
+}
+
+/* Asks for the memory of such an event, which another thread may have written. */
+static inline __attribute__((always_inline)) void intake_touch(const struct intake *intake, size_t n) {
+    const struct run *front = intake->front;
+    if (n < front->count - front->given) {
+        const char *event = (const char *)&front->events[front->given + n];
+        __builtin_prefetch(event);
+        __builtin_prefetch(event + 64);
+        __builtin_prefetch(event + 128);
+    }
+}
+
+/* Messages of the present chunk up to the place that was reached, those that are passed over included. */
+static inline uint64_t intake_index(const struct intake *intake) {
+    return intake->taken > intake->skip ? intake->taken : intake->skip;
+}
+
+/* Messages of the stream up to that place: the same number whichever way chunks are cut, broken off and read again.
+ * What a reset has sent the reading back to counts again. */
+static inline uint64_t intake_sequence(const struct intake *intake) {
+    return intake->base + intake_index(intake);
 }
 
 /* Forgets what is buffered and reads on from offset. */

@@ -19,6 +19,8 @@ static enum intake_status end_chunk(struct intake *intake, struct mark *mark) {
     mark->offset = NULL;
     intake->up_to_date = mark->up_to_date;
     intake->closed = mark->closed;
+    intake->base += intake->taken;
+    intake->chunks++;
     /* Read again, a chunk may have become two. */
     intake->skip = intake->skip > intake->taken ? intake->skip - intake->taken : 0;
     intake->taken = 0;

@@ -41,10 +41,10 @@ static bool is_replacing(const struct pipeline *pipeline) {
 /* Between two events; while a handler is at work it stays due. */
 static void save(struct pipeline *pipeline) {
     struct place place;
-    if (lane_is_busy(pipeline->stream) || is_replacing(pipeline)) {
+    if (!pipeline->begun || lane_is_busy(pipeline->stream) || is_replacing(pipeline)) {
         return;
     }
-    if (handled_place(&pipeline->handled, &pipeline->intake, &place)) {
+    if (handled_place(&pipeline->handled, &pipeline->intake, &place) && sinks_have(pipeline, &place)) {
         checkpoint_save(pipeline->checkpoint, pipeline->stream->store, &pipeline->resets, &place);
     }
 }
@@ -57,6 +57,11 @@ static void drain(struct loop_task *task) {
         save(pipeline);
     }
     if (pipeline->end != PIPELINE_RUNNING) {
+        return;
+    }
+    struct error e;
+    if (!refusal_holds(&pipeline->refusal, &e)) {
+        pipeline_finish(pipeline, &e);
         return;
     }
     if (has_any_lua(pipeline)) {
@@ -80,17 +85,27 @@ static void save_due(void *user) {
     loop_defer(pipeline->loop, &pipeline->drain);
 }
 
+static void letters_settled(void *user) {
+    struct pipeline *pipeline = user;
+    loop_defer(pipeline->loop, &pipeline->drain);
+}
+
 /* Goes on from the checkpoint, if there is one. */
 static bool restore(struct pipeline *pipeline, struct source_options *source, struct place *place,
                     struct error *e) {
     static const enum source_format formats[] = {
         [SLICER_ARRAY] = SOURCE_ARRAY, [SLICER_LINES] = SOURCE_LINES, [SLICER_AUTO] = SOURCE_AUTO};
+    struct checkpoint_bound bound;
     uint64_t now = uv_hrtime();
+    if (pipeline->outlet && !sinks_bound(pipeline, &bound, e)) {
+        return false;
+    }
     if (!pipeline->checkpoint) {
         return true;
     }
     checkpoint_watch(pipeline->checkpoint, save_due, pipeline);
-    switch (checkpoint_load(pipeline->checkpoint, pipeline->stream->store, &pipeline->resets, place, e)) {
+    switch (checkpoint_load(pipeline->checkpoint, pipeline->outlet ? &bound : NULL, pipeline->stream->store,
+                            &pipeline->resets, place, e)) {
     case CHECKPOINT_NONE:
         return true;
     case CHECKPOINT_FAILED:
@@ -101,9 +116,21 @@ static bool restore(struct pipeline *pipeline, struct source_options *source, st
     source->offset = place->offset;
     source->format = source_is_url(source->location) ? source->format : formats[place->format];
     pipeline->intake.skip = place->skip;
+    pipeline->intake.base = place->uncounted ? 0 : place->sequence - place->skip;
+    pipeline->intake.uncounted = place->uncounted;
     pipeline->restored = true;
     pipeline->counts.first_ns = now;
     return true;
+}
+
+bool pipeline_begin(struct pipeline *pipeline, struct error *e) {
+    struct place place;
+    if (!restore(pipeline, &pipeline->source, &place, e) ||
+        !intake_open(&pipeline->intake, &pipeline->source, e)) {
+        return false;
+    }
+    pipeline->begun = true;
+    return !pipeline->outlet || sinks_start(pipeline, e);
 }
 
 struct pipeline *pipeline_new(const struct pipeline_options *options, struct error *e) {
@@ -123,7 +150,7 @@ struct pipeline *pipeline_new(const struct pipeline_options *options, struct err
         .news = true,
         .drain = {.run = drain, .owner = pipeline},
     };
-    refusal_init(&pipeline->refusal, stream, &pipeline->intake, pipeline->log);
+    refusal_init(&pipeline->refusal, stream, &pipeline->intake, pipeline->log, letters_settled, pipeline);
     reset_init(&pipeline->resets);
     rebuild_init(&pipeline->rebuild, stream->message_max);
     handled_init(&pipeline->handled, options->checkpoint != NULL, stream->message_max);
@@ -133,8 +160,7 @@ struct pipeline *pipeline_new(const struct pipeline_options *options, struct err
     buf_init(&pipeline->reason, REASON_MAX);
     buf_init(&pipeline->bounds.txid, stream->message_max);
     pipeline_drive(pipeline);
-    struct source_options source = options->source;
-    struct place place;
+    pipeline->source = options->source;
     if (!intake_init(&pipeline->intake, stream->message_max, ready, pipeline)) {
         error_set(e, ERROR_MEMORY, "%s: out of memory", stream->name);
         pipeline_free(pipeline);
@@ -146,7 +172,7 @@ struct pipeline *pipeline_new(const struct pipeline_options *options, struct err
     if (stream->default_type) {
         pipeline->intake.decoder.default_type = slice_from(stream->default_type);
     }
-    if (!restore(pipeline, &source, &place, e) || !intake_open(&pipeline->intake, &source, e)) {
+    if (!(options->sink_count > 0 ? sinks_open(pipeline, options, e) : pipeline_begin(pipeline, e))) {
         pipeline_free(pipeline);
         return NULL;
     }
@@ -167,11 +193,16 @@ void pipeline_stop(struct pipeline *pipeline) {
     loop_cancel(pipeline->loop, &pipeline->drain);
 }
 
+bool pipeline_settled(struct pipeline *pipeline) {
+    sinks_stop(pipeline);
+    return !pipeline->outlet || outlet_settled(pipeline->outlet);
+}
+
 bool pipeline_keep(struct pipeline *pipeline, struct error *e) {
     struct place place;
-    if (!pipeline->checkpoint || is_replacing(pipeline) ||
+    if (!pipeline->checkpoint || !pipeline->begun || is_replacing(pipeline) ||
         !handled_undo(&pipeline->handled, pipeline->stream->store) ||
-        !handled_place(&pipeline->handled, &pipeline->intake, &place)) {
+        !handled_place(&pipeline->handled, &pipeline->intake, &place) || !sinks_have(pipeline, &place)) {
         return true;
     }
     return checkpoint_finish(pipeline->checkpoint, pipeline->stream->store, &pipeline->resets, &place, e);
@@ -185,6 +216,7 @@ void pipeline_free(struct pipeline *pipeline) {
     if (pipeline->checkpoint) {
         checkpoint_watch(pipeline->checkpoint, NULL, NULL);
     }
+    outlet_free(pipeline->outlet);
     handled_free(&pipeline->handled);
     intake_close(&pipeline->intake);
     refusal_free(&pipeline->refusal);

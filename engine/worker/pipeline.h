@@ -15,6 +15,7 @@
 #include "sink/deadletter.h"
 #include "worker/checkpoint.h"
 #include "worker/intake.h"
+#include "worker/outlet.h"
 
 struct pipeline;
 
@@ -40,18 +41,26 @@ struct pipeline_options {
     struct source_options source;  /* loop, http, log, and what the stream says; sink is filled in */
     bool handlers;                 /* false: schemas only, no Lua function of the script is called */
     struct checkpoint *checkpoint; /* borrowed, outlives the pipeline; NULL: none is kept */
+    const struct outlet_sink *sinks; /* likewise */
+    size_t sink_count;
+    struct outlet_limits limits; /* of the sinks */
     struct pipeline_host host;
 };
 
-/* Opens the source, where the checkpoint says, if there is one. NULL with e where that cannot be done. */
+/* Opens the sinks, if there are any; and, when they are, the source, where the checkpoint says, if there is one. NULL
+ * with e where that cannot be done; after this has returned, the host is told. */
 struct pipeline *pipeline_new(const struct pipeline_options *options, struct error *e);
 
 /* Stops reading; the handler under way may end. Afterwards it counts as done. */
 void pipeline_stop(struct pipeline *pipeline);
 
+/* After pipeline_stop or its end, when no handler is at work: commits to the sinks what has been handled. True: there
+ * is nothing more to commit, or it cannot be done. Otherwise the loop has to go on, and this is asked again. */
+bool pipeline_settled(struct pipeline *pipeline);
+
 /* Keeps in the checkpoint how far it has come, after pipeline_stop or its end. A change whose handlers have not
- * returned is taken back: it will come again. Where there is no checkpoint or no place to go on from, nothing
- * happens. False with e: it could not be kept. */
+ * returned is taken back: it will come again. Where there is no checkpoint, no place to go on from, or a sink that
+ * is not there yet, nothing happens. False with e: it could not be kept. */
 bool pipeline_keep(struct pipeline *pipeline, struct error *e);
 
 void pipeline_free(struct pipeline *pipeline);

@@ -20,6 +20,10 @@ static void count_event(struct pipeline *pipeline) {
 bool pipeline_refused(struct pipeline *pipeline, struct slice text, const struct event *event,
                       const struct schema_issues *issues, struct error *e, struct driver_item *item) {
     intake_locate(&pipeline->intake, e);
+    if (pipeline_is_quiet(pipeline)) {
+        pipeline->refusal.passed_over++;
+        return false;
+    }
     if (pipeline->handlers && pipeline->stream->on_invalid == POLICY_FUNCTION) {
         buf_clear(&pipeline->reason);
         buf_append(&pipeline->reason, e->message, strlen(e->message) + 1);
@@ -76,6 +80,9 @@ bool pipeline_store_change(struct pipeline *pipeline, const struct event *event,
         stored.operation = event->operation == EVENT_PATCH ? EVENT_UPSERT : event->operation;
         stored.value = value;
         event = &stored;
+    }
+    if (!sinks_change(pipeline, event->type, event->key, value, e)) {
+        return false;
     }
     if (!(place ? store_apply_at(store, place, event, e) : store_apply(store, event, e))) {
         return intake_locate(&pipeline->intake, e);
@@ -134,9 +141,10 @@ static enum driver_kind take_keyed(struct pipeline *pipeline, const struct event
     }
     if (wants_rules(pipeline, type)) {
         *item = item_of(pipeline, event, value, place);
-        return pipeline->rebuild.building ? DRIVER_QUIET : DRIVER_CHANGE;
+        return pipeline->rebuild.building || pipeline_is_quiet(pipeline) ? DRIVER_QUIET : DRIVER_CHANGE;
     }
-    if (pipeline_wants_handlers(pipeline, type) && !pipeline->rebuild.building) {
+    if (pipeline_wants_handlers(pipeline, type) && !pipeline->rebuild.building &&
+        !pipeline_is_quiet(pipeline)) {
         *item = item_of(pipeline, event, value, place);
         return apply_for_lua(pipeline, place, item);
     }

@@ -14,6 +14,7 @@ static bool begin_state(struct pipeline *pipeline, bool snapshot, struct error *
         return error_context(e, "%s", stream->name);
     }
     stream->building = pipeline->rebuild.building;
+    pipeline->rebuild_from = intake_sequence(&pipeline->intake);
     api_follow_built(stream, false);
     return true;
 }
@@ -21,6 +22,9 @@ static bool begin_state(struct pipeline *pipeline, bool snapshot, struct error *
 static bool forget_state(struct pipeline *pipeline, struct error *e) {
     if (pipeline->stream->replace) {
         return begin_state(pipeline, false, e);
+    }
+    if (!sinks_clear(pipeline, e)) {
+        return false;
     }
     store_clear(pipeline->stream->store);
     return true;
@@ -51,6 +55,7 @@ static bool apply_reset(struct pipeline *pipeline, const struct event *event) {
 
 /* The state that was built takes the place of the one before. */
 static bool replace_state(struct pipeline *pipeline) {
+    bool snapshot = pipeline->rebuild.snapshot;
     struct error e;
     if (!rebuild_end(&pipeline->rebuild, &pipeline->stream->store, &e)) {
         error_context(&e, "%s", pipeline->stream->name);
@@ -58,6 +63,9 @@ static bool replace_state(struct pipeline *pipeline) {
         return false;
     }
     pipeline->stream->building = NULL;
+    if (pipeline->outlet && !snapshot) {
+        outlet_replaced(pipeline->outlet, pipeline->stream->store, pipeline->rebuild_from);
+    }
     api_follow_built(pipeline->stream, true);
     pipeline->told_last = true;
     return true;
@@ -84,7 +92,8 @@ static bool take_snapshot(struct pipeline *pipeline, const struct event *event) 
 static enum driver_kind tell_control(const struct pipeline *pipeline, struct driver_item *item) {
     const struct event *event = pipeline->intake.event;
     *item = (struct driver_item){.event = event, .text = event->text};
-    return pipeline->handlers && pipeline->stream->controls ? DRIVER_CONTROL : DRIVER_NOTHING;
+    return pipeline->handlers && pipeline->stream->controls && !pipeline_is_quiet(pipeline) ? DRIVER_CONTROL
+                                                                                           : DRIVER_NOTHING;
 }
 
 static enum driver_kind take_control(struct pipeline *pipeline, struct driver_item *item) {
@@ -97,7 +106,11 @@ static enum driver_kind take_control(struct pipeline *pipeline, struct driver_it
 
 /* Everything that exists has been read, where that is news. */
 static enum driver_kind tell_up_to_date(struct pipeline *pipeline) {
-    if (!pipeline->intake.up_to_date || !pipeline->news) {
+    if (!pipeline->intake.up_to_date || !pipeline_is_level(pipeline)) {
+        return DRIVER_NOTHING;
+    }
+    pipeline->live = true;
+    if (!pipeline->news) {
         return DRIVER_NOTHING;
     }
     pipeline->news = false;
@@ -114,6 +127,11 @@ static enum driver_kind take_chunk(struct pipeline *pipeline) {
         }
     }
     if (pipeline->intake.up_to_date) {
+        struct error e;
+        if (!sinks_check_end(pipeline, false, &e)) {
+            pipeline_finish(pipeline, &e);
+            return DRIVER_NOTHING;
+        }
         api_follow_up_to_date(pipeline->stream);
     }
     if (pipeline->told_last) {
@@ -127,7 +145,11 @@ static enum driver_kind take_difference(struct pipeline *pipeline, struct driver
     struct rebuild_difference difference;
     struct error e;
     while (rebuild_next(&pipeline->rebuild, &difference, &e)) {
-        if (!pipeline_wants_handlers(pipeline, api_stream_type(pipeline->stream, difference.type))) {
+        if (!sinks_change(pipeline, difference.type, difference.key, difference.value, &e)) {
+            break;
+        }
+        if (pipeline_is_quiet(pipeline) ||
+            !pipeline_wants_handlers(pipeline, api_stream_type(pipeline->stream, difference.type))) {
             continue;
         }
         const struct event *event = rebuild_event(&pipeline->rebuild, &difference, &e);
@@ -183,6 +205,24 @@ static void hold(struct pipeline *pipeline, enum intake_status status, const str
     }
 }
 
+/* False: there is still something to commit; the intake will say it again. */
+static bool end_stream(struct pipeline *pipeline) {
+    struct error e;
+    if (!sinks_check_end(pipeline, true, &e)) {
+        pipeline_finish(pipeline, &e);
+        return true;
+    }
+    if (pipeline->outlet && !sinks_settle(pipeline)) {
+        return false;
+    }
+    if (pipeline->rebuild.building) {
+        log_write(pipeline->log, LOG_WARN, "%s: ended within a snapshot: the state is the one before it",
+                  pipeline->stream->name);
+    }
+    pipeline_finish(pipeline, NULL);
+    return true;
+}
+
 static enum driver_kind take(struct pipeline *pipeline, struct driver_item *item, bool *empty) {
     struct error e;
     if (pipeline->told_last) {
@@ -190,7 +230,7 @@ static enum driver_kind take(struct pipeline *pipeline, struct driver_item *item
     }
     pipeline->chunk_over = false;
     enum intake_status status = take_status(pipeline, &e);
-    if (pipeline->stream->bounds && pipeline->handlers) {
+    if (pipeline->stream->bounds && pipeline->handlers && !pipeline_is_quiet(pipeline)) {
         enum driver_kind kind = bounds_before(pipeline, status, item);
         if (kind != DRIVER_NOTHING) {
             hold(pipeline, status, &e);
@@ -209,11 +249,7 @@ static enum driver_kind take(struct pipeline *pipeline, struct driver_item *item
     case INTAKE_CHUNK:
         return take_chunk(pipeline);
     case INTAKE_EOF:
-        if (pipeline->rebuild.building) {
-            log_write(pipeline->log, LOG_WARN, "%s: ended within a snapshot: the state is the one before it",
-                      pipeline->stream->name);
-        }
-        pipeline_finish(pipeline, NULL);
+        *empty = !end_stream(pipeline);
         return DRIVER_NOTHING;
     case INTAKE_FAILED:
         if (pipeline->restored) {
@@ -231,6 +267,7 @@ static enum driver_kind resolve(void *user, const struct event *event, struct dr
     enum driver_kind kind = pipeline_take_change(pipeline, event,
                                                  api_stream_type(pipeline->stream, event->type), NULL, item);
     handled_item(&pipeline->handled, kind, item);
+    item->live = pipeline->live;
     return kind;
 }
 
@@ -244,6 +281,12 @@ static void read_again(struct pipeline *pipeline) {
     const struct api_stream *stream = pipeline->stream;
     const char *start = stream->offset ? stream->offset : source_is_url(stream->url) ? "-1" : "0";
     struct error e;
+    if (pipeline->outlet && (!sinks_go_on(pipeline) || !sinks_settle(pipeline))) {
+        return;
+    }
+    if (pipeline->outlet) {
+        outlet_again(pipeline->outlet);
+    }
     pipeline->again = false;
     pipeline->bounds.held = pipeline->bounds.in_batch = pipeline->bounds.in_transaction = false;
     reset_free(&pipeline->resets);
@@ -252,6 +295,8 @@ static void read_again(struct pipeline *pipeline) {
         pipeline_finish(pipeline, &e);
         return;
     }
+    pipeline->intake.base = pipeline->quiet_until = 0;
+    pipeline->intake.uncounted = false;
     pipeline->news = true;
     api_follow_again(pipeline->stream);
 }
@@ -259,6 +304,9 @@ static void read_again(struct pipeline *pipeline) {
 enum driver_kind pipeline_next(void *user, struct driver_item *item) {
     struct pipeline *pipeline = user;
     bool empty = false;
+    if (refusal_waits(&pipeline->refusal)) {
+        return DRIVER_NOTHING;
+    }
     if (!pipeline->bounds.held) {
         handled_all(&pipeline->handled);
     }
@@ -271,19 +319,28 @@ enum driver_kind pipeline_next(void *user, struct driver_item *item) {
     }
     pipeline->local = api_local_waits(&pipeline->stream->local) && pipeline->end == PIPELINE_RUNNING;
     if (pipeline->local) {
+        enum driver_kind kind = api_local_next(pipeline->stream, item);
         pipeline->turn++;
-        return api_local_next(pipeline->stream, item);
+        item->live = true;
+        return kind;
     }
-    while (!empty && pipeline->end == PIPELINE_RUNNING) {
+    while (!empty && pipeline->end == PIPELINE_RUNNING && !refusal_waits(&pipeline->refusal)) {
         if (pipeline->turn++ >= TURN_EVENTS) {
             return yield_turn(pipeline);
+        }
+        if (pipeline->outlet && ((pipeline->again && !pipeline->told_last) || !sinks_go_on(pipeline))) {
+            return DRIVER_NOTHING; /* it will be woken */
         }
         *item = (struct driver_item){0};
         enum driver_kind kind = take(pipeline, item, &empty);
         if (kind != DRIVER_NOTHING) {
             handled_item(&pipeline->handled, kind, item);
+            item->live = pipeline->live;
             return kind;
         }
+    }
+    if (refusal_waits(&pipeline->refusal)) {
+        handled_not(&pipeline->handled);
     }
     pipeline->counts.last_ns = uv_hrtime();
     return DRIVER_NOTHING;
@@ -302,6 +359,10 @@ static bool refuse(void *user, const struct driver_item *item, const char *decis
                    bool located, struct error *e) {
     struct pipeline *pipeline = user;
     error_set(e, ERROR_SCHEMA, "%s", reason);
+    if (pipeline_is_quiet(pipeline)) {
+        pipeline->refusal.passed_over++;
+        return true;
+    }
     if (!located) {
         refusal_name_entity(item->event, e);
         intake_locate(&pipeline->intake, e);
@@ -339,6 +400,10 @@ static bool give_up(void *user, const struct driver_item *item, const char *deci
     return true;
 }
 
+static bool emit(void *user, const char *sink, struct slice event, struct error *e) {
+    return sinks_emit(user, sink, event, e);
+}
+
 static void wake(void *user) {
     struct pipeline *pipeline = user;
     loop_defer(pipeline->loop, &pipeline->drain);
@@ -358,6 +423,7 @@ void pipeline_drive(struct pipeline *pipeline) {
         .apply = apply,
         .refuse = refuse,
         .give_up = give_up,
+        .emit = emit,
         .wake = wake,
         .again = again,
         .locate = locate,

@@ -5,6 +5,7 @@
 #include "worker/ahead.h"
 #include "worker/checkpoint.h"
 #include "worker/handled.h"
+#include "worker/outlet.h"
 #include "worker/pipeline.h"
 #include "worker/rebuild.h"
 #include "worker/refusal.h"
@@ -36,6 +37,12 @@ struct pipeline {
     bool chunk_over; /* the intake's last word was the end of a chunk */
     struct checkpoint *checkpoint; /* NULL: none is kept */
     struct handled handled;
+    struct source_options source; /* of it, until it is opened */
+    bool begun;                   /* it is: what is kept was found, the sinks are open */
+    struct outlet *outlet;        /* owned; NULL: the stream has no sinks */
+    uint64_t quiet_until;         /* messages before were handled by a worker before this one */
+    uint64_t rebuild_from;        /* messages before the state that is being built */
+    bool live;                    /* everything that existed when it began has been read */
     bool restored; /* it goes on from a checkpoint, and nothing has come yet */
     struct schema_issues issues;
     struct ahead ahead;
@@ -55,6 +62,19 @@ struct pipeline {
 static inline struct store *pipeline_store(const struct pipeline *pipeline) {
     return pipeline->rebuild.building ? pipeline->rebuild.building : pipeline->stream->store;
 }
+
+/* The message given last was handled before: only the state is to be made of it. */
+static inline bool pipeline_is_quiet(const struct pipeline *pipeline) {
+    return pipeline->quiet_until > 0 && intake_sequence(&pipeline->intake) <= pipeline->quiet_until;
+}
+
+/* Everything that was handled before has come. */
+static inline bool pipeline_is_level(const struct pipeline *pipeline) {
+    return intake_sequence(&pipeline->intake) >= pipeline->quiet_until;
+}
+
+/* Finds what was kept, and opens the source. */
+bool pipeline_begin(struct pipeline *pipeline, struct error *e);
 
 /* The end: done, or failed for what e says. The first one counts. */
 void pipeline_finish(struct pipeline *pipeline, const struct error *e);
@@ -78,6 +98,38 @@ enum driver_kind pipeline_take_change(struct pipeline *pipeline, const struct ev
 /* Stores a change whose new value is known. place may be NULL. */
 bool pipeline_store_change(struct pipeline *pipeline, const struct event *event, struct slice value,
                            const struct store_place *place, struct error *e);
+
+/* ---- sinks (pipeline_sinks.c) ---- */
+
+/* Starts opening them: pipeline_begin follows. */
+bool sinks_open(struct pipeline *pipeline, const struct pipeline_options *options, struct error *e);
+
+/* How far a snapshot may be; and the state is there, the intake is open. */
+bool sinks_bound(struct pipeline *pipeline, struct checkpoint_bound *bound, struct error *e);
+bool sinks_start(struct pipeline *pipeline, struct error *e);
+
+/* Before the intake is asked. False: nothing more before the pipeline is woken. */
+bool sinks_go_on(struct pipeline *pipeline);
+
+/* Commits what was handled. True: that is done. */
+bool sinks_settle(struct pipeline *pipeline);
+
+/* All of them have been committed to up to exactly this place; or there are none. */
+bool sinks_have(const struct pipeline *pipeline, const struct place *place);
+
+/* What becomes of the state, to be called before the store is changed. False with e, located. */
+bool sinks_put(struct pipeline *pipeline, enum sink_op op, struct slice type, struct slice key,
+               struct slice value, struct error *e);
+bool sinks_change(struct pipeline *pipeline, struct slice type, struct slice key, struct slice value,
+                  struct error *e);
+bool sinks_clear(struct pipeline *pipeline, struct error *e);
+bool sinks_emit(struct pipeline *pipeline, const char *sink, struct slice event, struct error *e);
+
+/* The stream is up to date; last: it ends. False with e: there must have been more of it. */
+bool sinks_check_end(struct pipeline *pipeline, bool last, struct error *e);
+
+/* Nothing is handled any more. */
+void sinks_stop(struct pipeline *pipeline);
 
 /* ---- bounds (pipeline_bounds.c) ---- */
 

@@ -1,12 +1,20 @@
 #include "worker/refusal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-enum { SHOWN_MAX = 80 }; /* bytes of a type or key in a message */
+#include "io/url.h"
+#include "json/text.h"
 
-void refusal_init(struct refusal *refusal, const struct api_stream *stream, const struct intake *intake,
-                  const struct log *log) {
-    *refusal = (struct refusal){.stream = stream, .intake = intake, .log = log};
+enum {
+    SHOWN_MAX = 80, /* bytes of a type or key in a message */
+    URL_SHOWN_MAX = 4096,
+    ROW_MAX = 1 << 30, /* bytes of a row as an event */
+};
+
+void refusal_init(struct refusal *refusal, struct api_stream *stream, const struct intake *intake,
+                  const struct log *log, void (*woken)(void *user), void *user) {
+    *refusal = (struct refusal){.stream = stream, .intake = intake, .log = log, .woken = woken, .user = user};
 }
 
 void refusal_free(struct refusal *refusal) {
@@ -23,28 +31,81 @@ enum api_policy refusal_policy(const struct refusal *refusal, const char *decisi
                                                  : POLICY_SKIP;
 }
 
-bool refusal_keep(struct refusal *refusal, struct slice text, const char *reason, struct error *e) {
+/* ---- dead letters ---- */
+
+static void settled(void *user, const struct error *e) {
+    struct refusal *refusal = user;
+    if (e) {
+        refusal->failure = *e;
+    }
+    refusal->woken(refusal->user);
+}
+
+/* What the stream's own requests carry goes along to its own server, and nowhere else. */
+static bool open_letters(struct refusal *refusal, struct error *e) {
+    struct api_stream *stream = refusal->stream;
+    struct deadletter_options options = {
+        .target = stream->deadletter,
+        .loop = stream->script->loop,
+        .http = stream->script->http,
+        .log = refusal->log,
+        .ca_file = stream->ca_file,
+        .limit_ms = stream->outage_limit_ms,
+        .user = refusal,
+        .settled = settled,
+    };
+    if (url_same_server(stream->deadletter, stream->url)) {
+        options.fields = stream->fields;
+        options.field_count = stream->field_count;
+        options.hooks = api_hooks_of(&stream->hooks);
+        options.hooks.on_error = NULL; /* it judges the stream's requests */
+    }
+    refusal->letters = deadletter_open(&options, e);
+    return refusal->letters != NULL;
+}
+
+/* The place of `at` is that of the message or row. */
+static bool keep(struct refusal *refusal, struct deadletter_entry at, struct error *e) {
     const struct api_stream *stream = refusal->stream;
-    const struct intake *intake = refusal->intake;
+    char url[URL_SHOWN_MAX];
     if (!stream->deadletter) {
-        return error_set(e, ERROR_ARGUMENT, "%s: \"deadletter\" needs the option deadletter, a file",
+        return error_set(e, ERROR_ARGUMENT,
+                         "%s: \"deadletter\" needs the option deadletter, a file or the URL of a stream",
                          stream->name);
     }
-    if (!refusal->letters) {
-        refusal->letters = deadletter_open(stream->deadletter, e);
-        if (!refusal->letters) {
-            return false;
-        }
+    if (!refusal->letters && !open_letters(refusal, e)) {
+        return false;
     }
+    url_redact_marked(stream->url, url, sizeof url);
+    at.stream = stream->name;
+    at.url = url;
+    return deadletter_write(refusal->letters, &at, e);
+}
+
+bool refusal_keep(struct refusal *refusal, struct slice text, const char *reason, struct error *e) {
+    const struct intake *intake = refusal->intake;
     struct deadletter_entry entry = {
-        .stream = stream->name,
         .offset = intake->offset ? intake->offset : "-1",
         .index = intake->taken - 1,
         .reason = reason,
         .text = text,
     };
-    return deadletter_write(refusal->letters, &entry, e);
+    return keep(refusal, entry, e);
 }
+
+bool refusal_waits(const struct refusal *refusal) {
+    return refusal->failure.code != ERROR_NONE || deadletter_waits(refusal->letters);
+}
+
+bool refusal_holds(const struct refusal *refusal, struct error *e) {
+    if (refusal->failure.code == ERROR_NONE) {
+        return true;
+    }
+    *e = refusal->failure;
+    return error_context(e, "%s", refusal->stream->name);
+}
+
+/* ---- policies ---- */
 
 bool refusal_pass_over(struct refusal *refusal, enum api_policy policy, struct slice text, struct error *e) {
     struct error failure;
@@ -60,6 +121,64 @@ bool refusal_pass_over(struct refusal *refusal, enum api_policy policy, struct s
         break;
     case POLICY_SKIP:
     case POLICY_FUNCTION:
+        log_write(refusal->log, LOG_WARN, "skipped: %s", e->message);
+        break;
+    }
+    refusal->passed_over++;
+    return true;
+}
+
+/* The event that would make the row. */
+static bool write_event(const struct sink_row *row, struct buf *text, struct error *e) {
+    if (row->op == SINK_EMIT) {
+        return buf_append_slice(text, row->value);
+    }
+    return buf_append_text(text, "{\"type\":") && json_quote(text, row->type, e) &&
+           buf_append_text(text, ",\"key\":") && json_quote(text, row->key, e) &&
+           (row->op != SINK_PUT ||
+            (buf_append_text(text, ",\"value\":") && buf_append_slice(text, row->value))) &&
+           buf_append_text(text, ",\"headers\":{\"operation\":\"") &&
+           buf_append_text(text, row->op == SINK_PUT ? "upsert" : "delete") && buf_append_text(text, "\"}}");
+}
+
+static bool keep_row(struct refusal *refusal, const struct sink_row *row, struct error *e) {
+    struct buf text;
+    struct error failure;
+    buf_init(&text, ROW_MAX);
+    char *offset = strndup(row->offset.ptr, row->offset.len);
+    bool ok = offset && write_event(row, &text, &failure);
+    struct deadletter_entry entry = {
+        .offset = offset,
+        .index = row->index,
+        .counted = true,
+        .sequence = row->sequence,
+        .reason = e->message,
+        .text = buf_slice(&text),
+    };
+    if (!ok) {
+        error_set(&failure, ERROR_MEMORY, "out of memory for a dead letter");
+    }
+    ok = ok && keep(refusal, entry, &failure);
+    free(offset);
+    buf_free(&text);
+    if (!ok) {
+        *e = failure;
+    }
+    return ok;
+}
+
+bool refusal_of_row(struct refusal *refusal, const struct sink_row *row, struct error *e) {
+    switch (refusal->stream->on_invalid) {
+    case POLICY_STOP:
+    case POLICY_FUNCTION:
+        return false;
+    case POLICY_DEADLETTER:
+        if (!keep_row(refusal, row, e)) {
+            return false;
+        }
+        log_write(refusal->log, LOG_WARN, "to the dead letters: %s", e->message);
+        break;
+    case POLICY_SKIP:
         log_write(refusal->log, LOG_WARN, "skipped: %s", e->message);
         break;
     }

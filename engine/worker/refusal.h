@@ -6,20 +6,24 @@
 
 #include "base/log.h"
 #include "script/api_stream.h"
+#include "sink/batch.h"
 #include "sink/deadletter.h"
 #include "worker/intake.h"
 
 struct refusal {
-    const struct api_stream *stream;
+    struct api_stream *stream;
     const struct intake *intake; /* the message is the one it gave last */
     const struct log *log;
     struct deadletter *letters; /* opened when the first one is written */
+    struct error failure;       /* of letters that were to be stored in a stream */
+    void (*woken)(void *user);
+    void *user;
     uint64_t passed_over;
 };
 
-/* Borrows all of them. */
-void refusal_init(struct refusal *refusal, const struct api_stream *stream, const struct intake *intake,
-                  const struct log *log);
+/* Borrows all of them. woken is called from a callback of the loop when refusal_waits says no after it said yes. */
+void refusal_init(struct refusal *refusal, struct api_stream *stream, const struct intake *intake,
+                  const struct log *log, void (*woken)(void *user), void *user);
 void refusal_free(struct refusal *refusal);
 
 /* "stop", "deadletter", "skip"; NULL: what the stream says. */
@@ -28,8 +32,19 @@ enum api_policy refusal_policy(const struct refusal *refusal, const char *decisi
 /* Deals with a message; e says what is wrong with it. False: the work must stop, and e says why. */
 bool refusal_pass_over(struct refusal *refusal, enum api_policy policy, struct slice text, struct error *e);
 
-/* Keeps the message in the file of the option deadletter. */
+/* Keeps the message where the option deadletter says. */
 bool refusal_keep(struct refusal *refusal, struct slice text, const char *reason, struct error *e);
+
+/* A sink will not take a row; e says where and why. True: it is passed over, as the stream's onInvalid has it, and
+ * e has been told of. False: the work must stop. onInvalid, the function, is not asked: that is "stop". */
+bool refusal_of_row(struct refusal *refusal, const struct sink_row *row, struct error *e);
+
+/* A letter is on its way to a stream, or could not be stored: nothing more may be handled, and the place is before its
+ * message. */
+bool refusal_waits(const struct refusal *refusal);
+
+/* False with e: a letter could not be stored, and the work must stop. */
+bool refusal_holds(const struct refusal *refusal, struct error *e);
 
 /* Puts "TYPE/KEY" in front of e's message, where they are known. event may be NULL. */
 void refusal_name_entity(const struct event *event, struct error *e);

@@ -8,12 +8,7 @@
 #include "script/lane.h"
 #include "script/luastate.h"
 #include "worker/interrupt.h"
-
-struct entry {
-    struct pipeline *pipeline;
-    struct checkpoint *checkpoint; /* NULL: none is kept */
-    struct entry *next;
-};
+#include "worker/pipelines.h"
 
 struct worker {
     struct luastate *luastate; /* owned; NULL where the Lua state is somebody else's */
@@ -25,7 +20,7 @@ struct worker {
     struct worker_options options;
     struct config *own_config;    /* where options had none */
     struct datadir *data;         /* NULL: no snapshots are kept, or it does not run yet */
-    struct entry *entries;        /* the first declared first */
+    struct pipelines pipelines;   /* that were started */
     struct api_stream *unstarted; /* the first stream without a pipeline */
     struct loop_task starter;     /* starts streams that are declared while it runs */
     bool running;
@@ -34,6 +29,8 @@ struct worker {
     bool was_interrupted; /* the last run */
     struct error failure;
 };
+
+enum { SETTLE_MS = 10000 }; /* for what is committed last */
 
 static const char worker_name[] = "weir.worker";
 
@@ -47,17 +44,11 @@ static void fail(void *user, const struct error *e) {
     }
 }
 
-static void stop_pipelines(struct worker *worker) {
-    for (struct entry *entry = worker->entries; entry; entry = entry->next) {
-        pipeline_stop(entry->pipeline);
-    }
-}
-
 /* Right away, so that a handler that stops the worker is the last one. */
 static void stop(void *user) {
     struct worker *worker = user;
     worker->stopping = true;
-    stop_pipelines(worker);
+    pipelines_stop(&worker->pipelines);
 }
 
 static void pipeline_over(void *user, struct pipeline *pipeline, const struct error *e) {
@@ -67,99 +58,23 @@ static void pipeline_over(void *user, struct pipeline *pipeline, const struct er
     }
 }
 
-static struct pipeline_options options_for(struct worker *worker, struct api_stream *stream) {
-    bool once = worker->options.once || worker->options.no_handlers;
-    return (struct pipeline_options){
-        .stream = stream,
-        .handlers = !worker->options.no_handlers,
-        .host = {worker, pipeline_over},
-        .source =
-            {
-                .loop = worker->loop,
-                .http = worker->http,
-                .log = &worker->log,
-                .location = stream->url,
-                .offset = stream->offset,
-                .live = once ? SOURCE_LIVE_NO : stream->live,
-                .format = SOURCE_AUTO,
-                .fields = stream->fields,
-                .field_count = stream->field_count,
-                .ca_file = stream->ca_file,
-                .first_limit_ms = stream->first_limit_ms,
-                .outage_limit_ms = stream->outage_limit_ms,
-                .hooks = api_hooks_of(&stream->hooks),
-            },
-    };
-}
-
-/* Two streams of one name would take turns in one file. */
-static bool is_kept_already(const struct worker *worker, const struct checkpoint *checkpoint) {
-    for (const struct entry *entry = worker->entries; entry; entry = entry->next) {
-        if (entry->checkpoint &&
-            strcmp(checkpoint_name(entry->checkpoint), checkpoint_name(checkpoint)) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool open_checkpoint(struct worker *worker, const struct api_stream *stream, struct entry *entry,
-                            struct error *e) {
-    if (!worker->data) {
-        return true;
-    }
-    if (!checkpoint_possible(stream->url)) {
-        log_write(&worker->log, LOG_WARN,
-                  "%s: no snapshot is kept of it: it cannot be read again from where it was left",
-                  strcmp(stream->url, "-") == 0 ? "standard input" : stream->name);
-        return true;
-    }
-    struct checkpoint_options options = {
-        .dir = worker->data,
-        .loop = worker->loop,
-        .log = &worker->log,
-        .stream = stream,
-        .variant = worker->options.no_handlers ? worker->options.variant : NULL,
-        .every_ms = config_snapshot_every(worker->options.config),
-    };
-    entry->checkpoint = checkpoint_new(&options, e);
-    if (entry->checkpoint && is_kept_already(worker, entry->checkpoint)) {
-        return error_set(e, ERROR_ARGUMENT,
-                         "%s: two streams have this name: snapshots need a name for each (option name)",
-                         stream->name);
-    }
-    return entry->checkpoint != NULL;
-}
-
-static bool start_stream(struct worker *worker, struct api_stream *stream, struct error *e) {
-    struct pipeline_options options = options_for(worker, stream);
-    struct entry *entry = calloc(1, sizeof *entry);
-    struct entry **last = &worker->entries;
-    if (!entry) {
-        return error_set(e, ERROR_MEMORY, "%s: out of memory", stream->name);
-    }
-    if (open_checkpoint(worker, stream, entry, e)) {
-        options.checkpoint = entry->checkpoint;
-        entry->pipeline = pipeline_new(&options, e);
-    }
-    if (!entry->pipeline) {
-        checkpoint_close(entry->checkpoint);
-        free(entry);
-        return false;
-    }
-    while (*last) {
-        last = &(*last)->next;
-    }
-    *last = entry;
-    return true;
-}
-
 static void start_streams(struct worker *worker) {
     struct error e;
+    const struct pipelines_options options = {
+        .loop = worker->loop,
+        .http = worker->http,
+        .log = &worker->log,
+        .config = worker->options.config,
+        .data = worker->data,
+        .once = worker->options.once || worker->options.no_handlers,
+        .no_handlers = worker->options.no_handlers,
+        .variant = worker->options.no_handlers ? worker->options.variant : NULL,
+        .host = {worker, pipeline_over},
+    };
     while (worker->unstarted && !worker->failed) {
         struct api_stream *stream = worker->unstarted;
         worker->unstarted = stream->next;
-        if (!start_stream(worker, stream, &e)) {
+        if (!pipelines_start(&worker->pipelines, stream, &options, &e)) {
             fail(worker, &e);
         }
     }
@@ -261,22 +176,14 @@ static bool open_parts(struct worker *worker, const struct worker_options *optio
 
 static bool close_parts(struct worker *worker, struct error *e) {
     bool ok = true;
-    for (struct entry *entry = worker->entries; entry; entry = entry->next) {
-        pipeline_free(entry->pipeline);
-        entry->pipeline = NULL;
-    }
+    pipelines_close(&worker->pipelines);
     if (worker->script.L) {
         script_close(&worker->script);
     }
     luastate_free(worker->luastate);
     worker->luastate = NULL;
     worker->L = NULL;
-    while (worker->entries) { /* which may take turns of the loop: no script is there any more */
-        struct entry *entry = worker->entries;
-        worker->entries = entry->next;
-        checkpoint_close(entry->checkpoint);
-        free(entry);
-    }
+    pipelines_free(&worker->pipelines); /* which may take turns of the loop: no script is there any more */
     if (worker->http) {
         http_free(worker->http);
     }
@@ -419,15 +326,6 @@ static bool some_function_is_at_work(const struct worker *worker) {
     return api_timer_some_at_work(&worker->script);
 }
 
-static bool all_ended(const struct worker *worker) {
-    for (const struct entry *entry = worker->entries; entry; entry = entry->next) {
-        if (pipeline_ended(entry->pipeline) == PIPELINE_RUNNING) {
-            return false;
-        }
-    }
-    return !worker->unstarted;
-}
-
 /* Streams keep a worker running; a script without any is kept running by its timers and servers. */
 static bool over(void *arg) {
     struct worker *worker = arg;
@@ -435,15 +333,16 @@ static bool over(void *arg) {
         return true;
     }
     if (worker->stopping) {
-        stop_pipelines(worker); /* those declared since */
-    } else if (!all_ended(worker) || (!worker->entries && (worker->script.timers || worker->script.servers))) {
+        pipelines_stop(&worker->pipelines); /* those declared since */
+    } else if (worker->unstarted || !pipelines_ended(&worker->pipelines) ||
+               (!worker->pipelines.first && (worker->script.timers || worker->script.servers))) {
         return false;
     }
     return !some_function_is_at_work(worker);
 }
 
 static void stop_everything(struct worker *worker) {
-    stop_pipelines(worker);
+    pipelines_stop(&worker->pipelines);
     for (struct api_stream *stream = worker->script.streams; stream; stream = stream->next) {
         task_stop(&stream->lane);
     }
@@ -462,11 +361,24 @@ static bool run_loop(struct worker *worker) {
     return finished;
 }
 
-/* Nothing reads or handles any more. A snapshot that cannot be written fails what was a success: the next run
+/* Nothing reads or handles any more: what was handled goes to the sinks. */
+static void settle(struct worker *worker) {
+    struct error e;
+    pipelines_stop(&worker->pipelines);
+    if (!pipelines_settle(&worker->pipelines, SETTLE_MS, &e)) {
+        if (worker->failed) {
+            log_write(&worker->log, LOG_ERROR, "%s", e.message);
+        } else {
+            fail(worker, &e);
+        }
+    }
+}
+
+/* A snapshot that cannot be written fails what was a success: the next run
  * would handle again what this one did. Where nothing is handled, it only costs that time. */
 static void keep_all(struct worker *worker) {
     struct error e;
-    for (struct entry *entry = worker->entries; entry; entry = entry->next) {
+    for (struct pipelines_entry *entry = worker->pipelines.first; entry; entry = entry->next) {
         if (!pipeline_keep(entry->pipeline, &e)) {
             if (worker->failed || worker->options.no_handlers) {
                 log_write(&worker->log, LOG_ERROR, "%s", e.message);
@@ -501,6 +413,7 @@ bool worker_run(struct worker *worker, struct error *e) {
     if (worker->failed) {
         stop_everything(worker);
     }
+    settle(worker);
     keep_all(worker);
     if (worker->failed) {
         *e = worker->failure;
@@ -527,18 +440,5 @@ const struct log *worker_log(const struct worker *worker) {
 }
 
 void worker_counts(const struct worker *worker, struct pipeline_counts *counts) {
-    *counts = (struct pipeline_counts){0};
-    for (const struct entry *entry = worker->entries; entry; entry = entry->next) {
-        const struct pipeline_counts *each = pipeline_counts(entry->pipeline);
-        counts->events += each->events;
-        counts->controls += each->controls;
-        counts->rejected += each->rejected;
-        counts->bytes += each->bytes;
-        if (each->first_ns && (!counts->first_ns || each->first_ns < counts->first_ns)) {
-            counts->first_ns = each->first_ns;
-        }
-        if (each->last_ns > counts->last_ns) {
-            counts->last_ns = each->last_ns;
-        }
-    }
+    pipelines_counts(&worker->pipelines, counts);
 }

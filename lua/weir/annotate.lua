@@ -217,7 +217,7 @@ local VALIDATE = "fun(event: {change}, state: {state}): boolean?, string?"
 local WRITE = "type: {type}, key: string, value: {value}, headers?: weir.Headers"
 
 local STREAM = {
-  { "onChange(type, fn)", "type: {type}, fn: " .. ON_CHANGE },
+  { "onChange(type, fn, options)", "type: {type}, fn: " .. ON_CHANGE .. ", options?: weir.HandlerOptions" },
   { "validate(type, fn)", "type: {type}, fn: " .. VALIDATE },
   { "insert(type, key, value, headers)", WRITE, "string" },
   { "update(type, key, value, headers)", WRITE, "string" },

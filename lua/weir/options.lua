@@ -98,12 +98,22 @@ local function params(value)
 end
 
 local DURATION = 'a duration (seconds, or text like "500ms", "30s", "5m")'
+local SIZE = 'a size (bytes, or text like "64KB", "10MB")'
 local LIMITS = {
-  message = { native.isSize, 'a size (bytes, or text like "64KB", "10MB")' },
+  message = { native.isSize, SIZE },
   connect = { native.isDuration, DURATION },
   outage = { native.isDuration, DURATION },
   append = { native.isDuration, DURATION },
   confirm = { native.isDuration, DURATION },
+  sinkBatch = { native.isSize, SIZE },
+  sinkRows = {
+    function(value)
+      return math.type(value) == "integer" and value > 0
+    end,
+    "a whole number of at least 1",
+  },
+  sinkBytes = { native.isSize, SIZE },
+  sinkDelay = { native.isDuration, DURATION },
 }
 
 -- A mistake inside the table names the limit.
@@ -114,7 +124,7 @@ local function limits(value)
   for name, limit in pairs(value) do
     local known = LIMITS[name]
     if not known then
-      return "message, connect, outage, append or confirm", name
+      return "message, connect, outage, append, confirm, sinkBatch, sinkBytes, sinkDelay or sinkRows", name
     end
     if not known[1](limit) then
       return known[2], name, limit
@@ -143,6 +153,14 @@ local CHECKS = {
   onInvalid = policy(options.ON_INVALID, '"stop", "skip", "deadletter"'),
   onError = policy(options.ON_ERROR, '"stop", "skip", "retry", "deadletter"'),
 }
+
+-- What makes the value of an option out of that of the configuration: fn(value, origin, the script's own value).
+local FROM_CONFIGURATION = {}
+
+-- An option of weir.stream that another file knows about.
+function options.add(name, check, from_configuration)
+  CHECKS[name], FROM_CONFIGURATION[name] = check, from_configuration
+end
 
 local function sorted_names(set)
   local names = {}
@@ -179,7 +197,7 @@ local function check_whole(given, level)
   end
   for _, name in ipairs { "onInvalid", "onError" } do
     if given[name] == "deadletter" and not given.deadletter then
-      error(('weir.stream: %s = "deadletter" needs the option deadletter, the file to write to'):format(name),
+      error(('weir.stream: %s = "deadletter" needs the option deadletter: a file, or the URL of a stream'):format(name),
         level + 1)
     end
   end
@@ -196,6 +214,9 @@ local function with_settings(given)
     merged[name] = value
   end
   local said = weir.json.decode(settings)
+  for name, made in pairs(FROM_CONFIGURATION) do
+    said[name] = said[name] ~= nil and made(said[name], origin, given[name]) or nil
+  end
   check_each(said, origin, 0)
   for name, value in pairs(said) do
     merged[name] = value

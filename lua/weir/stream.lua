@@ -40,13 +40,43 @@ local function add(lists, kind, fn)
   table.insert(lists[kind], fn)
 end
 
+-- What else is said of a handler: true where it is for live events only.
+local function is_live_only(options, where)
+  if options == nil then
+    return false
+  elseif type(options) ~= "table" then
+    error(("%s: options: expected a table, got %s"):format(where, show(options)), 3)
+  end
+  for name, value in pairs(options) do
+    if name ~= "effects" then
+      error(("%s: unknown option '%s': expected effects"):format(where, tostring(name)), 3)
+    elseif value ~= "live" and value ~= "always" then
+      error(('%s: effects: expected "live" or "always", got %s'):format(where, show(value)), 3)
+    end
+  end
+  return options.effects == "live"
+end
+
 ---Calls fn(state, event) after each change has been applied, for one type or (without a type) for all.
 ---Handlers of a type come before those for all; each in the order in which they were added. event.old is
----the value before, event.new the value after.
+---the value before, event.new the value after. With effects = "live" it is not called while the stream catches up:
+---what it does to the world outside is not done again for events of the past.
 ---@param kind string|fun(state: weir.State, event: weir.Event) the type, or fn
 ---@param fn? fun(state: weir.State, event: weir.Event)
-function StateStream:onChange(kind, fn)
+---@param options? { effects: "live"|"always" } behind fn
+function StateStream:onChange(kind, fn, options)
+  if type(kind) == "function" and type(fn) == "table" and options == nil then
+    kind, fn, options = nil, kind, fn
+  end
   kind, fn = type_and_function(kind, fn, "onChange")
+  if is_live_only(options, "onChange") then
+    local called = fn
+    fn = function(state, event)
+      if event.live then
+        return called(state, event)
+      end
+    end
+  end
   if kind then
     add(self._handlers.change, kind, fn)
   else
@@ -70,10 +100,20 @@ function StateStream:validate(kind, fn)
 end
 
 ---Calls fn(event) for each control event: event.control is "snapshot-start", "snapshot-end", "reset" or
----"up-to-date". A reset has cleared the state by then.
+---"up-to-date". A reset has cleared the state by then. With effects = "live" it is not called while the stream
+---catches up.
 ---@param fn fun(event: weir.Event)
-function StateStream:onControl(fn)
+---@param options? { effects: "live"|"always" }
+function StateStream:onControl(fn, options)
   check_function(fn, "onControl")
+  if is_live_only(options, "onControl") then
+    local called = fn
+    fn = function(event)
+      if event.live then
+        return called(event)
+      end
+    end
+  end
   table.insert(self._handlers.control, fn)
   native.watch(self, "control")
 end
@@ -216,8 +256,10 @@ end
 ---    params      query parameters, likewise
 ---    caFile      a file of certificates to trust
 ---    optimistic  true: writes are in the state before they come back on the stream, unless they say otherwise
+---    sinks       { weir.sink.sqlite { path = ... }, ... }: where what becomes of the state goes
 ---    actions     function(ctx) returning { name = { onMutate = fn, mutationFn = fn } }, or that table
----    limits      { message = "64MB", connect = "5s", outage = "10m", append = "30s", confirm = "30s" }
+---    limits      { message = "64MB", connect = "5s", outage = "10m", append = "30s", confirm = "30s",
+---                sinkRows = 10000, sinkBytes = "8MB", sinkDelay = "500ms", sinkBatch = "256MB" }
 ---@param options table
 ---@return weir.StateStream
 function weir.stream(options)
@@ -250,6 +292,7 @@ function weir.stream(options)
     replace = options.snapshot == "replace",
     live = options_of.live(options.live),
     headers = asked.fixed,
+    sinks = options.sinks and table.move(options.sinks, 1, #options.sinks, 1, {}),
     limits = options.limits or {},
     onInvalid = type(handlers.onInvalid) == "function" and "function" or handlers.onInvalid,
   }, fields)

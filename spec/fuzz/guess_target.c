@@ -11,22 +11,21 @@
 #include "json/scan.h"
 #include "json/scanner.h"
 
-enum { MESSAGES = 64, NAMES = 6, BOUNDS = 2 * NAMES + 2, MARGIN = 64 };
+enum { MESSAGES = 64, NAMES = 6, PARTS = NAMES + 1, MARGIN = 64 };
 
 static const char *const names[NAMES] = {"type", "key", "value", "headers", "a", ""};
 
-/* Start and end of the last member of each of the names, and of the name of the last other member: what the
- * decoder of events asks for too. */
-static void find_bounds(const struct tree *tree, const char *bound[static BOUNDS]) {
-    memset(bound, 0, BOUNDS * sizeof *bound);
+/* The last member of each of the names, and the name of the last other member: what the decoder of events asks
+ * for too. */
+static void find_parts(const struct tree *tree, struct slice part[static PARTS]) {
+    memset(part, 0, PARTS * sizeof *part);
     if (tree->kind != TREE_OBJECT) {
         return;
     }
     for (size_t n = 0; n < NAMES; n++) {
         const struct tree_member *member = tree_find(tree, slice_from(names[n]));
         if (member) {
-            bound[2 * n] = member->value.raw.ptr;
-            bound[2 * n + 1] = member->value.raw.ptr + member->value.raw.len;
+            part[n] = member->value.raw;
         }
     }
     for (size_t i = 0; i < tree->count; i++) {
@@ -35,28 +34,30 @@ static void find_bounds(const struct tree *tree, const char *bound[static BOUNDS
             known = known || slice_is(tree_slice(&tree->members[i].name), names[n]);
         }
         if (!known) {
-            struct slice raw = tree->members[i].raw;
-            bound[2 * NAMES] = raw.ptr;
-            bound[2 * NAMES + 1] = raw.ptr + raw.len;
+            part[NAMES] = tree->members[i].raw;
         }
     }
 }
 
 struct expected {
     struct strict_verdict verdict;
-    const char *bound[BOUNDS];
+    struct slice part[PARTS];
 };
 
-static void check_hit(const char *who, struct slice text, const char *behind, const char *const *bound,
+static void check_hit(const char *who, struct slice text, const char *behind, const struct slice *part, bool escaped,
                       const struct expected *expected) {
     FUZZ_CHECK(expected->verdict.end == STRICT_WHOLE, "%s takes what is not valid: %.*s", who, (int)text.len,
                text.ptr);
     FUZZ_CHECK(behind == text.ptr + expected->verdict.at, "%s: ends at %zd, expected %zu", who,
                behind - text.ptr, expected->verdict.at);
-    for (size_t i = 0; i < BOUNDS; i++) {
-        FUZZ_CHECK(bound[i] == expected->bound[i], "%s: place %zu is %zd, expected %zd", who, i,
-                   bound[i] ? bound[i] - text.ptr : -1,
-                   expected->bound[i] ? expected->bound[i] - text.ptr : -1);
+    for (size_t i = 0; i < PARTS; i++) {
+        struct slice want = expected->part[i];
+        FUZZ_CHECK(part[i].ptr == want.ptr && part[i].len == want.len,
+                   "%s: part %zu is %zd, %zu bytes, expected %zd, %zu bytes", who, i,
+                   part[i].ptr ? part[i].ptr - text.ptr : -1, part[i].len,
+                   want.ptr ? want.ptr - text.ptr : -1, want.len);
+        FUZZ_CHECK(escaped || i == NAMES || !want.ptr || want.ptr[0] != '"' || !memchr(want.ptr, '\\', want.len),
+                   "%s: overlooks a backslash", who);
     }
 }
 
@@ -65,14 +66,15 @@ static bool walk_all(struct json_guess *guess, struct slice text, const struct e
     const struct json_scanner *scanner;
     bool first = false;
     for (size_t n = 0; (scanner = json_scanner_nth(n)); n++) {
-        const char *bound[BOUNDS];
+        struct slice part[PARTS] = {0};
+        bool escaped;
         const char *at = text.ptr;
-        bool hit = json_guess_walk(guess, scanner, &at, text.ptr + text.len, bound);
+        bool hit = json_guess_walk(guess, scanner, &at, text.ptr + text.len, part, &escaped);
         FUZZ_CHECK(n == 0 || hit == first, "%s: %s, unlike %s", scanner->name, hit ? "knows it" : "does not",
                    json_scanner_nth(0)->name);
         FUZZ_CHECK(hit || at == text.ptr, "%s moved without a hit", scanner->name);
         if (hit) {
-            check_hit(scanner->name, text, at, bound, expected);
+            check_hit(scanner->name, text, at, part, escaped, expected);
         }
         first = hit;
     }
@@ -85,16 +87,17 @@ static void check_message(struct json_guess *guess, struct slice text) {
     struct tree tree = {0};
     if (expected.verdict.end == STRICT_WHOLE) {
         tree = tree_read(slice_of(text.ptr, expected.verdict.at), &facts);
-        find_bounds(&tree, expected.bound);
+        find_parts(&tree, expected.part);
     }
-    const char *bound[BOUNDS];
+    struct slice part[PARTS] = {0};
+    bool escaped;
     const char *at = text.ptr;
     const char *limit = text.ptr + text.len;
     (void)walk_all(guess, text, &expected);
-    if (json_guess_scan(guess, &at, limit, bound)) {
-        check_hit("the guess", text, at, bound, &expected);
+    if (json_guess_scan(guess, &at, limit, part, &escaped)) {
+        check_hit("the guess", text, at, part, escaped, &expected);
     } else if (expected.verdict.end == STRICT_WHOLE && tree.count > 0) {
-        json_guess_learn(guess, text.ptr, text.ptr + expected.verdict.at, limit, expected.bound);
+        json_guess_learn(guess, text.ptr, text.ptr + expected.verdict.at, limit, expected.part);
         (void)walk_all(guess, text, &expected);
     }
     tree_free(&tree);
@@ -103,7 +106,7 @@ static void check_message(struct json_guess *guess, struct slice text) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct fuzz_input input = fuzz_open(data, size);
     size_t behind = fuzz_byte(&input) % (2 * MARGIN);
-    struct json_guess *guess = json_guess_new(BOUNDS);
+    struct json_guess *guess = json_guess_new(PARTS);
     FUZZ_CHECK(guess, "out of memory");
     for (int i = 0; i < MESSAGES && input.at < input.end; i++) {
         struct slice text = fuzz_part(&input);

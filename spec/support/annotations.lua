@@ -328,10 +328,10 @@ local function overload_of(field, tokens, i)
   return general
 end
 
--- What a function gets that is the last argument of that call.
+-- What a function gets that is the argument `fn` of that call.
 function Walk:expect_function(overload)
-  local last = overload and overload.parameters[#overload.parameters]
-  local signature = last and last[1] == "fn" and signature_of(last[2])
+  local kind = overload and parameter_of(overload, "fn")
+  local signature = kind and signature_of(kind)
   self.callback = signature and signature.parameters or nil
 end
 

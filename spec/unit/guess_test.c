@@ -21,13 +21,12 @@
 #include "texts.h"
 
 /* The places asked for: start and end of these members' values, and of the name of the last other member. */
-enum { TYPE, KEY, VALUE, HEADERS, OPERATION, TXID, OTHER, PARTS, BOUNDS = 2 * PARTS };
+enum { TYPE, KEY, VALUE, HEADERS, OPERATION, TXID, OTHER, PARTS };
 
 enum { ROOM = 200 }; /* bytes behind a message, for those that shall not be at the end of the window */
 
-static void set_bound(const char **bound, int part, const char *start, const char *end) {
-    bound[(ptrdiff_t)2 * part] = start;
-    bound[(ptrdiff_t)2 * part + 1] = end;
+static void set_part(struct slice *parts, int part, const char *start, const char *end) {
+    parts[part] = slice_of(start, (size_t)(end - start));
 }
 
 static int part_of(const char *name, const char *behind, bool headers) {
@@ -42,7 +41,7 @@ static int part_of(const char *name, const char *behind, bool headers) {
 }
 
 /* The members of a valid object. */
-static const char *read_object(const char *at, const char *end, bool headers, const char **bound) {
+static const char *read_object(const char *at, const char *end, bool headers, struct slice *parts) {
     struct json_fault fault;
     bool escaped;
     at = json_skip_space(at + 1, end);
@@ -51,21 +50,21 @@ static const char *read_object(const char *at, const char *end, bool headers, co
         assert_int_equal(json_exact_string(&at, end, &escaped, &fault), JSON_OK);
         int part = part_of(name, at, headers);
         if (part == OTHER) {
-            set_bound(bound, OTHER, name, at);
+            set_part(parts, OTHER, name, at);
         }
         at = json_skip_space(json_skip_space(at, end) + 1, end);
         const char *value = at;
         if (part == HEADERS) {
-            set_bound(bound, OPERATION, NULL, NULL);
-            set_bound(bound, TXID, NULL, NULL);
+            set_part(parts, OPERATION, NULL, NULL);
+            set_part(parts, TXID, NULL, NULL);
         }
         if (part == HEADERS && *at == '{') {
-            at = read_object(at, end, true, bound);
+            at = read_object(at, end, true, parts);
         } else {
             assert_int_equal(json_exact_value(&at, end, 1, &fault), JSON_OK);
         }
         if (part != OTHER) {
-            set_bound(bound, part, value, at);
+            set_part(parts, part, value, at);
         }
         at = json_skip_space(at, end);
         at = *at == ',' ? json_skip_space(at + 1, end) : at;
@@ -74,21 +73,21 @@ static const char *read_object(const char *at, const char *end, bool headers, co
 }
 
 /* False: not valid. */
-static bool read_message(const char **at, const char *end, const char **bound) {
+static bool read_message(const char **at, const char *end, struct slice *parts) {
     struct json_fault fault;
     const char *start = *at;
-    memset(bound, 0, BOUNDS * sizeof *bound);
+    memset(parts, 0, PARTS * sizeof *parts);
     if (json_exact_value(at, end, 0, &fault) != JSON_OK) {
         return false;
     }
     if (*start == '{') {
-        assert_ptr_equal(read_object(start, end, false, bound), *at);
+        assert_ptr_equal(read_object(start, end, false, parts), *at);
     }
     return true;
 }
 
 static struct json_guess *guess_new(void) {
-    struct json_guess *guess = json_guess_new(BOUNDS);
+    struct json_guess *guess = json_guess_new(PARTS);
     assert_non_null(guess);
     return guess;
 }
@@ -103,30 +102,46 @@ static char *copy_of(const char *text, size_t len) {
 
 /* Learns the message if it is valid. */
 static void learn(struct json_guess *guess, const char *text, size_t len) {
-    const char *bound[BOUNDS];
+    struct slice parts[PARTS];
     const char *at = text;
-    if (read_message(&at, text + len, bound)) {
-        json_guess_learn(guess, text, at, at + ROOM, bound);
+    if (read_message(&at, text + len, parts)) {
+        json_guess_learn(guess, text, at, at + ROOM, parts);
     }
+}
+
+/* Whether one of the parts is a string with a backslash. */
+static bool has_escape(const struct slice *parts) {
+    for (int i = 0; i < OTHER; i++) {
+        struct slice part = parts[i];
+        if (part.ptr && part.ptr[0] == '"' && memchr(part.ptr, '\\', part.len)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Guesses with every scanner; a hit must be what is there. How many scanners hit: all or none. */
 static bool guesses(struct json_guess *guess, const char *text, size_t len, const char *end) {
-    const char *expected[BOUNDS];
-    const char *found[BOUNDS];
+    struct slice expected[PARTS];
+    struct slice found[PARTS];
     const char *behind = text;
     bool valid = read_message(&behind, end, expected);
     size_t hits = 0;
     size_t count = 0;
     for (const struct json_scanner *scanner; (scanner = json_scanner_nth(count)); count++) {
         const char *at = text;
-        if (!json_guess_walk(guess, scanner, &at, end, found)) {
+        bool escaped;
+        memset(found, 0, sizeof found);
+        if (!json_guess_walk(guess, scanner, &at, end, found, &escaped)) {
             assert_ptr_equal(at, text);
             continue;
         }
         hits++;
         if (!valid || at != behind || memcmp(found, expected, sizeof found) != 0) {
             fail_msg("%s is mistaken: %.*s", scanner->name, (int)len, text);
+        }
+        if (!escaped && has_escape(found)) {
+            fail_msg("%s overlooks a backslash: %.*s", scanner->name, (int)len, text);
         }
     }
     assert_true(hits == 0 || hits == count);
@@ -270,19 +285,19 @@ static void is_never_mistaken_at_random(void **state) {
 
 static void learns_only_what_it_can_use(void **state) {
     (void)state;
-    const char *bound[BOUNDS] = {0};
+    struct slice parts[PARTS] = {0};
     struct json_guess *guess = guess_new();
     static const char text[13 + ROOM] = "{\"key\":\"abc\"}";
     const char *end = text + 13;
-    json_guess_learn(guess, text, end, end, bound);
-    json_guess_learn(guess, text, end, end + 63, bound);
+    json_guess_learn(guess, text, end, end, parts);
+    json_guess_learn(guess, text, end, end + 63, parts);
     assert_false(guesses(guess, text, 13, end));
-    bound[0] = text + 9; /* inside a scalar */
-    json_guess_learn(guess, text, end, end + 64, bound);
-    bound[0] = text + 8; /* behind its opening quote */
-    json_guess_learn(guess, text, end, end + 64, bound);
-    bound[0] = NULL;
-    json_guess_learn(guess, text + 7, end - 1, end + 64, bound); /* not a container */
+    parts[0] = slice_of(text + 9, 1); /* inside a scalar */
+    json_guess_learn(guess, text, end, end + 64, parts);
+    parts[0] = slice_of(text + 8, 1); /* behind its opening quote */
+    json_guess_learn(guess, text, end, end + 64, parts);
+    parts[0] = (struct slice){0};
+    json_guess_learn(guess, text + 7, end - 1, end + 64, parts); /* not a container */
     assert_false(guesses(guess, text, 13, end));
     learn(guess, text, 13);
     assert_true(guesses(guess, text, 13, end));
@@ -290,28 +305,30 @@ static void learns_only_what_it_can_use(void **state) {
     json_guess_free(NULL);
 }
 
-static void works_without_bounds(void **state) {
+static void works_without_parts(void **state) {
     (void)state;
     struct json_guess *guess = json_guess_new(0);
     assert_non_null(guess);
     static const char text[13 + ROOM] = "{\"key\":\"abc\"}";
     const char *at = text;
+    bool escaped;
     json_guess_learn(guess, text, text + 13, text + sizeof text, NULL);
-    assert_true(json_guess_scan(guess, &at, text + 13, NULL));
+    assert_true(json_guess_scan(guess, &at, text + 13, NULL, &escaped));
     assert_ptr_equal(at, text + 13);
     json_guess_free(guess);
 }
 
 /* One message as its owner would have it: guessed, or scanned and learned. */
 static bool take(struct json_guess *guess, const char *text, size_t len) {
-    const char *bound[BOUNDS];
+    struct slice parts[PARTS] = {0};
     const char *at = text;
-    if (json_guess_scan(guess, &at, text + len, bound)) {
-        const char *expected[BOUNDS];
+    bool escaped;
+    if (json_guess_scan(guess, &at, text + len, parts, &escaped)) {
+        struct slice expected[PARTS];
         const char *behind = text;
         assert_true(read_message(&behind, text + len, expected));
         assert_ptr_equal(at, behind);
-        assert_memory_equal(bound, expected, sizeof bound);
+        assert_memory_equal(parts, expected, sizeof parts);
         return true;
     }
     learn(guess, text, len);
@@ -375,18 +392,19 @@ static void survives_every_failing_allocation(void **state) {
     bool failed = true;
     for (long left = 0; failed; left++) {
         memory_left = left;
-        struct json_guess *guess = json_guess_new(BOUNDS);
-        const char *bound[BOUNDS];
+        struct json_guess *guess = json_guess_new(PARTS);
+        struct slice parts[PARTS];
         for (size_t i = 0; guess && i < MESSAGES; i++) {
             const char *end = messages[i] + strlen(messages[i]);
-            memset(bound, 0, sizeof bound);
-            json_guess_learn(guess, messages[i], end, end + ROOM, bound);
+            memset(parts, 0, sizeof parts);
+            json_guess_learn(guess, messages[i], end, end + ROOM, parts);
         }
         failed = memory_left < 0;
         memory_left = -1;
         for (size_t i = 0; guess && i < MESSAGES; i++) {
             const char *at = messages[i];
-            bool hit = json_guess_scan(guess, &at, messages[i] + strlen(messages[i]), bound);
+            bool escaped;
+            bool hit = json_guess_scan(guess, &at, messages[i] + strlen(messages[i]), parts, &escaped);
             assert_true(hit || failed);
             learn(guess, messages[i], strlen(messages[i]));
         }
@@ -401,7 +419,7 @@ int main(void) {
         cmocka_unit_test(is_never_mistaken),
         cmocka_unit_test(is_never_mistaken_at_random),
         cmocka_unit_test(learns_only_what_it_can_use),
-        cmocka_unit_test(works_without_bounds),
+        cmocka_unit_test(works_without_parts),
         cmocka_unit_test(gives_up_and_starts_anew),
         cmocka_unit_test(bounds_what_it_keeps),
         cmocka_unit_test(survives_every_failing_allocation),

@@ -1,0 +1,196 @@
+/* A bare loop of prepared upserts over a file of one change a line, as bench/tools/generate writes them.
+ *
+ *     sqlite_upserts FILE DATABASE ROWS
+ *
+ * One table a type (id, data, updated_at), a transaction for every ROWS changes with the place in it, a write-ahead
+ * log, synchronous = FULL: what weir's sink does. There is no JSON parser: type, key, value and operation are cut out
+ * of the line by where generate puts them. The clock runs from before the first byte is read to the last commit. */
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "clock.h"
+
+enum { TABLES_MAX = 16, NAME_MAX = 64, SQL_MAX = 512 };
+
+struct table {
+    char name[NAME_MAX];
+    sqlite3_stmt *put, *del;
+};
+
+struct peer {
+    sqlite3 *db;
+    struct table tables[TABLES_MAX];
+    size_t count;
+    sqlite3_stmt *begin, *commit, *place;
+    char now[NAME_MAX];
+};
+
+static void check(const struct peer *peer, int rc) {
+    if (rc != SQLITE_OK && rc != SQLITE_DONE && rc != SQLITE_ROW) {
+        fprintf(stderr, "sqlite_upserts: %s\n", sqlite3_errmsg(peer->db));
+        exit(EXIT_FAILURE);
+    }
+}
+
+static void run(const struct peer *peer, const char *sql) {
+    check(peer, sqlite3_exec(peer->db, sql, NULL, NULL, NULL));
+}
+
+static sqlite3_stmt *prepare(const struct peer *peer, const char *sql) {
+    sqlite3_stmt *statement = NULL;
+    check(peer, sqlite3_prepare_v3(peer->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL));
+    return statement;
+}
+
+static void step(const struct peer *peer, sqlite3_stmt *statement) {
+    check(peer, sqlite3_step(statement));
+    sqlite3_reset(statement);
+}
+
+static struct table *table_of(struct peer *peer, const char *name, size_t len) {
+    char sql[SQL_MAX];
+    for (size_t i = 0; i < peer->count; i++) {
+        if (strncmp(peer->tables[i].name, name, len) == 0 && !peer->tables[i].name[len]) {
+            return &peer->tables[i];
+        }
+    }
+    if (peer->count == TABLES_MAX || len >= NAME_MAX) {
+        fputs("sqlite_upserts: more types than generate has\n", stderr);
+        exit(EXIT_FAILURE);
+    }
+    struct table *table = &peer->tables[peer->count++];
+    memcpy(table->name, name, len);
+    table->name[len] = '\0';
+    snprintf(sql, sizeof sql,
+             "CREATE TABLE \"%s\" (id TEXT NOT NULL PRIMARY KEY, data TEXT NOT NULL, updated_at TEXT NOT NULL)",
+             table->name);
+    run(peer, sql);
+    snprintf(sql, sizeof sql,
+             "INSERT INTO \"%s\" (id, data, updated_at) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO UPDATE SET "
+             "data = excluded.data, updated_at = excluded.updated_at",
+             table->name);
+    table->put = prepare(peer, sql);
+    snprintf(sql, sizeof sql, "DELETE FROM \"%s\" WHERE id = ?1", table->name);
+    table->del = prepare(peer, sql);
+    return table;
+}
+
+/* The text between two marks, and the place behind the second. */
+static char *cut(char *at, const char *from, const char *to, const char **text, size_t *len) {
+    char *start = strstr(at, from);
+    char *end = start ? strstr(start + strlen(from), to) : NULL;
+    if (!end) {
+        fputs("sqlite_upserts: a line that generate did not write\n", stderr);
+        exit(EXIT_FAILURE);
+    }
+    *text = start + strlen(from);
+    *len = (size_t)(end - *text);
+    return end + strlen(to);
+}
+
+static void apply(struct peer *peer, char *line) {
+    const char *type;
+    const char *key;
+    const char *value;
+    size_t type_len;
+    size_t key_len;
+    size_t value_len;
+    char *at = cut(line, "\"type\":\"", "\",", &type, &type_len);
+    at = cut(at, "\"key\":\"", "\",", &key, &key_len);
+    struct table *table = table_of(peer, type, type_len);
+    bool put = strncmp(at, "\"value\":", 8) == 0;
+    sqlite3_stmt *statement = put ? table->put : table->del;
+    sqlite3_bind_text(statement, 1, key, (int)key_len, SQLITE_STATIC);
+    if (put) {
+        (void)cut(at, "\"value\":", ",\"headers\":", &value, &value_len);
+        sqlite3_bind_text(statement, 2, value, (int)value_len, SQLITE_STATIC);
+        sqlite3_bind_text(statement, 3, peer->now, -1, SQLITE_STATIC);
+    }
+    step(peer, statement);
+}
+
+static void begin(struct peer *peer) {
+    time_t now = time(NULL);
+    struct tm parts;
+    gmtime_r(&now, &parts);
+    strftime(peer->now, sizeof peer->now, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    step(peer, peer->begin);
+}
+
+static void commit(struct peer *peer, size_t rows) {
+    sqlite3_bind_int64(peer->place, 1, (sqlite3_int64)rows);
+    sqlite3_bind_text(peer->place, 2, peer->now, -1, SQLITE_STATIC);
+    step(peer, peer->place);
+    step(peer, peer->commit);
+}
+
+static void set_up(struct peer *peer, const char *path) {
+    check(peer, sqlite3_open(path, &peer->db));
+    run(peer, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -16384");
+    run(peer, "CREATE TABLE _sync_state (stream_url TEXT NOT NULL PRIMARY KEY, \"offset\", synced_at TEXT)");
+    peer->begin = prepare(peer, "BEGIN IMMEDIATE");
+    peer->commit = prepare(peer, "COMMIT");
+    peer->place = prepare(peer, "INSERT INTO _sync_state VALUES ('file', ?1, ?2) ON CONFLICT (stream_url) DO UPDATE "
+                                "SET \"offset\" = excluded.\"offset\", synced_at = excluded.synced_at");
+}
+
+static long long count(const struct peer *peer) {
+    long long entities = 0;
+    for (size_t i = 0; i < peer->count; i++) {
+        char sql[SQL_MAX];
+        snprintf(sql, sizeof sql, "SELECT count(*) FROM \"%s\"", peer->tables[i].name);
+        sqlite3_stmt *statement = prepare(peer, sql);
+        check(peer, sqlite3_step(statement));
+        entities += sqlite3_column_int64(statement, 0);
+        sqlite3_finalize(statement);
+    }
+    return entities;
+}
+
+static void tear_down(struct peer *peer) {
+    for (size_t i = 0; i < peer->count; i++) {
+        sqlite3_finalize(peer->tables[i].put);
+        sqlite3_finalize(peer->tables[i].del);
+    }
+    sqlite3_finalize(peer->begin);
+    sqlite3_finalize(peer->commit);
+    sqlite3_finalize(peer->place);
+    sqlite3_close(peer->db);
+}
+
+int main(int argc, char **argv) {
+    FILE *file = argc == 4 ? fopen(argv[1], "re") : NULL;
+    size_t every = argc == 4 ? strtoul(argv[3], NULL, 10) : 0;
+    struct peer peer = {0};
+    char *line = NULL;
+    size_t room = 0;
+    size_t rows = 0;
+    if (!file || every == 0) {
+        fputs("usage: sqlite_upserts FILE DATABASE ROWS\n", stderr);
+        return 2;
+    }
+    double start = clock_seconds();
+    setvbuf(file, NULL, _IOFBF, 1 << 18);
+    set_up(&peer, argv[2]);
+    while (getline(&line, &room, file) > 0) {
+        if (rows % every == 0) {
+            begin(&peer);
+        }
+        apply(&peer, line);
+        if (++rows % every == 0) {
+            commit(&peer, rows);
+        }
+    }
+    if (rows % every != 0) {
+        commit(&peer, rows);
+    }
+    printf("seconds=%.6f entities=%lld\n", clock_seconds() - start, count(&peer));
+    free(line);
+    fclose(file);
+    tear_down(&peer);
+    return EXIT_SUCCESS;
+}

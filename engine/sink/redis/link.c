@@ -1,0 +1,491 @@
+#include "sink/redis/link.h"
+
+#include <errno.h>
+#include <hiredis/async.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sink/redis/fault.h"
+
+enum {
+    CONNECT_MS = 10 * 1000, /* to connect, and for each command of the handshake */
+    REPLY_MS = 120 * 1000,  /* for a reply to a command: a large batch keeps the server busy */
+    SHA = 40,
+    HOST = 256,
+};
+
+enum state { DOWN, RESOLVING, CONNECTING, AUTH, SELECT, LOAD, UP };
+
+/* hiredis' side of a connection's socket. It outlives the connection until libuv has closed it. */
+struct poll {
+    uv_poll_t uv;
+    redisAsyncContext *ac; /* NULL once hiredis has freed it */
+    int events;
+};
+
+/* A name being looked up. It outlives the link. */
+struct lookup {
+    uv_getaddrinfo_t uv;
+    struct redis_link *link; /* NULL: nobody waits for it any more */
+};
+
+struct redis_link {
+    struct loop *loop;
+    const struct redis_address *address;
+    const char *script;
+    struct redis_link_host host;
+    void (*freed)(void *user);
+    enum state state;
+    redisAsyncContext *ac;
+    struct lookup *lookup;
+    struct loop_timer timer; /* the limit of what is under way */
+    struct loop_task failing;
+    struct error error;
+    bool again;
+    struct redis_command *sent; /* waiting for its reply */
+    bool with_text;             /* it was sent with the script's text */
+    unsigned tries;             /* of opening: which of a name's addresses is next */
+    char sha[SHA + 1];          /* empty: SCRIPT LOAD is not allowed */
+    char moved_host[HOST];      /* a node of the cluster; empty: where the URL leads */
+    char moved_port[8];
+};
+
+/* ---- libuv for hiredis ---- */
+
+static void on_poll(uv_poll_t *uv, int status, int events) {
+    struct poll *poll = uv->data;
+    if (status < 0) {
+        events = UV_READABLE; /* reading finds out what it is */
+    }
+    if (poll->ac && (events & UV_READABLE)) {
+        redisAsyncHandleRead(poll->ac);
+    }
+    if (poll->ac && (events & UV_WRITABLE)) {
+        redisAsyncHandleWrite(poll->ac);
+    }
+}
+
+static void poll_set(struct poll *poll, int events) {
+    if (poll->events != events) {
+        poll->events = events;
+        if (events) {
+            uv_poll_start(&poll->uv, events, on_poll);
+        } else {
+            uv_poll_stop(&poll->uv);
+        }
+    }
+}
+
+static void add_read(void *arg) {
+    struct poll *poll = arg;
+    poll_set(poll, poll->events | UV_READABLE);
+}
+
+static void del_read(void *arg) {
+    struct poll *poll = arg;
+    poll_set(poll, poll->events & ~UV_READABLE);
+}
+
+static void add_write(void *arg) {
+    struct poll *poll = arg;
+    poll_set(poll, poll->events | UV_WRITABLE);
+}
+
+static void del_write(void *arg) {
+    struct poll *poll = arg;
+    poll_set(poll, poll->events & ~UV_WRITABLE);
+}
+
+static void on_poll_closed(uv_handle_t *handle) {
+    free(handle->data);
+}
+
+static void cleanup(void *arg) {
+    struct poll *poll = arg;
+    poll->ac = NULL;
+    uv_close((uv_handle_t *)&poll->uv, on_poll_closed);
+}
+
+static bool poll_attach(struct loop *loop, redisAsyncContext *ac) {
+    struct poll *poll = calloc(1, sizeof *poll);
+    if (!poll || uv_poll_init(loop_uv(loop), &poll->uv, ac->c.fd) != 0) {
+        free(poll);
+        return false;
+    }
+    poll->uv.data = poll;
+    poll->ac = ac;
+    ac->ev.data = poll;
+    ac->ev.addRead = add_read;
+    ac->ev.delRead = del_read;
+    ac->ev.addWrite = add_write;
+    ac->ev.delWrite = del_write;
+    ac->ev.cleanup = cleanup;
+    return true;
+}
+
+/* ---- going down ---- */
+
+static const char *place_of(const struct redis_link *link, char *out, size_t size) {
+    if (link->moved_host[0]) {
+        snprintf(out, size, "Redis at %s:%s", link->moved_host, link->moved_port);
+    } else if (link->address->host) {
+        snprintf(out, size, "Redis at %s:%s", link->address->host, link->address->port);
+    } else {
+        snprintf(out, size, "Redis at %s", link->address->path);
+    }
+    return out;
+}
+
+/* hiredis calls nothing of ours for it any more. Legal within its callbacks: it frees it when they are over. */
+static void let_go(struct redis_link *link) {
+    redisAsyncContext *ac = link->ac;
+    link->ac = NULL;
+    if (ac) {
+        ac->data = NULL;
+        redisAsyncFree(ac);
+    }
+    if (link->lookup) {
+        link->lookup->link = NULL;
+        uv_cancel((uv_req_t *)&link->lookup->uv);
+        link->lookup = NULL;
+    }
+    link->state = DOWN;
+    link->sent = NULL;
+    loop_timer_stop(&link->timer);
+    loop_cancel(link->loop, &link->failing);
+}
+
+static void run_failing(struct loop_task *task) {
+    struct redis_link *link = task->owner;
+    struct error e = link->error;
+    let_go(link);
+    link->host.down(link->host.user, &e, link->again);
+}
+
+/* Goes down at the next drain point, outside of hiredis. */
+static void fail(struct redis_link *link, enum error_code code, bool again, const char *text) {
+    char place[HOST + 32];
+    if (!link->failing.queued) {
+        error_set(&link->error, code, "%s: %s", place_of(link, place, sizeof place), text);
+        link->again = again;
+        loop_defer(link->loop, &link->failing);
+    }
+}
+
+static void on_timer(struct loop_task *task) {
+    struct redis_link *link = task->owner;
+    if (link->state != UP) {
+        link->moved_host[0] = '\0';
+    }
+    fail(link, ERROR_TIMEOUT, true, link->state == UP ? "no reply for 120 s" : "no connection within 10 s");
+}
+
+/* ---- replies ---- */
+
+/* "MOVED 3999 127.0.0.1:6381"; without a host it is the one that answered. */
+static bool take_moved(struct redis_link *link, const char *text) {
+    const char *at = strstr(text, "MOVED ");
+    at = at ? strchr(at + 6, ' ') : NULL;
+    const char *colon = at ? strrchr(at, ':') : NULL;
+    if (!colon || (!link->address->host && colon == at + 1)) {
+        return false;
+    }
+    const char *host = at + 1;
+    size_t len = (size_t)(colon - host);
+    size_t digits = strspn(colon + 1, "0123456789");
+    if (len >= HOST || digits == 0 || digits >= sizeof link->moved_port) {
+        return false;
+    }
+    if (len == 0) {
+        if (!link->moved_host[0]) {
+            snprintf(link->moved_host, HOST, "%s", link->address->host);
+        }
+    } else {
+        memcpy(link->moved_host, host, len);
+        link->moved_host[len] = '\0';
+    }
+    memcpy(link->moved_port, colon + 1, digits);
+    link->moved_port[digits] = '\0';
+    return true;
+}
+
+static void put(struct redis_link *link, bool with_text);
+
+static void take_error(struct redis_link *link, const char *text) {
+    enum redis_fault fault = redis_fault_of(text);
+    const char *advice = redis_fault_advice(text);
+    char message[1024];
+    snprintf(message, sizeof message, "%s%s%s%s", text, *advice ? " (" : "", advice, *advice ? ")" : "");
+    switch (fault) {
+    case REDIS_NO_SCRIPT:
+        if (!link->with_text && link->sent) {
+            put(link, true);
+            return;
+        }
+        fail(link, ERROR_SYSTEM, false, message);
+        return;
+    case REDIS_MOVED:
+        fail(link, ERROR_NETWORK, take_moved(link, text), message);
+        return;
+    case REDIS_WAITS:
+        link->moved_host[0] = '\0';
+        fail(link, ERROR_SYSTEM, true, message);
+        return;
+    case REDIS_FORBIDDEN:
+    case REDIS_FOREIGN:
+        fail(link, ERROR_ARGUMENT, false, message);
+        return;
+    default:
+        fail(link, ERROR_SYSTEM, false, message);
+    }
+}
+
+static void shake(struct redis_link *link);
+
+static void take_handshake(struct redis_link *link, const redisReply *reply) {
+    if (reply->type == REDIS_REPLY_ERROR) {
+        if (link->state == LOAD && redis_fault_of(reply->str) == REDIS_FORBIDDEN) {
+            link->sha[0] = '\0'; /* not allowed: the script goes along with each call */
+        } else {
+            take_error(link, reply->str);
+            return;
+        }
+    } else if (link->state == LOAD && reply->type == REDIS_REPLY_STRING && reply->len == SHA) {
+        memcpy(link->sha, reply->str, SHA + 1);
+    }
+    link->state++;
+    shake(link);
+}
+
+static void on_reply(redisAsyncContext *ac, void *got, void *privdata) {
+    struct redis_link *link = ac->data;
+    (void)privdata;
+    if (!link || !got) {
+        return; /* the connection ends: on_disconnect says so */
+    }
+    const redisReply *reply = got;
+    if (link->failing.queued) {
+        return;
+    }
+    if (link->state != UP) {
+        take_handshake(link, reply);
+    } else if (reply->type == REDIS_REPLY_ERROR && !(link->sent && link->sent->may_fail)) {
+        take_error(link, reply->str);
+    } else {
+        link->sent = NULL;
+        loop_timer_stop(&link->timer);
+        link->host.reply(link->host.user, reply);
+    }
+}
+
+static void on_disconnect(const redisAsyncContext *ac, int status) {
+    struct redis_link *link = ac->data;
+    if (link) {
+        link->ac = NULL;
+        bool lost = status != REDIS_OK && ac->errstr && *ac->errstr;
+        link->moved_host[0] = '\0';
+        fail(link, ERROR_NETWORK, true, lost ? ac->errstr : "the connection was closed");
+    }
+}
+
+/* ---- the handshake ---- */
+
+static void command(struct redis_link *link, int count, const char *const *argv) {
+    loop_timer_start(&link->timer, CONNECT_MS);
+    if (redisAsyncCommandArgv(link->ac, on_reply, NULL, count, (const char **)(uintptr_t)argv, NULL) !=
+        REDIS_OK) {
+        fail(link, ERROR_NETWORK, true, "the connection was closed");
+    }
+}
+
+static void shake(struct redis_link *link) {
+    const struct redis_address *address = link->address;
+    if (link->state == AUTH) {
+        if (address->password) {
+            const char *argv[] = {"AUTH", address->user ? address->user : address->password,
+                                  address->password};
+            command(link, address->user ? 3 : 2, argv);
+            return;
+        }
+        link->state++;
+    }
+    if (link->state == SELECT) {
+        if (address->db) {
+            char db[16];
+            snprintf(db, sizeof db, "%u", address->db);
+            const char *argv[] = {"SELECT", db};
+            command(link, 2, argv);
+            return;
+        }
+        link->state++;
+    }
+    if (link->state == LOAD) {
+        const char *argv[] = {"SCRIPT", "LOAD", link->script};
+        command(link, 3, argv);
+        return;
+    }
+    loop_timer_stop(&link->timer);
+    link->tries = 0;
+    link->host.up(link->host.user);
+}
+
+static void on_connect(const redisAsyncContext *ac, int status) {
+    struct redis_link *link = ac->data;
+    if (!link) {
+        return;
+    }
+    if (status != REDIS_OK) {
+        link->ac = NULL; /* hiredis frees it by itself */
+        link->moved_host[0] = '\0';
+        fail(link, ERROR_NETWORK, true, ac->c.errstr[0] ? ac->c.errstr : "no connection");
+        return;
+    }
+    link->state = AUTH;
+    shake(link);
+}
+
+static void connect_to(struct redis_link *link, const char *ip, int port) {
+    redisAsyncContext *ac = link->address->path && !ip ? redisAsyncConnectUnix(link->address->path)
+                                                       : redisAsyncConnect(ip, port);
+    link->state = CONNECTING;
+    if (!ac || ac->err || !poll_attach(link->loop, ac)) {
+        link->moved_host[0] = '\0';
+        fail(link, ERROR_NETWORK, true, ac && ac->err ? ac->errstr : "out of memory for a connection");
+        if (ac) {
+            redisAsyncFree(ac);
+        }
+        return;
+    }
+    ac->data = link;
+    link->ac = ac;
+    redisAsyncSetDisconnectCallback(ac, on_disconnect);
+    redisAsyncSetConnectCallback(ac, on_connect); /* asks for write events: only now may it be polled */
+}
+
+static void on_resolved(uv_getaddrinfo_t *uv, int status, struct addrinfo *list) {
+    struct lookup *lookup = uv->data;
+    struct redis_link *link = lookup->link;
+    free(lookup);
+    if (link) {
+        link->lookup = NULL;
+        unsigned count = 0;
+        for (const struct addrinfo *at = list; at; at = at->ai_next) {
+            count++;
+        }
+        const struct addrinfo *at = list;
+        for (unsigned skip = count ? link->tries++ % count : 0; skip > 0; skip--) {
+            at = at->ai_next;
+        }
+        char ip[64];
+        const char *port = link->moved_host[0] ? link->moved_port : link->address->port;
+        if (status == 0 && at &&
+            uv_inet_ntop(at->ai_family,
+                         at->ai_family == AF_INET6
+                             ? (const void *)&((struct sockaddr_in6 *)at->ai_addr)->sin6_addr
+                             : (const void *)&((struct sockaddr_in *)at->ai_addr)->sin_addr,
+                         ip, sizeof ip) == 0) {
+            connect_to(link, ip, atoi(port));
+        } else {
+            link->moved_host[0] = '\0';
+            fail(link, ERROR_NETWORK, true, status ? uv_strerror(status) : "its name has no address");
+        }
+    }
+    uv_freeaddrinfo(list);
+}
+
+static void resolve(struct redis_link *link) {
+    struct lookup *lookup = calloc(1, sizeof *lookup);
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_family = AF_UNSPEC};
+    const char *host = link->moved_host[0] ? link->moved_host : link->address->host;
+    if (lookup) {
+        lookup->uv.data = lookup;
+    }
+    if (!lookup || uv_getaddrinfo(loop_uv(link->loop), &lookup->uv, on_resolved, host, NULL, &hints) != 0) {
+        free(lookup);
+        fail(link, ERROR_NETWORK, true, "its name cannot be looked up");
+        return;
+    }
+    lookup->link = link;
+    link->lookup = lookup;
+}
+
+/* ---- what others call ---- */
+
+struct redis_link *redis_link_new(struct loop *loop, const struct redis_address *address, const char *script,
+                                  const struct redis_link_host *host) {
+    struct redis_link *link = calloc(1, sizeof *link);
+    if (link) {
+        link->loop = loop;
+        link->address = address;
+        link->script = script;
+        link->host = *host;
+        link->failing = (struct loop_task){.run = run_failing, .owner = link};
+        loop_timer_init(loop, &link->timer, on_timer, link);
+    }
+    return link;
+}
+
+static void on_timer_closed(struct loop_timer *timer) {
+    struct redis_link *link = timer->task.owner;
+    void (*freed)(void *) = link->freed;
+    void *user = link->host.user;
+    free(link);
+    if (freed) {
+        freed(user);
+    }
+}
+
+void redis_link_free(struct redis_link *link, void (*freed)(void *user)) {
+    let_go(link);
+    link->freed = freed;
+    loop_timer_close(&link->timer, on_timer_closed);
+}
+
+void redis_link_open(struct redis_link *link) {
+    link->state = RESOLVING;
+    loop_timer_start(&link->timer, CONNECT_MS);
+    if (link->address->path && !link->moved_host[0]) {
+        connect_to(link, NULL, 0);
+    } else {
+        resolve(link);
+    }
+}
+
+/* Sends what is to be sent, by the script's hash where the server has it. */
+static void put(struct redis_link *link, bool with_text) {
+    struct redis_command *command_ = link->sent;
+    struct slice head[2];
+    size_t count = 0;
+    link->with_text = with_text || !link->sha[0];
+    if (!command_->is_plain) {
+        head[count++] = slice_from(link->with_text ? "EVAL" : "EVALSHA");
+        head[count++] = slice_from(link->with_text ? link->script : link->sha);
+    }
+    struct slice whole = redis_command_finish(command_, head, count, &link->error);
+    if (!whole.ptr) {
+        fail(link, link->error.code, false, "out of memory for a command");
+        return;
+    }
+    loop_timer_start(&link->timer, REPLY_MS);
+    if (!link->ac || redisAsyncFormattedCommand(link->ac, on_reply, NULL, whole.ptr, whole.len) != REDIS_OK) {
+        fail(link, ERROR_NETWORK, true, "the connection was closed");
+    }
+}
+
+void redis_link_send(struct redis_link *link, struct redis_command *command_) {
+    link->sent = command_;
+    put(link, false);
+}
+
+void redis_link_drop(struct redis_link *link) {
+    let_go(link);
+}
+
+bool redis_link_is_up(const struct redis_link *link) {
+    return link->state == UP && !link->failing.queued;
+}
+
+size_t redis_link_gap(const char *script) {
+    return strlen(script) + 256;
+}

@@ -1,0 +1,288 @@
+/* The sink "stream": a derived stream. What handlers emit while they deal with one message is one append, whose position
+ * is that message's; sink/once.h stores it once.
+ *
+ * Settings: url; producer, the producer's id (default: made of the URLs of both streams); create, "false": the stream
+ * has to be there; caFile; header.NAME, a request header. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "io/url.h"
+#include "sink/kinds.h"
+#include "sink/once.h"
+#include "stream/source.h"
+
+enum { FIELDS_MAX = 32, SHOWN_MAX = 1024, BODY_KEEP = 1 << 20 };
+
+static const char header_prefix[] = "header.";
+
+struct derived {
+    struct sink base;
+    struct loop *loop;
+    const struct log *log;
+    struct loop_task task; /* takes up what was asked for, outside of the call that asked */
+    struct once *once;
+    struct buf values;
+
+    const struct sink_batch *batch; /* NULL: nothing is to be committed */
+    size_t at, end;                 /* its rows that are one message's */
+    bool split;                     /* they are too large for one append: each goes by itself, */
+    uint64_t part;                  /* numbered among those of the message that are stored */
+    size_t sent;                    /* how many rows are in the append under way */
+};
+
+/* ---- committing ---- */
+
+static void finish(struct derived *d, const struct error *e) {
+    d->batch = NULL;
+    buf_clear(&d->values);
+    buf_shrink(&d->values, BODY_KEEP);
+    d->base.host.committed(d->base.host.user, &d->base, e);
+}
+
+static bool is_own(const struct derived *d, const struct sink_row *row) {
+    return row->op == SINK_EMIT && slice_is(row->key, d->base.name);
+}
+
+/* From `at` on, the rows of one message of which there are any for this sink; false: there are no more. */
+static bool find_message(struct derived *d) {
+    size_t count = sink_batch_count(d->batch);
+    for (; d->at < count; d->at++) {
+        struct sink_row first = sink_batch_row(d->batch, d->at);
+        if (!is_own(d, &first)) {
+            continue;
+        }
+        for (d->end = d->at + 1; d->end < count; d->end++) {
+            if (sink_batch_row(d->batch, d->end).sequence != first.sequence) {
+                break;
+            }
+        }
+        return true;
+    }
+    return false;
+}
+
+/* The events that are to leave together, with commas between them. */
+static bool gather(struct derived *d) {
+    buf_clear(&d->values);
+    d->sent = 0;
+    for (size_t i = d->at; i < d->end && !(d->split && d->sent); i++) {
+        struct sink_row row = sink_batch_row(d->batch, i);
+        if (!is_own(d, &row)) {
+            continue;
+        }
+        if ((d->sent && !buf_append_byte(&d->values, ',')) || !buf_append_slice(&d->values, row.value)) {
+            return false;
+        }
+        d->sent++;
+    }
+    return true;
+}
+
+/* What was sent is dealt with. */
+static void pass(struct derived *d) {
+    if (!d->split) {
+        d->at = d->end;
+        return;
+    }
+    while (d->at < d->end) {
+        struct sink_row row = sink_batch_row(d->batch, d->at++);
+        if (is_own(d, &row)) {
+            break;
+        }
+    }
+}
+
+/* What was gathered need not be sent. Of the last position that the server has, several rows may have been sent one by
+ * one, and not all of them: it is asked again. */
+static bool is_stored(const struct derived *d, uint64_t position) {
+    return d->sent > 1 ? once_is_past(d->once, position) : once_has(d->once, position, d->part);
+}
+
+/* Sends what comes next, or ends the commit. */
+static void go_on(struct derived *d) {
+    struct error e;
+    for (;;) {
+        if (d->at >= d->end) {
+            d->split = false;
+            d->part = 0;
+            if (!find_message(d)) {
+                finish(d, NULL);
+                return;
+            }
+        }
+        uint64_t position = sink_batch_row(d->batch, d->at).sequence;
+        if (!gather(d)) {
+            error_set(&e, ERROR_MEMORY, "%s: out of memory for an append", d->base.name);
+            finish(d, &e);
+            return;
+        }
+        if (d->sent && !is_stored(d, position)) {
+            if (!once_append(d->once, position, d->part, buf_slice(&d->values), &e)) {
+                error_context(&e, "%s", d->base.name);
+                finish(d, &e);
+            }
+            return;
+        }
+        d->part += d->sent;
+        pass(d);
+    }
+}
+
+/* The append was too large for the server. */
+static void refuse(struct derived *d, const struct error *why) {
+    struct error e = *why;
+    if (d->sent > 1) {
+        d->split = true;
+        go_on(d);
+        return;
+    }
+    struct sink_row row = sink_batch_row(d->batch, d->at);
+    for (size_t i = d->at; !is_own(d, &row); i++) {
+        row = sink_batch_row(d->batch, i);
+    }
+    if (!d->base.host.refused(d->base.host.user, &d->base, &row, &e)) {
+        finish(d, &e);
+        return;
+    }
+    pass(d);
+    go_on(d);
+}
+
+static void on_done(void *user, bool before, const struct error *e) {
+    struct derived *d = user;
+    (void)before;
+    if (!e) {
+        d->part++;
+        pass(d);
+        go_on(d);
+        return;
+    }
+    struct error why = *e;
+    error_context(&why, "%s", d->base.name);
+    why.status = e->status;
+    if (why.status == 413) {
+        refuse(d, &why);
+    } else {
+        finish(d, &why);
+    }
+}
+
+static void run(struct loop_task *task) {
+    go_on(task->owner);
+}
+
+static void commit(struct sink *sink, const struct sink_batch *batch) {
+    struct derived *d = (struct derived *)sink;
+    d->batch = batch;
+    d->at = d->end = 0;
+    loop_defer(d->loop, &d->task);
+}
+
+/* ---- life ---- */
+
+static void on_opened(void *user, const struct error *e) {
+    struct derived *d = user;
+    struct error why;
+    if (e) {
+        why = *e;
+        error_context(&why, "%s", d->base.name);
+        if (e->code == ERROR_NOT_FOUND) {
+            size_t used = strlen(why.message);
+            snprintf(why.message + used, sizeof why.message - used,
+                     "; create it, or leave out create = false");
+        }
+    }
+    d->base.host.opened(d->base.host.user, &d->base, NULL, e ? &why : NULL);
+}
+
+static void close_derived(struct sink *sink) {
+    struct derived *d = (struct derived *)sink;
+    loop_cancel(d->loop, &d->task);
+    once_free(d->once);
+    buf_free(&d->values);
+    sink_release(&d->base);
+    free(d);
+}
+
+static bool take_fields(const struct sink_options *options, struct http_field *fields, size_t *count,
+                        struct error *e) {
+    size_t prefix = sizeof header_prefix - 1;
+    for (size_t i = 0; i < options->setting_count; i++) {
+        const struct sink_setting *setting = &options->settings[i];
+        if (strncmp(setting->name, header_prefix, prefix) != 0) {
+            continue;
+        }
+        if (*count == FIELDS_MAX) {
+            return error_set(e, ERROR_ARGUMENT, "%s: more than %d headers", options->name, FIELDS_MAX);
+        }
+        fields[(*count)++] = (struct http_field){slice_from(setting->name + prefix),
+                                                 slice_from(setting->value)};
+    }
+    return true;
+}
+
+static bool may_create(const struct sink_options *options, bool *may, struct error *e) {
+    const char *create = sink_setting(options, "create");
+    *may = !options->read_only && (!create || strcmp(create, "true") == 0);
+    return !create || *may || options->read_only || strcmp(create, "false") == 0 ||
+           error_set(e, ERROR_ARGUMENT, "%s: create: expected true or false, got %s", options->name, create);
+}
+
+static struct once *open_once(struct derived *d, const struct sink_options *options, struct error *e) {
+    struct http_field fields[FIELDS_MAX];
+    char shown[SHOWN_MAX];
+    char id[ONCE_ID];
+    const char *url = sink_setting(options, "url");
+    const char *producer = sink_setting(options, "producer");
+    if (!url || !source_is_url(url)) {
+        error_set(e, ERROR_ARGUMENT, "%s: url: expected the http(s) URL of a stream", options->name);
+        return NULL;
+    }
+    url_redact(url, shown, sizeof shown);
+    once_id(id, "weir", options->stream, shown);
+    struct once_options o = {
+        .loop = options->loop,
+        .http = options->http,
+        .log = options->log,
+        .url = url,
+        .fields = fields,
+        .ca_file = sink_setting(options, "caFile"),
+        .id = producer && *producer ? producer : id,
+        .limit_ms = options->outage_limit_ms,
+        .user = d,
+        .opened = on_opened,
+        .done = on_done,
+    };
+    bool ok = take_fields(options, fields, &o.field_count, e) && may_create(options, &o.create, e);
+    return ok ? once_new(&o, e) : NULL;
+}
+
+static struct sink *open_derived(const struct sink_kind *kind, const struct sink_options *options,
+                                 struct error *e) {
+    struct derived *d = calloc(1, sizeof *d);
+    if (!d || !sink_init(&d->base, kind, options)) {
+        free(d);
+        error_set(e, ERROR_MEMORY, "%s: out of memory", options->name);
+        return NULL;
+    }
+    d->loop = options->loop;
+    d->log = options->log;
+    d->task = (struct loop_task){.run = run, .owner = d};
+    buf_init(&d->values, (size_t)1 << 30);
+    d->once = open_once(d, options, e);
+    if (!d->once) {
+        close_derived(&d->base);
+        return NULL;
+    }
+    return &d->base;
+}
+
+const struct sink_kind sink_stream = {
+    .name = "stream",
+    .placeless = true,
+    .open = open_derived,
+    .commit = commit,
+    .close = close_derived,
+};

@@ -1,0 +1,168 @@
+/* Where the sinks of an outlet are, and what follows from that. */
+#include <cjson/cJSON.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "worker/outlet_parts.h"
+
+/* ---- notes ---- */
+
+static char *write_notes(const char *start, bool partial) {
+    cJSON *tree = cJSON_CreateObject();
+    bool ok = tree && cJSON_AddStringToObject(tree, "start", start) &&
+              (!partial || cJSON_AddTrueToObject(tree, "partial"));
+    char *text = ok ? cJSON_PrintUnformatted(tree) : NULL;
+    char *copy = text ? strdup(text) : NULL;
+    cJSON_free(text);
+    cJSON_Delete(tree);
+    return copy;
+}
+
+bool outlet_write_notes(struct outlet *outlet) {
+    outlet->notes = write_notes(outlet->start, false);
+    outlet->partial = write_notes(outlet->start, true);
+    return outlet->notes && outlet->partial;
+}
+
+/* Messages are counted from where reading starts. */
+static bool read_notes(const struct outlet *outlet, struct target *target, struct error *e) {
+    cJSON *tree = target->place.notes ? cJSON_Parse(target->place.notes) : NULL;
+    const char *start = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(tree, "start"));
+    target->partial = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(tree, "partial"));
+    bool ok = !start || strcmp(start, outlet->start) == 0 ||
+              error_set(
+                  e, ERROR_ARGUMENT,
+                  "%s: %s was filled from the stream read from offset %s on, and it is read from %s on now: "
+                  "set the offset back, or give the sink another place",
+                  outlet->options.name, target->is->name, start, outlet->start);
+    cJSON_Delete(tree);
+    return ok;
+}
+
+/* ---- places ---- */
+
+static bool lacks_state(const struct target *target) {
+    return target->empty || target->partial;
+}
+
+bool outlet_bound(struct outlet *outlet, uint64_t *sequence, const char **sink, struct error *e) {
+    *sequence = UINT64_MAX;
+    *sink = NULL;
+    for (size_t i = 0; i < outlet->target_count; i++) {
+        struct target *target = &outlet->targets[i];
+        if (!read_notes(outlet, target, e)) {
+            return false;
+        }
+        if (!lacks_state(target) && target->place.sequence < *sequence) {
+            *sequence = target->place.sequence;
+            *sink = target->is->name;
+        }
+    }
+    return true;
+}
+
+void outlet_aim(struct outlet *outlet) {
+    outlet->least = outlet->edge = UINT64_MAX;
+    for (size_t i = 0; i < outlet->target_count; i++) {
+        uint64_t from = outlet->targets[i].from;
+        outlet->least = from < outlet->least ? from : outlet->least;
+        if (from > outlet->reached && from < outlet->edge) {
+            outlet->edge = from;
+        }
+    }
+}
+
+/* Placeless ones get what the others make necessary to be handled; on their own, everything. */
+static void aim_placeless(struct outlet *outlet) {
+    uint64_t from = UINT64_MAX;
+    for (size_t i = 0; i < outlet->target_count; i++) {
+        const struct target *target = &outlet->targets[i];
+        if (!target_is_placeless(target) && target->from < from) {
+            from = target->from;
+        }
+    }
+    for (size_t i = 0; i < outlet->target_count; i++) {
+        struct target *target = &outlet->targets[i];
+        if (target_is_placeless(target)) {
+            target->from = from != UINT64_MAX ? from : outlet->reached;
+            target->load = false;
+        }
+    }
+}
+
+static void tell(const struct outlet *outlet, const struct target *target) {
+    const struct log *log = outlet->options.log;
+    if (target->load) {
+        log_write(log, LOG_INFO, "%s: %s is filled with the state of message %" PRIu64, outlet->options.name,
+                  target->is->name, outlet->reached);
+    } else if (!target->empty) {
+        log_write(log, LOG_INFO, "%s: %s goes on from message %" PRIu64 ", offset %s", outlet->options.name,
+                  target->is->name, target->from, target->place.offset ? target->place.offset : "-1");
+    }
+}
+
+bool outlet_start(struct outlet *outlet, const struct store *store, uint64_t *quiet, struct error *e) {
+    bool load = false;
+    outlet->mark.chunk = UINT64_MAX;
+    if (!outlet_mark(outlet)) {
+        *e = outlet->failure;
+        return false;
+    }
+    outlet->reached = outlet->mark.place.sequence;
+    outlet->mark.tail = false;
+    for (size_t i = 0; i < outlet->target_count; i++) {
+        struct target *target = &outlet->targets[i];
+        target->from = lacks_state(target) ? outlet->reached : target->place.sequence;
+        target->load = target->partial || (target->empty && outlet->reached > 0);
+    }
+    aim_placeless(outlet);
+    for (size_t i = 0; i < outlet->target_count; i++) {
+        load = load || outlet->targets[i].load;
+        tell(outlet, &outlet->targets[i]);
+    }
+    outlet_aim(outlet);
+    *quiet = outlet->least;
+    outlet->started = true;
+    return !load || outlet_load_begin(outlet, store, e);
+}
+
+void outlet_again(struct outlet *outlet) {
+    for (size_t i = 0; i < outlet->target_count; i++) {
+        struct target *target = &outlet->targets[i];
+        target->from = target->from > outlet->reached ? target->from : outlet->reached;
+    }
+    outlet->reached = outlet->mark.place.sequence = 0;
+    outlet->ended = UINT64_MAX;
+    outlet_aim(outlet);
+}
+
+bool outlet_check_end(struct outlet *outlet, bool last, struct error *e) {
+    uint64_t sequence = intake_sequence(outlet->options.intake);
+    for (size_t i = 0; i < outlet->target_count; i++) {
+        const struct target *target = &outlet->targets[i];
+        if (!target_is_placeless(target) && target->from > sequence && (last || outlet->ended == sequence)) {
+            return error_set(
+                e, ERROR_CONFLICT,
+                "%s: the stream ends after %" PRIu64 " messages, and %s has come to message %" PRIu64
+                " of it before: it has been made anew since, or cut. Give the sink another place, or "
+                "take this stream's tables and checkpoint out of it",
+                outlet->options.name, sequence, target->is->name, target->from);
+        }
+    }
+    outlet->ended = sequence; /* a cache between may not know the rest yet: it counts when it is said again */
+    return true;
+}
+
+void outlet_replaced(struct outlet *outlet, const struct store *store, uint64_t begun) {
+    uint64_t sequence = intake_sequence(outlet->options.intake);
+    for (size_t i = 0; i < outlet->target_count; i++) {
+        struct target *target = &outlet->targets[i];
+        if (!target_is_placeless(target) && target->from > begun && target->from <= sequence) {
+            target->load = true;
+            target->from = sequence;
+            outlet->load.due = store;
+        }
+    }
+    outlet_aim(outlet);
+}

@@ -1,0 +1,96 @@
+/* What the files of the outlet share. Private to them. */
+#ifndef WORKER_OUTLET_PARTS_H
+#define WORKER_OUTLET_PARTS_H
+
+#include "worker/outlet.h"
+
+/* A sink, and how far it is. */
+struct target {
+    struct outlet *outlet;
+    const struct outlet_sink *is;
+    struct sink *sink; /* NULL: not open */
+    bool opened;
+    bool busy;               /* a commit is under way */
+    bool empty;              /* it was never committed to */
+    bool partial;            /* it was being filled with a whole state when it was left */
+    bool load;               /* it is to be filled with the whole state */
+    struct sink_place place; /* when it was opened */
+    uint64_t from;           /* messages: what comes of those before is not for it */
+};
+
+/* It keeps no place, and is committed to before those that do (sink/sink.h). */
+static inline bool target_is_placeless(const struct target *target) {
+    return target->is->kind->placeless;
+}
+
+/* Where everything before is handled, and what waits is to be cut off. */
+struct outlet_mark {
+    struct sink_place place; /* its notes are unused */
+    uint64_t chunk;          /* of the intake's */
+    size_t rows;             /* of the batch that fills */
+    bool tail;               /* nothing more is there to come */
+};
+
+/* A state on its way to the sinks that lack it. */
+struct outlet_load {
+    const struct store *due;   /* to begin when what is under way is handled */
+    const struct store *store; /* NULL: none is */
+    struct slice *types;
+    size_t type_count, type;
+    size_t cursor;
+    bool begun, last;
+};
+
+struct outlet {
+    struct outlet_options options;
+    char *stream, *start;  /* copies */
+    char *notes, *partial; /* what sinks keep beside a place, and beside the lack of one */
+    struct target *targets;
+    size_t target_count;
+    size_t unopened;
+    bool announced; /* host.opened was called */
+    bool started;
+
+    struct sink_batch *filling, *committing;
+    size_t busy;         /* sinks that commit now */
+    bool first, filled;  /* these are placeless, and the others are next; the batch is of a whole state */
+    uint64_t reached;    /* messages before the batch that fills */
+    uint64_t least;      /* what comes of messages before is for no sink */
+    uint64_t edge;       /* the next place of a sink, where a batch has to be cut; UINT64_MAX: none */
+    bool only_emits;     /* all sinks are derived streams */
+    bool due, timing;    /* old enough; the timer runs */
+    bool flush, stopped; /* everything is to be committed; and nothing comes behind it */
+    struct outlet_mark mark;
+    struct outlet_load load;
+    uint64_t ended; /* messages, when the stream ended before a sink's place; UINT64_MAX: it has not */
+
+    bool failed, told;
+    struct error failure;
+    struct loop_task turn;
+    struct loop_timer timer;
+};
+
+/* Nothing more is committed. The first one counts. */
+void outlet_fail(struct outlet *outlet, const struct error *e);
+
+/* Everything that the intake has given is handled. False: the outlet has failed. */
+bool outlet_mark(struct outlet *outlet);
+
+/* Hands `filling` to the targets that want it. place: behind its last row. */
+void outlet_commit(struct outlet *outlet, const struct sink_place *place, bool load);
+
+/* ---- outlet_open.c ---- */
+
+bool outlet_write_notes(struct outlet *outlet);
+
+/* Where the batch that fills begins has changed: finds `least` and `edge`. */
+void outlet_aim(struct outlet *outlet);
+
+/* ---- outlet_load.c ---- */
+
+/* Begins to fill the targets that are marked with `load`. */
+bool outlet_load_begin(struct outlet *outlet, const struct store *store, struct error *e);
+void outlet_load_next(struct outlet *outlet);
+void outlet_load_end(struct outlet *outlet);
+
+#endif
