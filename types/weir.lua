@@ -149,7 +149,7 @@ function State:where(type, fields) end
 ---@field snapshot? "merge"|"replace" "replace": a snapshot takes the place of the state in one step; default: "merge"
 ---@field onInvalid? weir.OnInvalid what is done with a message that is refused; default: "stop"
 ---@field onError? weir.OnError what is done when a handler raises; default: "stop"
----@field deadletter? string the file that refused messages go to
+---@field deadletter? string the file, or the URL of a stream, that refused messages go to
 ---@field headers? table<string, weir.Source> request headers
 ---@field params? table<string, weir.Source> query parameters
 ---@field caFile? string a file of certificates to trust, in the place of the system's
