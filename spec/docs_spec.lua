@@ -139,7 +139,7 @@ local Page = {}
 Page.__index = Page
 
 local function free_port()
-  local node = server.start()
+  local node = server.start{kind = "weir"}
   node:stop()
   return node.port
 end
