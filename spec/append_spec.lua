@@ -72,16 +72,20 @@ describe("append", function()
     for i = 2, 7 do
       assert.is_true(offsets[i - 1] < offsets[i])
     end
-    local body = s:read(url).body:gsub('"offset":"[^"]*"', "OFFSET"):gsub(
-      '"timestamp":"%d+%-%d+%-%d+T%d+:%d+:[%d.]+Z"', "TIME")
+    local body = s:read(url).body:gsub('"timestamp":"%d+%-%d+%-%d+T%d+:%d+:[%d.]+Z"', "TIME")
+    if s:rewrites_json() then
+      body = body:gsub(',"offset":"[^"]*"', ""):gsub('"offset":"[^"]*",?', "")
+    else
+      body = body:gsub(",\n", ","):gsub("2%.0", "2")
+    end
     assert.equal('[{"type":"t","key":"a","value":{"list":[],"n":1,"none":null},' ..
-      '"headers":{"operation":"insert",TIME,OFFSET}},' ..
-      '{"type":"t","key":"a","value":"zwei","headers":{"operation":"update","txid":"T1",TIME,OFFSET}},' ..
-      '{"type":"t","key":"b","value":[1,2],"headers":{"operation":"upsert",TIME,OFFSET}},' ..
-      '{"type":"t","key":"b","value":{"x":null},"headers":{"operation":"patch",TIME,OFFSET}},' ..
-      '{"type":"t","key":"a","headers":{"operation":"delete",TIME,OFFSET}},' ..
-      '{"headers":{"more":1,"operation":"insert",OFFSET},"key":"c","type":"t","value":false},' ..
-      '{"headers":{"control":"snapshot-end",OFFSET}}]', body)
+      '"headers":{"operation":"insert",TIME}},' ..
+      '{"type":"t","key":"a","value":"zwei","headers":{"operation":"update","txid":"T1",TIME}},' ..
+      '{"type":"t","key":"b","value":[1,2],"headers":{"operation":"upsert",TIME}},' ..
+      '{"type":"t","key":"b","value":{"x":null},"headers":{"operation":"patch",TIME}},' ..
+      '{"type":"t","key":"a","headers":{"operation":"delete",TIME}},' ..
+      '{"headers":{"more":1,"operation":"insert"},"key":"c","type":"t","value":false},' ..
+      '{"headers":{"control":"snapshot-end"}}]', body)
   end)
 
   it("stores any value as one message", function()
@@ -95,7 +99,7 @@ describe("append", function()
       stream:append {}
     ]] .. "weir.stop()")
     assert.equal("", done.stderr)
-    assert.equal('[[1,2],[],"grüße \\u0000 😀",null,0.1,{}]', s:read(url).body)
+    assert.equal('[[1,2],[],"grüße \\u0000 😀",null,0.1,{}]', (s:read(url).body:gsub(",\n", ",")))
   end)
 
   it("passes an event on as it came", function()

@@ -190,10 +190,10 @@ describe("weir head", function()
     local expected = '{"url":"%s","contentType":"application/json","offset":"%s","closed":false,"ttlSeconds":60}\n'
     assert.equal(expected:format(url, offset), ok{"head", url}.stdout)
     url = fresh()
-    offset = ok{"create", url, "--closed", "--content-type", "text/plain", "--expires-at", "2099-01-31T12:00:00Z",
+    offset = ok{"create", url, "--closed", "--content-type", "text/plain", "--expires-at", "2099-01-31T12:00:00.000Z",
       "--data", "x"}.stdout:sub(1, -2)
     assert.equal(('{"url":"%s","contentType":"text/plain","offset":"%s","closed":true,'):format(url, offset) ..
-      '"expiresAt":"2099-01-31T12:00:00Z"}\n', ok{"head", url}.stdout)
+      '"expiresAt":"2099-01-31T12:00:00.000Z"}\n', ok{"head", url}.stdout)
   end)
 
   it("shows no secret of the URL", function()

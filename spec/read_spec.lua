@@ -140,7 +140,8 @@ describe("catch-up", function()
       change("insert", "t", "a", "9007199254740991") .. "," ..
       change("patch", "t", "b", '{"x":{"y":null,"z":[]}}') .. "]")
     local done = process.run{cmd = {paths.weir, "state", url}}
-    assert.equal('{"t":{"a":9007199254740991,"b":{"x":{"z":[]}},"z":[1.5,0]}}\n', done.stdout)
+    local zero = s:rewrites_json() and "0" or "-0"
+    assert.equal('{"t":{"a":9007199254740991,"b":{"x":{"z":[]}},"z":[1.5,' .. zero .. "]}}\n", done.stdout)
     assert.equal(0, done.code)
   end)
 
@@ -299,7 +300,7 @@ for _, way in ipairs{{name = "SSE", live = "sse"}, {name = "long-poll", live = "
       s:append(url, change("update", "t", "ключ", "{\"text\":[]}"))
       s:append(url, change("upsert", "end", "x", "1"))
       local lines = without(worker.lines(child:wait().stdout), "up%-to")
-      local value = '{"text":"grüße \\u0000 😀 😀 \\" \\\\ \\n"}'
+      local value = '{"text":' .. (s:rewrites_json() and text:gsub("\\ud83d\\ude00", "😀") or text) .. "}"
       assert.same({
         "upsert\tt\tключ\t-\t" .. value, "update\tt\tключ\t" .. value .. '\t{"text":[]}', "upsert\tend\tx\t-\t1",
       }, lines)

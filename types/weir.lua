@@ -149,7 +149,7 @@ function State:where(type, fields) end
 ---@field snapshot? "merge"|"replace" "replace": a snapshot takes the place of the state in one step; default: "merge"
 ---@field onInvalid? weir.OnInvalid what is done with a message that is refused; default: "stop"
 ---@field onError? weir.OnError what is done when a handler raises; default: "stop"
----@field deadletter? string the file that refused messages go to
+---@field deadletter? string the file, or the URL of a stream, that refused messages go to
 ---@field headers? table<string, weir.Source> request headers
 ---@field params? table<string, weir.Source> query parameters
 ---@field caFile? string a file of certificates to trust, in the place of the system's
@@ -374,6 +374,36 @@ function StateStream:close(value) end
 
 ---Deletes the stream itself, with everything in it.
 function StateStream:remove() end
+
+--#endregion
+
+--#region A server
+
+---@class weir.ServeOptions
+---@field listen? string "HOST:PORT", a numeric address; port 0: any that is free; default: "127.0.0.1:4437"
+---@field data? string keep the streams in this folder; default: in memory
+---@field fsync? "batch"|"always"|"none" with data, when an append is answered; default: "batch"
+---@field longPollTimeout? weir.Duration default: "30s"
+---@field sseLifetime? weir.Duration after which an SSE response ends; default: "60s"
+---@field requestTimeout? weir.Duration for a head, and between two pieces of a body; default: "30s"
+---@field maxBody? weir.Size of one request; default: "64MB"
+---@field maxConnections? integer default: 10000
+---@field maxStreams? integer default: 1000000
+---@field maxBytes? weir.Size of all content; default: 1 GB in memory, no limit in a folder
+---@field tokenFile? string its first line is the bearer token that requests have to bring
+---@field tlsCert? string a PEM file: serve https
+---@field tlsKey? string a PEM file
+---@field corsOrigin? string "*", "none", or one origin; default: "*"
+---@field faults? boolean true: take orders for faults under /_test/inject-error
+
+---A stream server in this process.
+---@class weir.Server
+---@field url string where it listens
+---@field running boolean false once it was stopped
+local Server = {}
+
+---Ends it in an orderly way, without waiting for that.
+function Server:stop() end
 
 --#endregion
 
@@ -1309,6 +1339,11 @@ function weir.materialize(source, options) end
 ---@param options? weir.MaterializeOptions
 ---@return weir.Materialized
 function weir.materializeAsync(source, options) end
+
+---Starts a stream server in this process, on the worker's own loop.
+---@param options? weir.ServeOptions
+---@return weir.Server
+function weir.serve(options) end
 
 ---Makes a producer: what appends much to one stream.
 ---@param options weir.ProducerOptions

@@ -3,7 +3,7 @@
 
 #include "worker/outlet_parts.h"
 
-enum { ROWS = 10000, BYTES = 8 << 20, EVERY_MS = 500, BATCH_MAX = 256 << 20 };
+enum { ROWS = 10000, BYTES = 8 << 20, EVERY_MS = 500, BATCH_MAX = 256 << 20, PATIENCE_MS = 10000 };
 
 /* ---- failing ---- */
 
@@ -74,8 +74,9 @@ void outlet_commit(struct outlet *outlet, const struct sink_place *place, bool l
     if (outlet->busy == 0) {
         hand_over(outlet, false);
     }
-    if (outlet->busy == 0) {
+    if (outlet->busy == 0) { /* nobody wants it */
         sink_batch_clear(batch);
+        loop_defer(outlet->options.loop, &outlet->turn);
     }
 }
 
@@ -263,6 +264,11 @@ static void free_outlet(struct loop_timer *timer) {
     free(outlet);
 }
 
+static void close_patience(struct loop_timer *timer) {
+    struct outlet *outlet = timer->task.owner;
+    loop_timer_close(&outlet->patience, free_outlet);
+}
+
 void outlet_free(struct outlet *outlet) {
     if (!outlet) {
         return;
@@ -273,7 +279,7 @@ void outlet_free(struct outlet *outlet) {
         }
     }
     loop_cancel(outlet->options.loop, &outlet->turn);
-    loop_timer_close(&outlet->timer, free_outlet);
+    loop_timer_close(&outlet->timer, close_patience);
 }
 
 static void take_limits(struct outlet_limits *limits) {
@@ -303,9 +309,13 @@ struct outlet *outlet_new(const struct outlet_options *options, struct error *e)
     }
     outlet->options = *options;
     outlet->only_emits = true;
-    outlet->edge = outlet->ended = UINT64_MAX;
+    outlet->edge = UINT64_MAX;
     outlet->turn = (struct loop_task){.run = turn, .owner = outlet};
     loop_timer_init(options->loop, &outlet->timer, on_time, outlet);
+    loop_timer_init(options->loop, &outlet->patience, outlet_lose_patience, outlet);
+    if (!outlet->options.patience_ms) {
+        outlet->options.patience_ms = PATIENCE_MS;
+    }
     take_limits(&outlet->options.limits);
     bool ok = allocate(outlet, options);
     if (!ok) {

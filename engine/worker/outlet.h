@@ -66,6 +66,7 @@ struct outlet_options {
     size_t sink_count; /* at least 1 */
     struct outlet_limits limits;
     uint64_t outage_limit_ms;
+    uint64_t patience_ms; /* see outlet_check_end; 0: 10 s */
     const struct schema *(*schema)(void *user, struct slice type);
     bool (*index)(void *user, struct slice type, size_t i, struct slice *field); /* as in sink_options */
     void *schema_user;
@@ -93,7 +94,8 @@ bool outlet_start(struct outlet *outlet, const struct store *store, uint64_t *qu
 /* The stream is to be read again from its start. Only when outlet_settled. */
 void outlet_again(struct outlet *outlet);
 
-/* The stream is up to date; last: nothing more will come. False with e: it ends before the place of a sink. */
+/* The stream is up to date; last: nothing more will come. False with e: it ends before the place of a sink. Where more
+ * may come, that takes a while to be said, by host.failed: caches in between may not know the rest yet. */
 bool outlet_check_end(struct outlet *outlet, bool last, struct error *e);
 
 /* A state that was built anew has taken the place of the one before, which the differences lead from. Sinks that had

@@ -133,25 +133,51 @@ void outlet_again(struct outlet *outlet) {
         target->from = target->from > outlet->reached ? target->from : outlet->reached;
     }
     outlet->reached = outlet->mark.place.sequence = 0;
-    outlet->ended = UINT64_MAX;
     outlet_aim(outlet);
+}
+
+/* A sink that is further than the stream; NULL: there is none. */
+static const struct target *find_ahead(const struct outlet *outlet, uint64_t sequence) {
+    for (size_t i = 0; i < outlet->target_count; i++) {
+        const struct target *target = &outlet->targets[i];
+        if (!target_is_placeless(target) && target->from > sequence) {
+            return target;
+        }
+    }
+    return NULL;
+}
+
+static bool is_another(const struct outlet *outlet, const struct target *ahead, uint64_t sequence,
+                       struct error *e) {
+    return error_set(e, ERROR_CONFLICT,
+                     "%s: the stream ends after %" PRIu64 " messages, and %s has come to message %" PRIu64
+                     " of it before: it has been made anew since, or cut. Give the sink another place, or take this "
+                     "stream's tables and checkpoint out of it",
+                     outlet->options.name, sequence, ahead->is->name, ahead->from);
 }
 
 bool outlet_check_end(struct outlet *outlet, bool last, struct error *e) {
     uint64_t sequence = intake_sequence(outlet->options.intake);
-    for (size_t i = 0; i < outlet->target_count; i++) {
-        const struct target *target = &outlet->targets[i];
-        if (!target_is_placeless(target) && target->from > sequence && (last || outlet->ended == sequence)) {
-            return error_set(
-                e, ERROR_CONFLICT,
-                "%s: the stream ends after %" PRIu64 " messages, and %s has come to message %" PRIu64
-                " of it before: it has been made anew since, or cut. Give the sink another place, or "
-                "take this stream's tables and checkpoint out of it",
-                outlet->options.name, sequence, target->is->name, target->from);
-        }
+    const struct target *ahead = find_ahead(outlet, sequence);
+    if (!ahead) {
+        return true;
     }
-    outlet->ended = sequence; /* a cache between may not know the rest yet: it counts when it is said again */
+    if (last) {
+        return is_another(outlet, ahead, sequence, e);
+    }
+    outlet->ended = sequence;
+    loop_timer_start(&outlet->patience, outlet->options.patience_ms);
     return true;
+}
+
+void outlet_lose_patience(struct loop_task *task) {
+    struct outlet *outlet = task->owner;
+    const struct target *ahead = find_ahead(outlet, outlet->ended);
+    struct error e;
+    if (ahead && !outlet->stopped && intake_sequence(outlet->options.intake) == outlet->ended) {
+        is_another(outlet, ahead, outlet->ended, &e);
+        outlet_fail(outlet, &e);
+    }
 }
 
 void outlet_replaced(struct outlet *outlet, const struct store *store, uint64_t begun) {

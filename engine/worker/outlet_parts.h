@@ -62,12 +62,13 @@ struct outlet {
     bool flush, stopped; /* everything is to be committed; and nothing comes behind it */
     struct outlet_mark mark;
     struct outlet_load load;
-    uint64_t ended; /* messages, when the stream ended before a sink's place; UINT64_MAX: it has not */
+    struct loop_timer patience; /* runs since the stream was up to date before a sink's place, and */
+    uint64_t ended;             /* the messages that had come by then */
 
     bool failed, told;
     struct error failure;
     struct loop_task turn;
-    struct loop_timer timer;
+    struct loop_timer timer; /* of what waits to be committed */
 };
 
 /* Nothing more is committed. The first one counts. */
@@ -82,6 +83,9 @@ void outlet_commit(struct outlet *outlet, const struct sink_place *place, bool l
 /* ---- outlet_open.c ---- */
 
 bool outlet_write_notes(struct outlet *outlet);
+
+/* The task of `patience`. */
+void outlet_lose_patience(struct loop_task *task);
 
 /* Where the batch that fills begins has changed: finds `least` and `edge`. */
 void outlet_aim(struct outlet *outlet);

@@ -64,8 +64,19 @@ static bool open_letters(struct refusal *refusal, struct error *e) {
     return refusal->letters != NULL;
 }
 
-/* The place of `at` is that of the message or row. */
-static bool keep(struct refusal *refusal, struct deadletter_entry at, struct error *e) {
+static const char *setting_of(const struct api_sink *sink, const char *name) {
+    for (size_t i = 0; i < sink->setting_count; i++) {
+        if (strcmp(sink->settings[i].name, name) == 0) {
+            return sink->settings[i].value;
+        }
+    }
+    return NULL;
+}
+
+/* The place of `at` is that of the message or row. derived: its text was for that sink, and not for the stream; or
+ * NULL. */
+static bool keep(struct refusal *refusal, struct deadletter_entry at, const struct api_sink *derived,
+                 struct error *e) {
     const struct api_stream *stream = refusal->stream;
     char url[URL_SHOWN_MAX];
     if (!stream->deadletter) {
@@ -76,21 +87,25 @@ static bool keep(struct refusal *refusal, struct deadletter_entry at, struct err
     if (!refusal->letters && !open_letters(refusal, e)) {
         return false;
     }
-    url_redact_marked(stream->url, url, sizeof url);
-    at.stream = stream->name;
-    at.url = url;
+    const char *from = derived ? setting_of(derived, "url") : stream->url;
+    url_redact_marked(from ? from : "", url, sizeof url);
+    at.stream = derived ? derived->name : stream->name;
+    at.url = from ? url : NULL;
     return deadletter_write(refusal->letters, &at, e);
 }
 
 bool refusal_keep(struct refusal *refusal, struct slice text, const char *reason, struct error *e) {
     const struct intake *intake = refusal->intake;
+    uint64_t sequence = intake_sequence(intake);
     struct deadletter_entry entry = {
         .offset = intake->offset ? intake->offset : "-1",
         .index = intake->taken - 1,
+        .counted = !intake->uncounted && sequence > 0,
+        .sequence = sequence - 1,
         .reason = reason,
         .text = text,
     };
-    return keep(refusal, entry, e);
+    return keep(refusal, entry, NULL, e);
 }
 
 bool refusal_waits(const struct refusal *refusal) {
@@ -141,6 +156,17 @@ static bool write_event(const struct sink_row *row, struct buf *text, struct err
            buf_append_text(text, row->op == SINK_PUT ? "upsert" : "delete") && buf_append_text(text, "\"}}");
 }
 
+/* The derived stream that the row was for. NULL: it is none of these. */
+static const struct api_sink *derived_of(const struct refusal *refusal, const struct sink_row *row) {
+    const struct api_sink_list *sinks = &refusal->stream->sinks;
+    for (size_t i = 0; row->op == SINK_EMIT && i < sinks->count; i++) {
+        if (slice_is(row->key, sinks->items[i]->name)) {
+            return sinks->items[i];
+        }
+    }
+    return NULL;
+}
+
 static bool keep_row(struct refusal *refusal, const struct sink_row *row, struct error *e) {
     struct buf text;
     struct error failure;
@@ -158,7 +184,7 @@ static bool keep_row(struct refusal *refusal, const struct sink_row *row, struct
     if (!ok) {
         error_set(&failure, ERROR_MEMORY, "out of memory for a dead letter");
     }
-    ok = ok && keep(refusal, entry, &failure);
+    ok = ok && keep(refusal, entry, derived_of(refusal, row), &failure);
     free(offset);
     buf_free(&text);
     if (!ok) {

@@ -128,8 +128,8 @@ function StateStream:onUpToDate(fn)
 end
 
 ---What is done with a message that is not valid JSON, is no event, or is refused by its schema or a rule:
----"stop" (default: the worker ends, naming it), "skip" (logged), "deadletter" (written to the file of that
----option), or fn(event, issues) returning one of these (nothing: "skip").
+---"stop" (default: the worker ends, naming it), "skip" (logged), "deadletter" (kept where the option
+---deadletter says), or fn(event, issues) returning one of these (nothing: "skip").
 ---@param what "stop"|"skip"|"deadletter"|fun(event: weir.Event, issues: weir.Issue[]): string?
 function StateStream:onInvalid(what)
   if type(what) ~= "function" and not ON_INVALID[what] then
@@ -251,7 +251,7 @@ end
 ---                follows a reset, takes the place of the state in one step, and handlers see only what differs
 ---    onInvalid   "stop" (default), "skip", "deadletter", or function(event, issues)
 ---    onError     "stop" (default), "skip", "retry", "deadletter", or function(error, event)
----    deadletter  the file that dead letters are appended to, one JSON object a line
+---    deadletter  the file, or the URL of a stream, that dead letters are appended to
 ---    headers     request headers: strings, functions or { file = PATH } (asked, read before every request)
 ---    params      query parameters, likewise
 ---    caFile      a file of certificates to trust

@@ -125,6 +125,12 @@ function Server:read(url, offset)
   return expect(self:request("GET", url .. "?offset=" .. (offset or "-1")), "read " .. url)
 end
 
+--- What the server makes of stored JSON: the reference server writes it anew (numbers and escapes as JavaScript has
+--- them, an offset in the headers of State Protocol messages), weir serve keeps every byte of a message.
+function Server:rewrites_json()
+  return self.kind == "reference"
+end
+
 --- The offset behind the last message.
 function Server:tail(url)
   return expect(self:request("HEAD", url), "head " .. url).headers["stream-next-offset"]

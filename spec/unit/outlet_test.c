@@ -218,6 +218,7 @@ static void begin_with(struct worker *w, const struct outlet_sink *sinks, size_t
         .sinks = sinks,
         .sink_count = sink_count,
         .limits = limits,
+        .patience_ms = 20,
         .host = {w, on_opened, on_woken, on_failed, on_refused},
     };
     w->outlet = outlet_new(&options, &e);
@@ -696,14 +697,17 @@ static void test_end_before_place(void **state) {
     feed(&w, 10);
     assert_true(outlet_check_end(w.outlet, false, &e));
     assert_false(outlet_check_end(w.outlet, true, &e));
-    feed(&w, 11); /* there was more of it */
-    assert_true(outlet_check_end(w.outlet, false, &e));
-    assert_false(outlet_check_end(w.outlet, false, &e));
     assert_int_equal(e.code, ERROR_CONFLICT);
-    assert_non_null(
-        strstr(e.message, "numbers: the stream ends after 11 messages, and one has come to message 13"));
-    feed(&w, 13);
+    feed(&w, 13); /* there was more of it */
     assert_true(outlet_check_end(w.outlet, true, &e));
+    drop(&w);
+    begin(&w, 1, (struct outlet_limits){0}, "-1");
+    start(&w);
+    feed(&w, 11);
+    assert_true(outlet_check_end(w.outlet, false, &e));
+    assert_true(loop_run_until(w.loop, has_failed, &w));
+    assert_non_null(
+        strstr(w.failure.message, "numbers: the stream ends after 11 messages, and one has come to message 13"));
     drop(&w);
     forget_bases();
 }

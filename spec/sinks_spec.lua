@@ -1,0 +1,373 @@
+-- Streams with sinks: what a database holds after any end of a worker, and what handlers are called for again. The
+-- sink is SQLite, or one of Lua functions.
+
+local cli = require "support.cli"
+local paths = require "support.paths"
+local process = require "support.process"
+local server = require "support.server"
+local tmp = require "support.tmp"
+local wait = require "support.wait"
+local worker = require "support.worker"
+
+local change, insert = cli.change, cli.insert
+
+local s
+
+setup(function()
+  s = server.start()
+end)
+
+teardown(function()
+  s:stop()
+end)
+
+-- Prints the number of each message that it handles.
+local SCRIPT = [[
+  local weir = require "weir"
+  io.stdout:setvbuf "line"
+  local sinks = { weir.sink.sqlite { path = weir.env "DB" } }
+  if weir.env("DB2", "") ~= "" then
+    sinks[2] = weir.sink.sqlite { path = weir.env "DB2" }
+  end
+  local room = weir.stream { name = "room", url = weir.env "URL", live = weir.env("LIVE", "no") ~= "no",
+    snapshot = weir.env("SNAPSHOT", "merge"), sinks = sinks, onInvalid = weir.env "POLICY", offset = weir.env "OFFSET",
+    deadletter = weir.env "LETTERS",
+    limits = { sinkRows = tonumber(weir.env("ROWS", "20")), sinkDelay = weir.env("DELAY", "10ms") } }
+  local types = weir.env("RULES", "") ~= "" and { "t" } or {}
+  for _, type in ipairs(types) do
+    room:validate(type, function(event) return event.new == nil or event.new.n % 11 ~= 0, "eleven" end)
+  end
+  room:onChange(function(state, event)
+    print(event.txid or event.key, event.live)
+    if weir.env("SLEEP", "") ~= "" then weir.sleep(weir.env "SLEEP") end
+    if event.key == weir.env "STOP" then error "stopped" end
+  end)
+  if weir.env("QUIET", "") ~= "" then room._handlers.allChange[1] = nil end
+  room:onUpToDate(function(state) print("up to date", state:size()) end)
+]]
+
+local function options_of(url, db, options)
+  options = options or {}
+  local set = {URL = url, DB = db}
+  for name, value in pairs(options.set or {}) do
+    set[name] = value
+  end
+  return {script = options.script or SCRIPT, set = set, args = options.args, timeout = 60}
+end
+
+local function run(url, db, options)
+  return (worker.run(options_of(url, db, options)))
+end
+
+local function expect(done, code)
+  assert.equal(code or 0, done.code, done.stderr:sub(-2000))
+  return done
+end
+
+local function sql(db, text)
+  local done = process.run{cmd = {"sqlite3", db, ".timeout 5000", text}}
+  assert.equal(0, done.code, done.stderr)
+  return done.stdout
+end
+
+--- All rows of a type, one a line; "" where there is no such table.
+local function rows(db, type)
+  if sql(db, ("select name from sqlite_master where name = '%s'"):format(type)) == "" then
+    return ""
+  end
+  return sql(db, ("select id, data from %s order by id"):format(type))
+end
+
+local function place(db)
+  local text = sql(db, "select sequence, notes from _sync_state")
+  return tonumber(text:match "^%d+"), text
+end
+
+local function lines(text)
+  return #worker.lines(text)
+end
+
+describe("a stream with a sink", function()
+  it("brings each change to it", function()
+    local db, url = tmp.dir() .. "/room.db", s:stream()
+    s:append(url, "[" .. insert("t", "a") .. "," .. insert("t", "b", '{"x":1,"y":2}') .. "," .. insert("u", "a") .. "]")
+    s:append(url, "[" .. change("t", "b", "patch", '{"y":null,"z":[3]}') .. "," .. change("t", "a", "delete") .. "]")
+    expect(run(url, db))
+    assert.equal('b|{"x":1,"z":[3]}\n', rows(db, "t"))
+    assert.equal("a|1\n", rows(db, "u"))
+    assert.equal(5, (place(db)))
+    s:append(url, '[{"headers":{"control":"reset"}},' .. insert("t", "c", "3") .. "]")
+    local done = expect(run(url, db))
+    assert.equal("c|3\n", rows(db, "t"))
+    assert.equal("", rows(db, "u"))
+    assert.equal("c\tnil\nup to date\t1\n", done.stdout)
+  end)
+
+  it("brings what a live stream gets, when it gets it", function()
+    local db, url = tmp.dir() .. "/room.db", s:stream()
+    local child = worker.spawn(options_of(url, db, {set = {LIVE = "yes", DELAY = "1h", ROWS = "100000"}}))
+    child:wait_for_output "up to date\t0"
+    s:append(url, insert("t", "a"))
+    wait.till(function()
+      return rows(db, "t") == "a|1\n"
+    end, 10, "the row of a live event")
+    assert.equal("a\ttrue\n", child:stdout():match "[^\n]*true\n")
+    child:signal "INT"
+    assert.equal(130, child:wait(10).code)
+  end)
+
+  it("commits what was handled when it is stopped, and no more", function()
+    for name, case in pairs{
+      interrupted = {set = {SLEEP = "1m"}, code = 130, handled = 0},
+      failed = {set = {STOP = "k3"}, code = 1, handled = 2},
+    } do
+      local db, url = tmp.dir() .. "/room.db", s:stream()
+      s:append(url, "[" .. insert("t", "k1") .. "," .. insert("t", "k2") .. "," .. insert("t", "k3") .. "," ..
+        insert("t", "k4") .. "]")
+      case.set.ROWS, case.set.DELAY = "1000", "1h"
+      local child = worker.spawn(options_of(url, db, {set = case.set}))
+      child:wait_for_output(case.handled > 0 and "k3" or "k1")
+      child:signal "INT"
+      assert.equal(case.code, child:wait(10).code, name)
+      assert.equal(case.handled, (place(db) or 0), name)
+      assert.equal(case.handled, lines(rows(db, "t")), name)
+      local done = expect(run(url, db))
+      assert.equal(4 - case.handled + 1, lines(done.stdout), name)
+      assert.equal(4, lines(rows(db, "t")), name)
+    end
+  end)
+
+  it("commits what was handled before an event whose handler waits", function()
+    local db, url = tmp.dir() .. "/room.db", s:stream()
+    s:append(url, "[" .. insert("t", "k1") .. "," .. insert("t", "k2") .. "]")
+    local child = worker.spawn(options_of(url, db, {set = {LIVE = "yes", SLEEP = "1s", ROWS = "1000"}}))
+    wait.till(function()
+      return tmp.read(db) and rows(db, "t") == "k1|1\n"
+    end, 10, "the first row")
+    assert.equal(1, (place(db)))
+    child:kill()
+  end)
+
+  it("hands on nothing again of what was refused before", function()
+    local db, url, letters = tmp.dir() .. "/room.db", s:stream(), tmp.dir() .. "/letters"
+    local set = {POLICY = "deadletter", LETTERS = letters, RULES = "yes"}
+    s:append(url, "[" .. insert("t", "a", '{"n":1}') .. "," .. insert("t", "b", '{"n":11}') .. ',{"no":"event"}]')
+    expect(run(url, db, {set = set}))
+    assert.equal('a|{"n":1}\n', rows(db, "t"))
+    assert.equal(2, lines(tmp.read(letters)))
+    s:append(url, insert("t", "c", '{"n":22}'))
+    local done = expect(run(url, db, {set = set}))
+    assert.equal(3, lines(tmp.read(letters)))
+    assert.equal(1, select(2, done.stderr:gsub("to the dead letters", "")))
+    assert.equal(4, (place(db)))
+  end)
+
+  it("fills one that is new with a state that was restored", function()
+    local dir, url = tmp.dir(), s:stream()
+    local args = {"--data", dir .. "/data"}
+    local texts = {}
+    for i = 1, 95 do
+      texts[i] = insert("t", "k" .. i)
+    end
+    s:append(url, "[" .. table.concat(texts, ",") .. "]")
+    expect(run(url, dir .. "/one.db", {args = args}))
+    s:append(url, insert("u", "z"))
+    local done = expect(run(url, dir .. "/one.db", {args = args, set = {DB2 = dir .. "/two.db"}}))
+    assert.matches("is filled with the state of message 95", done.stderr)
+    assert.equal("z\tnil\nup to date\t96\n", done.stdout)
+    assert.equal(95, lines(rows(dir .. "/two.db", "t")))
+    for _, type in ipairs{"t", "u"} do
+      assert.equal(rows(dir .. "/one.db", type), rows(dir .. "/two.db", type))
+    end
+  end)
+
+  it("does without a snapshot that is ahead of it", function()
+    local dir, url = tmp.dir(), s:stream()
+    local args, db = {"--data", dir .. "/data"}, dir .. "/room.db"
+    s:append(url, insert("t", "a"))
+    expect(run(url, db, {args = args}))
+    os.execute(("cp %s %s.old"):format(db, db))
+    s:append(url, insert("t", "b"))
+    expect(run(url, db, {args = args}))
+    os.execute(("rm -f %s*; cp %s.old %s"):format(db .. "-", db, db))
+    s:append(url, insert("t", "c"))
+    local done = expect(run(url, db, {args = args}))
+    assert.matches("it is ahead of sqlite .-: message 2 of the stream, the sink is at 1. The snapshot is not used",
+      done.stderr)
+    assert.equal("b\tnil\nc\tnil\nup to date\t3\n", done.stdout)
+    assert.equal("a|1\nb|1\nc|1\n", rows(db, "t"))
+  end)
+
+  it("refuses a stream that cannot be the one it was filled from", function()
+    local db, url = tmp.dir() .. "/room.db", s:stream()
+    s:append(url, "[" .. insert("t", "a") .. "," .. insert("t", "b") .. "]")
+    expect(run(url, db))
+    s:request("DELETE", url)
+    s:request("PUT", url, {headers = {["Content-Type"] = "application/json"}})
+    s:append(url, insert("t", "c"))
+    local done = expect(run(url, db), 1)
+    assert.matches("room: the stream ends after 1 messages, and sqlite .* has come to message 2 of it before",
+      done.stderr)
+    assert.equal("a|1\nb|1\n", rows(db, "t"))
+    done = expect(run(url, db, {set = {OFFSET = "now"}}), 1)
+    assert.matches('room: a stream with sinks cannot be read from offset "now"', done.stderr)
+    done = expect(run(url, db, {set = {OFFSET = "0000000000000000_0000000000000000"}}), 1)
+    assert.matches("room: sqlite .* was filled from the stream read from offset %-1 on", done.stderr)
+  end)
+
+  it("needs sinks that can be opened, and names the one that cannot", function()
+    local url = s:stream()
+    local done = expect(run(url, "/no/such/folder/room.db"), 1)
+    assert.matches("/no/such/folder/room.db", done.stderr)
+  end)
+end)
+
+---------------------------------------------------------------------------------------------------
+-- Kills
+
+local KILLS = tonumber(os.getenv "WEIR_KILLS" or "") or 10
+local SEED = tonumber(os.getenv "WEIR_SEED" or "") or 5
+
+--- A log at random, and what the state is after each number of messages: fn(n) -> as `rows` has it.
+local function random_log(count, options)
+  local messages, steps = {}, {}
+  for n = 0, count - 1 do
+    local key, kind = "k" .. math.random(40), math.random(100)
+    local headers = ('"headers":{"txid":"%d",'):format(n)
+    if kind == 1 and options.resets then
+      messages[n + 1], steps[n + 1] = '{"headers":{"control":"reset"}}', {op = "reset"}
+    elseif kind == 2 then
+      messages[n + 1], steps[n + 1] = '{"neither":"nor"}', {}
+    elseif kind <= 20 then
+      messages[n + 1] = ('{"type":"t","key":"%s",%s"operation":"delete"}}'):format(key, headers)
+      steps[n + 1] = {op = "delete", key = key}
+    else
+      local value = ('{"n":%d,"text":"%s"}'):format(n, ("x"):rep(math.random(60)))
+      messages[n + 1] = ('{"type":"t","key":"%s","value":%s,%s"operation":"upsert"}}'):format(key, value, headers)
+      steps[n + 1] = {op = "put", key = key, value = value, n = n}
+    end
+  end
+  local function state_after(n)
+    local state, ids = {}, {}
+    for i = 1, n do
+      local step = steps[i]
+      if step.op == "reset" then
+        state = {}
+      elseif step.op == "delete" or (step.op == "put" and (not options.rules or step.n % 11 ~= 0)) then
+        state[step.key] = step.value
+      end
+    end
+    for id in pairs(state) do
+      ids[#ids + 1] = id
+    end
+    table.sort(ids)
+    for i, id in ipairs(ids) do
+      ids[i] = id .. "|" .. state[id] .. "\n"
+    end
+    return table.concat(ids)
+  end
+  return messages, state_after
+end
+
+--- Runs the worker and kills it after so many seconds, if it is there still.
+local function run_killed(seconds, options)
+  local path = tmp.file("worker.lua", options.script)
+  local cmd = {"timeout", "-s", "KILL", ("%.4f"):format(seconds), paths.weir, "run", path}
+  for name, value in pairs(options.set) do
+    cmd[#cmd + 1], cmd[#cmd + 2] = "--set", name .. "=" .. value
+  end
+  for _, argument in ipairs(options.args or {}) do
+    cmd[#cmd + 1] = argument
+  end
+  return (process.run{cmd = cmd, timeout = worker.patience(60)})
+end
+
+local function seconds_of(fn)
+  local before = wait.now()
+  fn()
+  return wait.now() - before
+end
+
+--- No handler was called for a message that had been committed before the run.
+local function check_handled(done, from)
+  for line in done.stdout:gmatch "[^\n]+" do
+    local n = tonumber(line:match "^(%d+)\t")
+    assert.is_true(not n or n >= from, ("message %s was handled again, from %d on they are new"):format(line, from))
+  end
+end
+
+describe("a worker that is killed at any instant", function()
+  for name, case in pairs{
+    ["reading a file"] = {},
+    ["with snapshots"] = {data = true},
+    ["with rules, from a server"] = {server = true, rules = true},
+    ["without handlers, from a server, with snapshots"] = {server = true, data = true, quiet = true},
+  } do
+    it("leaves exactly what lies before its place: " .. name, function()
+      math.randomseed(SEED)
+      local dir = tmp.dir()
+      local messages, state_after = random_log(3000, {resets = true, rules = case.rules})
+      local url = dir .. "/events"
+      if case.server then
+        url = s:stream()
+        for i = 1, #messages, 700 do
+          s:append(url, "[" .. table.concat(messages, ",", i, math.min(i + 699, #messages)) .. "]")
+        end
+      else
+        tmp.write(url, table.concat(messages, "\n") .. "\n")
+      end
+      local set = {POLICY = "skip", RULES = case.rules and "yes" or "", QUIET = case.quiet and "yes" or ""}
+      local args = case.data and {"--data", dir .. "/data", "--snapshot-every", "5ms"} or {}
+      local whole = seconds_of(function()
+        expect(run(url, dir .. "/whole.db", {set = set}))
+      end)
+      local db = dir .. "/room.db"
+      local options = options_of(url, db, {set = set, args = args})
+      for _ = 1, KILLS do
+        local from = tmp.read(db) and sql(db, "select name from sqlite_master where name = '_sync_state'") ~= ""
+          and place(db) or 0
+        if from == #messages then
+          os.execute("rm -rf " .. db .. "* " .. dir .. "/data")
+          from = 0
+        end
+        local done = run_killed(math.random() * whole, options)
+        check_handled(done, from)
+        if tmp.read(db) and sql(db, "select name from sqlite_master where name = '_sync_state'") ~= "" then
+          local reached = place(db) or 0
+          assert.is_true(reached >= from)
+          assert.equal(state_after(reached), rows(db, "t"), "at message " .. reached)
+        end
+      end
+      expect(run(url, db, {set = set, args = args}))
+      assert.equal(#messages, (place(db)))
+      assert.equal(rows(dir .. "/whole.db", "t"), rows(db, "t"))
+      assert.equal(state_after(#messages), rows(db, "t"))
+    end)
+  end
+
+  it("ends with the same where a state is replaced", function()
+    math.randomseed(SEED)
+    local dir = tmp.dir()
+    local messages = random_log(3000, {resets = true})
+    for i = 500, 2500, 500 do
+      messages[i], messages[i + 60] = '{"headers":{"control":"snapshot-start"}}', '{"headers":{"control":"snapshot-end"}}'
+    end
+    local set = {SNAPSHOT = "replace", POLICY = "skip", ROWS = "30"}
+    local db, url = dir .. "/room.db", s:stream()
+    local at = 1
+    for _ = 1, KILLS do
+      local last = math.min(#messages, at + math.random(400))
+      if at <= last then
+        s:append(url, "[" .. table.concat(messages, ",", at, last) .. "]")
+        at = last + 1
+      end
+      run_killed(0.02 + math.random() * 0.1, options_of(url, db, {set = set}))
+      if math.random(3) == 1 then
+        expect(run(url, db, {set = set}))
+        expect(run(url, dir .. "/whole.db", {set = set}))
+        assert.equal(rows(dir .. "/whole.db", "t"), rows(db, "t"))
+        os.remove(dir .. "/whole.db")
+      end
+    end
+  end)
+end)

@@ -1,0 +1,91 @@
+-- A Redis server of a spec's own: in a temporary folder, on a unix socket.
+--
+--   local db = redis.start{appendonly = "yes"}
+--   db.url                                     -- for weir.sink.redis
+--   db:ask("HGET", key, field)                 -- what redis-cli prints, without the line end
+--   db:dump("weir:")                           -- all entities under a prefix, as sorted text
+--   db:crash(); db:launch(); db:stop()
+
+local paths = require "support.paths"
+local process = require "support.process"
+local tmp = require "support.tmp"
+local wait = require "support.wait"
+
+local redis = {}
+
+local Redis = {}
+Redis.__index = Redis
+
+local LIFE = 280 -- seconds after which a forgotten server is killed
+
+--- False, and why, where there is no server to start, or weir was built without the sink.
+function redis.available()
+  if not os.execute "command -v redis-server >/dev/null && command -v redis-cli >/dev/null" then
+    return false, "redis-server is not installed"
+  end
+  local script = tmp.file("probe.lua", [[require("weir").sink.redis { url = "redis://localhost" }]])
+  local done = process.run{cmd = {paths.weir, "check", script}}
+  return not done.stderr:find("built without", 1, true), "weir was built without libhiredis"
+end
+
+--- Starts a server. options: appendonly ("yes", "no"), arguments (more of them).
+function redis.start(options)
+  local self = setmetatable({options = options or {}, dir = tmp.dir()}, Redis)
+  self.socket = self.dir .. "/s"
+  self.url = "unix://" .. self.socket
+  self:launch()
+  return self
+end
+
+function Redis:launch()
+  self.child = process.spawn{
+    cmd = {"redis-server", "--port", "0", "--unixsocket", self.socket, "--save", "", "--appendonly",
+      self.options.appendonly or "no", "--appendfsync", "always", "--dir", self.dir, "--loglevel", "warning",
+      table.unpack(self.options.arguments or {})},
+    timeout = LIFE,
+  }
+  wait.till(function()
+    local ok, answer = pcall(self.ask, self, "PING")
+    return ok and answer == "PONG"
+  end, 20, "redis-server")
+end
+
+--- One command; fails where the server cannot be reached or answers with an error.
+function Redis:ask(...)
+  local done = process.run{cmd = {"redis-cli", "-s", self.socket, "-e", ...}, timeout = 20}
+  if done.code ~= 0 then
+    error(("%s: %s%s"):format(table.concat({...}, " "), done.stdout, done.stderr), 2)
+  end
+  return (done.stdout:gsub("\n$", ""))
+end
+
+local DUMP = [[
+local out = {}
+local keys = redis.call("KEYS", ARGV[1] .. "*}:t:*")
+table.sort(keys)
+for _, key in ipairs(keys) do
+  local lines, all = {}, redis.call("HGETALL", key)
+  for i = 1, #all, 2 do
+    lines[#lines + 1] = string.format("%q", all[i]) .. " " .. all[i + 1]
+  end
+  table.sort(lines)
+  out[#out + 1] = "== " .. key:match("}:t:(.*)$")
+  out[#out + 1] = table.concat(lines, "\n")
+end
+return table.concat(out, "\n")
+]]
+
+function Redis:dump(prefix)
+  return self:ask("EVAL", DUMP, "0", prefix or "weir:")
+end
+
+--- kill -9.
+function Redis:crash()
+  self.child:kill()
+end
+
+function Redis:stop()
+  self:crash()
+end
+
+return redis
