@@ -98,7 +98,8 @@ static void recorder_turn(struct loop_task *task) {
     if (!r->opened) {
         r->opened = true;
         error_set(&e, ERROR_SYSTEM, "%s: cannot be opened", r->sink.name);
-        r->sink.host.opened(r->sink.host.user, &r->sink, r->base->placed ? &r->base->place : NULL,
+        bool placed = r->base->placed && !r->sink.kind->placeless;
+        r->sink.host.opened(r->sink.host.user, &r->sink, placed ? &r->base->place : NULL,
                             r->base->refuses_to_open ? &e : NULL);
     } else if (r->batch && !r->base->held) {
         commit_now(r);
@@ -154,6 +155,19 @@ static const struct outlet_sink sink_list[BASES] = {
     {.kind = &recorder_kind, .name = "two", .settings = &number_settings[1], .setting_count = 1},
 };
 
+static const struct sink_kind placeless_kind = {
+    .name = "placeless",
+    .placeless = true,
+    .open = recorder_open,
+    .commit = recorder_commit,
+    .close = recorder_close,
+};
+
+static const struct outlet_sink mixed_list[BASES] = {
+    {.kind = &recorder_kind, .name = "one", .settings = &number_settings[0], .setting_count = 1},
+    {.kind = &placeless_kind, .name = "two", .settings = &number_settings[1], .setting_count = 1},
+};
+
 struct worker {
     struct loop *loop;
     struct log log;
@@ -189,7 +203,8 @@ static bool on_refused(void *user, const struct sink_row *row, struct error *e) 
     return w->pass_refused;
 }
 
-static void begin(struct worker *w, size_t sink_count, struct outlet_limits limits, const char *start) {
+static void begin_with(struct worker *w, const struct outlet_sink *sinks, size_t sink_count,
+                       struct outlet_limits limits, const char *start) {
     struct error e;
     *w = (struct worker){.loop = loop_new(&e), .store = store_new(1 << 20)};
     log_init(&w->log, stderr, LOG_OFF);
@@ -200,7 +215,7 @@ static void begin(struct worker *w, size_t sink_count, struct outlet_limits limi
         .name = "numbers",
         .stream = "http://host/numbers",
         .start = start,
-        .sinks = sink_list,
+        .sinks = sinks,
         .sink_count = sink_count,
         .limits = limits,
         .patience_ms = 20,
@@ -208,6 +223,10 @@ static void begin(struct worker *w, size_t sink_count, struct outlet_limits limi
     };
     w->outlet = outlet_new(&options, &e);
     assert_non_null(w->outlet);
+}
+
+static void begin(struct worker *w, size_t sink_count, struct outlet_limits limits, const char *start) {
+    begin_with(w, sink_list, sink_count, limits, start);
 }
 
 static bool is_open(void *arg) {
@@ -492,9 +511,13 @@ static void test_wrong_setting(void **state) {
     struct error e;
     struct outlet_sink list[2] = {sink_list[0], {.kind = &recorder_kind, .name = "two"}};
     w.loop = loop_new(&e);
-    struct outlet_options options = {
-        .loop = w.loop, .intake = &w.intake, .name = "numbers", .stream = "s", .start = "-1", .sinks = list,
-        .sink_count = 2};
+    struct outlet_options options = {.loop = w.loop,
+                                     .intake = &w.intake,
+                                     .name = "numbers",
+                                     .stream = "s",
+                                     .start = "-1",
+                                     .sinks = list,
+                                     .sink_count = 2};
     assert_null(outlet_new(&options, &e));
     assert_string_equal(e.message, "numbers: two: number is missing");
     assert_true(loop_free(w.loop, &e));
@@ -591,6 +614,46 @@ static void test_load(void **state) {
     forget_bases();
 }
 
+/* A sink that keeps no place has a batch before the others have, and no part in where to go on. */
+static void test_placeless(void **state) {
+    (void)state;
+    struct worker w;
+    bases[1].fails_in = 1;
+    begin_with(&w, mixed_list, 2, (struct outlet_limits){0}, "-1");
+    start(&w);
+    feed(&w, 5);
+    outlet_handled(w.outlet);
+    outlet_flush(w.outlet);
+    assert_true(loop_run_until(w.loop, has_failed, &w));
+    assert_true(outlet_settled(w.outlet));
+    assert_int_equal(bases[0].commits, 0);
+    drop(&w);
+
+    begin_with(&w, mixed_list, 2, (struct outlet_limits){0}, "-1");
+    start(&w);
+    assert_int_equal(w.quiet, 0);
+    feed(&w, 5);
+    finish(&w);
+    assert_base(0, 5);
+    assert_base(1, 5);
+    drop(&w);
+
+    memset(bases[1].values, 0, sizeof bases[1].values);
+    bases[1].rows = 0;
+    begin_with(&w, mixed_list, 2, (struct outlet_limits){0}, "-1");
+    start(&w);
+    assert_int_equal(w.quiet, 5);
+    feed(&w, 5);
+    finish(&w);
+    assert_int_equal(bases[1].rows, 0);
+    feed(&w, 50);
+    finish(&w);
+    assert_base(0, 50);
+    assert_true(bases[1].rows > 30 && bases[1].rows <= 45);
+    drop(&w);
+    forget_bases();
+}
+
 static void test_bound(void **state) {
     (void)state;
     struct worker w;
@@ -602,7 +665,8 @@ static void test_bound(void **state) {
     assert_true(outlet_bound(w.outlet, &bound, &sink, &e));
     assert_true(bound == UINT64_MAX);
     drop(&w);
-    struct sink_place place = {.offset = (char *)"x", .skip = 3, .sequence = 13, .notes = (char *)"{\"start\":\"-1\"}"};
+    struct sink_place place = {
+        .offset = (char *)"x", .skip = 3, .sequence = 13, .notes = (char *)"{\"start\":\"-1\"}"};
     assert_true(sink_place_set(&bases[1].place, &place));
     bases[1].placed = true;
     begin(&w, 2, (struct outlet_limits){0}, "-1");
@@ -751,13 +815,21 @@ static void test_restarts(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_group),    cmocka_unit_test(test_bytes),
-        cmocka_unit_test(test_time),     cmocka_unit_test(test_tail),
-        cmocka_unit_test(test_stop),     cmocka_unit_test(test_backpressure),
-        cmocka_unit_test(test_failures), cmocka_unit_test(test_wrong_setting),
-        cmocka_unit_test(test_refused),  cmocka_unit_test(test_drop),
-        cmocka_unit_test(test_load),     cmocka_unit_test(test_bound),
-        cmocka_unit_test(test_restarts), cmocka_unit_test(test_end_before_place),
+        cmocka_unit_test(test_group),
+        cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_time),
+        cmocka_unit_test(test_tail),
+        cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_backpressure),
+        cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_wrong_setting),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_drop),
+        cmocka_unit_test(test_load),
+        cmocka_unit_test(test_bound),
+        cmocka_unit_test(test_placeless),
+        cmocka_unit_test(test_restarts),
+        cmocka_unit_test(test_end_before_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
