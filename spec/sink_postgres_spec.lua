@@ -281,7 +281,7 @@ describe("weir.sink.postgres", function()
     local nowhere = url:gsub("port=%d+", "port=1")
     local done = run{set = {STREAM = events, DB = nowhere, OUTAGE = "300ms"}}
     assert.equal(1, done.code)
-    assert.truthy(done.stderr:find("postgres /d%d+: given up after .* %(limits.outage%): connection to server"), done.stderr)
+    assert.truthy(done.stderr:find("postgres /d%d+: gave up after .* %(limits.outage%): connection to server"), done.stderr)
   end)
 
   it("stops by name where a table was dropped", function()

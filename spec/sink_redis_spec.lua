@@ -275,7 +275,7 @@ describe("weir.sink.redis", function()
     local events = file{change("insert", '"users"', '"1"', "1")}
     local done = run{set = {STREAM = events, DB = "unix://:s3cret@/nowhere/s", OUTAGE = "300ms"}}
     assert.equal(1, done.code)
-    assert.truthy(done.stderr:find "Redis at /nowhere/s: .*; given up after .* s %(limits.outage%)", done.stderr)
+    assert.truthy(done.stderr:find "Redis at /nowhere/s: .*; gave up after .* s %(limits.outage%)", done.stderr)
     assert.falsy(done.stderr:find("s3cret", 1, true))
     done = run{set = {STREAM = events, DB = "redis://:s3cret@localhost/x"}}
     assert.truthy(done.stderr:find("the number of the database is wrong", 1, true), done.stderr)

@@ -246,6 +246,6 @@ describe("weir.sink.search", function()
     db:stop()
     local done = run{STREAM = events, DB = db.url, DIALECT = "elasticsearch", OUTAGE = "300ms"}
     assert.equal(1, done.code)
-    assert.truthy(done.stderr:find "given up after .* s %(limits.outage%)", done.stderr)
+    assert.truthy(done.stderr:find "gave up after .* s %(limits.outage%)", done.stderr)
   end)
 end)

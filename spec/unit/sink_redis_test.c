@@ -370,7 +370,7 @@ static void test_waits(void **state) {
     d.outage_limit_ms = 300;
     assert_false(drive_open(&d, "redis"));
     expect_error(&d, ERROR_SYSTEM, "raise maxmemory");
-    expect_error(&d, ERROR_SYSTEM, "given up after");
+    expect_error(&d, ERROR_SYSTEM, "gave up after");
     assert_true(drive_free(&d));
     sink_batch_free(batch);
     server_stop(&s);

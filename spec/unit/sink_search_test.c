@@ -495,7 +495,7 @@ static void test_waits_for_so_long(void **state) {
     d.outage_limit_ms = 200;
     order(&d, &s, "/_test/faults", "[{\"match\":\".\",\"status\":503,\"count\":1000}]");
     assert_false(drive_open(&d, "search"));
-    expect_error(&d, ERROR_HTTP, "given up after");
+    expect_error(&d, ERROR_HTTP, "gave up after");
     assert_true(drive_free(&d));
     server_stop(&s);
 }

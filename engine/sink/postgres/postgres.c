@@ -148,7 +148,7 @@ void pg_again(struct pg_sink *self, const struct pg_failure *failure) {
     pg_fault_explain(failure, &e);
     if (lasted >= self->outage_limit_ms) {
         error_set(&e, failure->error.code == ERROR_TIMEOUT ? ERROR_TIMEOUT : ERROR_NETWORK,
-                  "given up after %.1f s (limits.outage): %s", (double)lasted / 1000, failure->error.message);
+                  "gave up after %.1f s (limits.outage): %s", (double)lasted / 1000, failure->error.message);
         pg_stop(self, &e);
         return;
     }
