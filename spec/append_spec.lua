@@ -244,7 +244,8 @@ describe("an append is stored exactly once", function()
   end)
 
   it("over a restart of the server", function()
-    local files = server.start{dataDir = tmp.dir()}
+    -- The reference server may store an append whose answer was lost to a crash once more.
+    local files = server.start{dataDir = tmp.dir(), kind = "weir"}
     finally(function() files:stop() end)
     local url = files:stream()
     local child = worker.spawn{

@@ -52,7 +52,7 @@ describe("bench", function()
     local done = bench{"list"}
     assert.equal(0, done.code, done.stderr)
     assert.matches("^materialize +%S", done.stdout)
-    assert.matches("\nscale +%S[^\n]+\n$", done.stdout)
+    assert.matches("\npostgres +%S[^\n]+\n$", done.stdout)
   end)
 
   it("says what is wrong with its arguments", function()

@@ -43,7 +43,7 @@ describe("require 'weir'", function()
   it("has what the reference names, and nothing private", function()
     assert.same({
       "MaterializedState after control del env every insert json log materialize null parser patch producer run schema "
-        .. "sleep stop stream update upsert uuid version",
+        .. "serve sink sleep stop stream update upsert uuid version",
     }, lines_of[[
       local names = {}
       for name, value in pairs(weir) do
@@ -309,7 +309,8 @@ describe("options that are wrong", function()
       message("{ url = 'x', headers = { a = 1 } }"))
     assert.matches("headers: expected names and values that fit into an HTTP header %(a b does not%)",
       message("{ url = 'x', headers = { ['a b'] = 'c' } }"))
-    assert.matches('^limits: expected message, connect, outage, append or confirm, got "speed"',
+    assert.matches('^limits: expected message, connect, outage, append, confirm, sinkBatch, sinkBytes, sinkDelay or sinkRows, got '
+      .. '"speed"',
       message("{ url = 'x', limits = { speed = 1 } }"))
     assert.matches('^limits.outage: expected a duration.*, got "long"',
       message("{ url = 'x', limits = { outage = 'long' } }"))

@@ -65,7 +65,7 @@ describe("an option of a sink", function()
     ["weir.sink.sqlite { path = 'a', key = 'k' }"] =
       'weir.sink.sqlite: key: expected with layout = "columns" only, whose first column it names',
     ["weir.sink.sqlite { file = 'a' }"] =
-      "weir.sink.sqlite: unknown option 'file': expected one of key, layout, name, path, prefix",
+      "weir.sink.sqlite: unknown option 'file': expected one of journal, key, layout, name, path, prefix, synchronous",
     ["weir.sink.postgres {}"] = "weir.sink.postgres: url is missing: expected a URL",
     ["weir.sink.postgres { url = 5 }"] = "weir.sink.postgres: " .. POSTGRES .. ", or { file = PATH }, got 5",
     ["weir.sink.postgres { url = 'https://me:hush@x/' }"] = "weir.sink.postgres: " .. POSTGRES .. ", got another text",
@@ -204,7 +204,7 @@ describe("sinks in the configuration", function()
     ['[{"kind":"stream","url":"http://x/y"}]'] = "sinks[1]: " .. KINDS .. '"stream"',
     ['[{"kind":"sqlite"}]'] = "sinks[1]: path is missing: expected the path of a file",
     ['[{"kind":"sqlite","path":"a","layuot":"json"}]'] =
-      "sinks[1]: unknown option 'layuot': expected one of key, layout, name, path, prefix",
+      "sinks[1]: unknown option 'layuot': expected one of journal, key, layout, name, path, prefix, synchronous",
     ['[{"kind":"postgres","url":"hush"}]'] =
       "sinks[1]: url: expected a URL such as postgresql://user@host/database, got another text",
     ['[{"kind":"postgres","url":{"file":"none"}}]'] = "sinks[1]: url: none: No such file or directory",

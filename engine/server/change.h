@@ -1,4 +1,5 @@
-/* What records say, as values: a change of a stream (journal), its state (index), whose a file is (head). Pure.
+/* What records say, as values: a change of a stream (journal), its state (index), whose a file is (head).
+ * Pure.
  *
  * Slices point into what was decoded. */
 #ifndef SERVER_CHANGE_H

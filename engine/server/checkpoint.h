@@ -1,7 +1,7 @@
-/* Checkpoints: when the journal has grown, the content in memory goes to the streams' files, their state to a new
- * index, and the journal before it is removed.
+/* Checkpoints: when the journal has grown, the content in memory goes to the streams' files, their state to
+ * a new index, and the journal before it is removed.
  *
- *     loop:  prepare (as a batch is sealed: what is staged then) --> start (the batch is safe: a new journal begins)
+ *     loop:  prepare (a batch is sealed: what is staged then) --> start (it is safe: a new journal begins)
  *     pool:  write the streams' files, make them safe, write the index, remove what it replaces
  *     loop:  let go of the memory
  *

@@ -1,7 +1,7 @@
 /* Chunks: bytes of a stream that lie together in memory, shared by whoever reads them.
  *
- * What was written once never changes or moves; bytes are only added behind it, within the capacity. References are
- * counted on the loop's thread; another thread may read what was there when it was told. */
+ * What was written once never changes or moves; bytes are only added behind it, within the capacity.
+ * References are counted on the loop's thread; another thread may read what was there when it was told. */
 #ifndef SERVER_CHUNK_H
 #define SERVER_CHUNK_H
 

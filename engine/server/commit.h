@@ -2,8 +2,8 @@
  *
  *     commit_prepare --> (apply it to the stream) --> commit_add --> commit_finish
  *
- * While one batch is written on the pool, the next one collects. A set in memory passes through here too: there,
- * what is added is committed at once. */
+ * While one batch is written on the pool, the next one collects. A set in memory passes through here too:
+ * there, what is added is committed at once. */
 #ifndef SERVER_COMMIT_H
 #define SERVER_COMMIT_H
 

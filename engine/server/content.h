@@ -18,8 +18,8 @@ struct content {
 void content_init(struct content *content, uint64_t start);
 void content_free(struct content *content);
 
-/* Makes room for len bytes at `tail` (where the content ends), so that the next content_append of at most as many
- * cannot fail. False: out of memory, nothing changed for readers. */
+/* Makes room for len bytes at `tail` (where the content ends), so that the next content_append of at most
+ * as many cannot fail. False: out of memory, nothing changed for readers. */
 bool content_reserve(struct content *content, uint64_t tail, size_t len);
 void content_append(struct content *content, struct slice bytes);
 

@@ -31,7 +31,7 @@ bool folder_number(const char *name, const char *kind, uint64_t *number);
 /* Opens a file of the folder; -1 with errno. With O_CREAT the folder in between is made as well. */
 int folder_file(const struct folder *folder, const char *name, int flags);
 
-/* Its names become safe: the folder's, or those of the folder that a stream's file is in. False with errno. */
+/* The names in the folder (and in those down to a stream's file) become safe. False with errno. */
 bool folder_sync(const struct folder *folder, const char *name);
 
 /* Removes a file; one that is not there is fine. */

@@ -14,8 +14,9 @@ enum messages_status { MESSAGES_OK, MESSAGES_BAD, MESSAGES_MEMORY };
 #define MESSAGES_END ",\n"
 enum { MESSAGES_END_LEN = 2 };
 
-/* Appends the messages of a body to out: an array's elements, or the one value it is, each with MESSAGES_END behind
- * it. An empty array adds nothing. MESSAGES_BAD: not valid JSON; *reason (constant) and *position tell where. */
+/* Appends the messages of a body to out: an array's elements, or the one value it is, each with
+ * MESSAGES_END behind it. An empty array adds nothing. MESSAGES_BAD: not valid JSON; *reason (constant) and
+ * *position tell where. */
 enum messages_status messages_store(struct slice body, struct buf *out, const char **reason,
                                     size_t *position);
 

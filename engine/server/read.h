@@ -7,7 +7,8 @@
 /* STREAM_OK; STREAM_BAD_OFFSET: past the tail, or inside a message; STREAM_FAILED. */
 enum stream_status read_check(struct stream *stream, uint64_t position);
 
-/* The position `count` bytes (JSON: messages) behind one. STREAM_BAD_SUB_OFFSET: past the tail; STREAM_FAILED. */
+/* The position `count` bytes (JSON: messages) behind one. STREAM_BAD_SUB_OFFSET: past the tail;
+ * STREAM_FAILED. */
 enum stream_status read_skip(struct stream *stream, uint64_t from, uint64_t count, uint64_t *to);
 
 #endif

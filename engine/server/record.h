@@ -1,11 +1,11 @@
 /* Records: what every file of a stream folder is made of (docs/stream-log-format.md). Pure.
  *
  *     file:    "WEIRLOG" 01, number (u64), then records
- *     record:  "WREC", length of what follows the header (u32), checksum (u64), length of its meta (u32), kind (u8),
- *              flags (u8), 0 (u16), number (u64); then the meta, then the payload
+ *     record:  "WREC", length of what follows the header (u32), checksum (u64), length of its meta (u32),
+ *              kind (u8), flags (u8), 0 (u16), number (u64); then the meta, then the payload
  *
- * Numbers are little endian. The checksum is XXH3 of everything behind it, seeded with the file's number, so that a
- * record which another file left on the disk is none of this file's. */
+ * Numbers are little endian. The checksum is XXH3 of everything behind it, seeded with the file's number,
+ * so that a record which another file left on the disk is none of this file's. */
 #ifndef SERVER_RECORD_H
 #define SERVER_RECORD_H
 
@@ -43,7 +43,8 @@ void record_file_header(uint64_t number, char out[RECORD_FILE_HEADER]);
 /* False: these bytes (as many as a header has) begin no such file. */
 bool record_file_number(const char *bytes, uint64_t *number);
 
-/* Puts a header into its RECORD_HEADER bytes in front of the body that lies behind them already, checksum included. */
+/* Puts a header into its RECORD_HEADER bytes in front of the body that lies behind them already, checksum
+ * included. */
 void record_seal(char *header, const struct record *record, uint64_t seed);
 
 /* Appends a whole record. False: out's cap or memory; nothing was added. */
@@ -54,8 +55,8 @@ enum record_found { RECORD_OK, RECORD_NONE /* the end */, RECORD_BAD /* torn or 
 /* The record at *at in `text`; moves *at behind it. Slices point into text. */
 enum record_found record_next(struct slice text, uint64_t seed, size_t *at, struct record *record);
 
-/* The length of the body of the record that begins with this header; false where it begins none. Its checksum is not
- * looked at: for walking over a file's headers. */
+/* The length of the body of the record that begins with this header; false where it begins none. Its
+ * checksum is not looked at: for walking over a file's headers. */
 bool record_peek(const char header[RECORD_HEADER], struct record *record, size_t *body);
 
 /* Little endian numbers. */

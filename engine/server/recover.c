@@ -244,7 +244,7 @@ static bool replay(struct recovery *recovery, const struct record *record, size_
     }
 }
 
-/* Whether a batch behind the one that is torn at `at` is there: it was only written when that one was safe. */
+/* Whether a batch behind the one that is torn at `at` is there: it was written when that one was safe. */
 static bool goes_on(const struct recovery *recovery, struct slice text, size_t at) {
     while (text.len - at > RECORD_HEADER) {
         const char *next = memmem(text.ptr + at + 1, text.len - at - 1, "WREC", 4);

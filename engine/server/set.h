@@ -1,11 +1,12 @@
 /* The insides of a set of streams, shared by the files that make it up; nobody else includes this.
  *
- * Who does what: streams.c opens, closes and looks up; create.c, append.c and remove.c judge writes; commit.c gets
- * them to the disk, notify.c to the readers; read.c reads; expiry.c sweeps; checkpoint.c moves content from the
- * journal to the streams' files; recover.c reads a folder.
+ * Who does what: streams.c opens, closes and looks up; create.c, append.c and remove.c judge writes;
+ * commit.c gets them to the disk, notify.c to the readers; read.c reads; expiry.c sweeps; checkpoint.c
+ * moves content from the journal to the streams' files; recover.c reads a folder.
  *
- * A write goes through three states. Staged: judged and applied, so that the next one is judged against it. Sealed:
- * in the batch that is being written. Committed: safe, acknowledged, and seen by readers. In memory all three are one. */
+ * A write goes through three states. Staged: judged and applied, so that the next one is judged against it.
+ * Sealed: in the batch that is being written. Committed: safe, acknowledged, and seen by readers. In memory
+ * all three are one. */
 #ifndef SERVER_SET_H
 #define SERVER_SET_H
 

@@ -1,11 +1,13 @@
 /* A set of Durable Streams: what PROTOCOL.md says of streams (sections 4, 5, 8, 9), without HTTP.
  *
- * All streams are kept in memory, or in a folder (docs/stream-log-format.md). The set belongs to its loop's thread.
+ * All streams are kept in memory, or in a folder (docs/stream-log-format.md). The set belongs to its loop's
+ * thread.
  *
- * Writes (create, append, close, delete) are judged at once. What succeeds and has to reach the disk first is answered
- * later, after one fdatasync for all that waited (group commit): the call returns STREAM_WAITING, and the wait's `done`
- * brings the result. Every other status is final when the call returns, and `done` is not called. Appended data
- * becomes visible to readers when it is safe, in the order of the calls.
+ * Writes (create, append, close, delete) are judged at once. What succeeds and has to reach the disk first
+ * is answered later, after one fdatasync for all that waited (group commit): the call returns
+ * STREAM_WAITING, and the wait's `done` brings the result. Every other status is final when the call
+ * returns, and `done` is not called. Appended data becomes visible to readers when it is safe, in the order
+ * of the calls.
  *
  * Each status is one answer of the protocol; the comment beside it names it. */
 #ifndef SERVER_STREAMS_H
@@ -36,13 +38,13 @@ enum stream_status {
     STREAM_SOURCE_NOT_FOUND, /* 404: what was to be forked is not there */
     STREAM_SOURCE_GONE,      /* 409: what was to be forked is deleted */
 
-    STREAM_EXISTS_OTHERWISE, /* 409: created before with another configuration, or deleted while forks refer to it */
+    STREAM_EXISTS_OTHERWISE, /* 409: created with another configuration, or deleted while forks remain */
     STREAM_CLOSED,           /* 409 with Stream-Closed: true and Stream-Next-Offset (result.tail) */
-    STREAM_TYPE_MISMATCH,  /* 409: not the stream's (or the fork's source's) content type */
-    STREAM_SEQ_REGRESSION, /* 409: Stream-Seq is not greater than the last one */
-    STREAM_PRODUCER_GAP, /* 409 with Producer-Expected-Seq (result.expected), Producer-Received-Seq (result.seq) */
-    STREAM_PRODUCER_STALE, /* 403 with Producer-Epoch (result.epoch, the current one) */
-    STREAM_PRODUCER_START, /* 400: a new epoch that does not begin with seq 0 */
+    STREAM_TYPE_MISMATCH,    /* 409: not the stream's (or the fork's source's) content type */
+    STREAM_SEQ_REGRESSION,   /* 409: Stream-Seq is not greater than the last one */
+    STREAM_PRODUCER_GAP,     /* 409: Producer-Expected-Seq is result.expected, -Received-Seq result.seq */
+    STREAM_PRODUCER_STALE,   /* 403 with Producer-Epoch (result.epoch, the current one) */
+    STREAM_PRODUCER_START,   /* 400: a new epoch that does not begin with seq 0 */
 
     STREAM_EMPTY_BODY,     /* 400: nothing to append, and no close */
     STREAM_EMPTY_ARRAY,    /* 400: [] appended to a stream of JSON */
@@ -54,7 +56,7 @@ enum stream_status {
     STREAM_TOO_LARGE, /* 413: one append over max_append */
     STREAM_FULL,      /* 507: max_streams, max_bytes, or too many producers of one stream: result.reason */
     STREAM_BUSY,      /* 503 with Retry-After: too much waits for the disk */
-    STREAM_FAILED, /* 500: the disk failed or memory ran out. After a failed write the set takes no more of them. */
+    STREAM_FAILED,    /* 500: the disk failed (then no more writes are taken) or memory ran out */
 };
 
 /* "not-found": for logs and tests. */
@@ -71,7 +73,8 @@ struct stream_result {
     size_t position;    /* STREAM_BAD_JSON: the byte of the body */
 };
 
-/* Part of whoever waits; zero-initialise it but for done. It may be freed in done, or after stream_wait_cancel. */
+/* Part of whoever waits; zero-initialise it but for done. It may be freed in done, or after
+ * stream_wait_cancel. */
 struct stream_wait {
     void (*done)(struct stream_wait *wait, const struct stream_result *result);
     void *user;
@@ -106,12 +109,13 @@ struct streams_options {
     const struct log *log; /* may be NULL */
 };
 
-/* Reads the folder, cutting what a crash left half written. NULL with e: no such folder, another process uses it, or
- * it is damaged (more than a torn end). The set keeps the loop alive only while a write is under way. */
+/* Reads the folder, cutting what a crash left half written. NULL with e: no such folder, another process
+ * uses it, or it is damaged (more than a torn end). The set keeps the loop alive only while a write is
+ * under way. */
 struct streams *streams_open(struct loop *loop, const struct streams_options *options, struct error *e);
 
-/* Writes what waits, without calling any `done`, and frees it; the loop has to be run once more to let go of handles.
- * Watches and bodies must have been given back. NULL is fine. */
+/* Writes what waits, without calling any `done`, and frees it; the loop has to be run once more to let go
+ * of handles. Watches and bodies must have been given back. NULL is fine. */
 void streams_close(struct streams *set);
 
 /* True while a write waits for the disk: a server that stops lets the loop run until it is false. */
@@ -154,7 +158,8 @@ struct stream_append {
     uint64_t epoch, producer_seq; /* at most 2^53 - 1 */
 };
 
-/* OK statuses: STREAM_OK, STREAM_DUPLICATE. An absent type with a body is STREAM_BAD_REQUEST. Everything is copied. */
+/* OK statuses: STREAM_OK, STREAM_DUPLICATE. An absent type with a body is STREAM_BAD_REQUEST. Everything is
+ * copied. */
 enum stream_status streams_append(struct streams *set, const struct stream_append *append,
                                   struct stream_wait *wait, struct stream_result *result);
 
@@ -179,8 +184,8 @@ struct stream_info {
 /* HEAD: STREAM_OK, STREAM_NOT_FOUND, STREAM_GONE. Leaves the time to live alone. */
 enum stream_status streams_head(struct streams *set, struct slice path, struct stream_info *info);
 
-/* GET, in any mode: the same, and starts the time to live anew. *stream is good until the caller returns to the loop;
- * to hold it longer, put a watch on it. */
+/* GET, in any mode: the same, and starts the time to live anew. *stream is good until the caller returns to
+ * the loop; to hold it longer, put a watch on it. */
 enum stream_status streams_get(struct streams *set, struct slice path, struct stream **stream);
 
 /* The slice in it is good as long as the stream is. */
@@ -203,18 +208,18 @@ struct stream_body {
 
 /* From a position on, up to the tail or to about the set's max_read bytes.
  *
- * JSON: the pieces are one array, "[" and "]" included ("[]" where nothing is there: len 2). Its messages are separated
- * by ",\n", and neither '\n' nor '\r' is anywhere else, so each line of it is a message. text/...: a body that does not
- * reach the tail ends between characters.
+ * JSON: the pieces are one array, "[" and "]" included ("[]" where nothing is there: len 2). Its messages
+ * are separated by ",\n", and neither '\n' nor '\r' is anywhere else, so each line of it is a message.
+ * text/...: a body that does not reach the tail ends between characters.
  *
- * STREAM_OK; STREAM_BAD_OFFSET (past the tail, inside a JSON message); STREAM_NOT_FOUND or STREAM_GONE where
- * it was deleted since; STREAM_FAILED. Only after STREAM_OK is there something to free. */
+ * STREAM_OK; STREAM_BAD_OFFSET (past the tail, inside a JSON message); STREAM_NOT_FOUND or STREAM_GONE
+ * where it was deleted since; STREAM_FAILED. Only after STREAM_OK is there something to free. */
 enum stream_status stream_read(struct stream *stream, uint64_t from, struct stream_body *body);
 
 /* The position that an offset stands for here; "now" is the tail. */
 uint64_t stream_position(const struct stream *stream, const struct stream_offset *offset);
 
-/* Gives the pieces back: any time, also after the stream is gone, before streams_close. Twice does no harm. */
+/* Gives the pieces back: any time before streams_close, also after the stream is gone. Twice is fine. */
 void stream_body_free(struct stream_body *body);
 
 /* Following */
@@ -232,9 +237,9 @@ struct stream_watch {
     struct stream_watch *next, *prev; /* the set's */
 };
 
-/* wake is called at a drain point of the loop, for all changes of a turn at once, for every watch of a stream one after
- * another (what one has encoded serves the next). It may read, stop or start any watch, and write. A stream with a time
- * to live does not expire while it is watched. */
+/* wake is called at a drain point of the loop, for all changes of a turn at once, for every watch of a
+ * stream one after another (what one has encoded serves the next). It may read, stop or start any watch,
+ * and write. A stream with a time to live does not expire while it is watched. */
 void stream_watch_start(struct stream *stream, struct stream_watch *watch);
 void stream_watch_stop(struct stream_watch *watch);
 

@@ -480,7 +480,8 @@ static void test_one_server_a_folder(void **state) {
 
 enum { SLOTS = 24, UNDER_WAY = 16 };
 
-/* Shared with the child. Messages are numbered from 1 in each stream; a slot's streams come one after another. */
+/* Shared with the child. Messages are numbered from 1 in each stream; a slot's streams come one after
+ * another. */
 struct slot {
     uint64_t life;          /* the stream is /<slot>/<life>; 0: none yet */
     uint64_t sent, acked;   /* messages of this life */

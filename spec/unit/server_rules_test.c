@@ -1,5 +1,5 @@
-/* What the protocol says of streams, in memory and in a folder: each test runs on both, and in the folder a second
- * time with a checkpoint after every batch. */
+/* What the protocol says of streams, in memory and in a folder: each test runs on both, and in the folder a
+ * second time with a checkpoint after every batch. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

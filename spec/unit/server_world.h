@@ -1,5 +1,5 @@
-/* A set of streams for tests: in memory or in a folder of its own, with a clock that tests turn, and requests that
- * wait for their answers. Included by one file of a program. */
+/* A set of streams for tests: in memory or in a folder of its own, with a clock that tests turn, and
+ * requests that wait for their answers. Included by one file of a program. */
 #ifndef UNIT_SERVER_WORLD_H
 #define UNIT_SERVER_WORLD_H
 

@@ -36,7 +36,7 @@ enum pg_tag {
 };
 
 enum {
-    PG_STATEMENT_BYTES = 4 << 20, /* of the values of one statement */
+    PG_STATEMENT_BYTES = 1 << 20, /* of the values of one statement */
     PG_STATEMENT_ROWS = 16384,
     PG_COPY_ROWS = 256,      /* fewer are not worth another round */
     PG_BUFFER_MAX = 1 << 30, /* a parameter: what the server takes at most */

@@ -15,7 +15,7 @@
 
 struct pg_plan_type {
     struct slice type;        /* of the batch */
-    uint32_t *puts, *deletes; /* rows of the batch, in its order */
+    uint32_t *puts, *deletes; /* rows of the batch, in the byte order of their keys */
     size_t put_count, delete_count;
     bool wanted; /* something was put: the table must be there */
 };

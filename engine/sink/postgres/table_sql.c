@@ -51,18 +51,15 @@ static bool append_values(const struct pg_table *table, struct buf *sql) {
     return ok;
 }
 
-/* ROWS FROM (unnest($1), unnest($2)) AS v(c0, c1) */
+/* (SELECT unnest($1) AS c0, unnest($2) AS c1) AS v: side by side, and without a copy of all of them as a function in FROM
+ * would make. */
 static bool append_arrays(const struct pg_table *table, struct buf *sql) {
-    bool ok = buf_append_text(sql, "ROWS FROM (");
+    bool ok = buf_append_text(sql, "(SELECT ");
     for (size_t i = 0; ok && i < pg_table_width(table); i++) {
-        ok = buf_printf(sql, "%spg_catalog.unnest($%zu::%s[])", i > 0 ? ", " : "", i + 1,
-                        i == 1 && !table->columns ? "jsonb" : "text");
+        ok = buf_printf(sql, "%spg_catalog.unnest($%zu::%s[]) AS c%zu", i > 0 ? ", " : "", i + 1,
+                        i == 1 && !table->columns ? "jsonb" : "text", i);
     }
-    ok = ok && buf_append_text(sql, ") AS v(");
-    for (size_t i = 0; ok && i < pg_table_width(table); i++) {
-        ok = buf_printf(sql, "%sc%zu", i > 0 ? ", " : "", i);
-    }
-    return ok && buf_append_byte(sql, ')');
+    return ok && buf_append_text(sql, ") AS v");
 }
 
 bool pg_table_sql_put(const struct pg_table *table, struct buf *sql) {

@@ -116,7 +116,8 @@ static enum db_outcome choose_name(const struct sqlite_tables *tables, struct sl
         if (table_name(TABLE_SQLITE, tables->layout->prefix, type, attempt, &text)) {
             outcome = check_name(tables->db, buf_slice(&text), &mine, e);
         }
-        *name = outcome == DB_DONE && !mine ? strndup(text.ptr, text.len) : NULL;
+        bool free_name = outcome == DB_DONE && !mine && buf_append_byte(&text, '\0');
+        *name = free_name ? strdup(text.ptr) : NULL;
     }
     buf_free(&text);
     if (outcome == DB_DONE && !*name) {
