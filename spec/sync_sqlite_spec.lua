@@ -90,6 +90,17 @@ describe("scripts/sync-sqlite.lua", function()
     script.interrupt(child)
   end)
 
+  it("can be told by the configuration where else to write, as any script", function()
+    worker:put("users", "u1", '{"name":"Ada"}')
+    local other = tmp.dir() .. "/other.db"
+    local config = tmp.file("config.json",
+      weir.json.encode { streams = { sync = { sinks = { { kind = "sqlite", path = other, prefix = "x_" } } } } })
+    once(nil, "--config", config)
+    assert.is_nil(tmp.read(db))
+    db = other
+    assert.equal('u1|{"name":"Ada"}\n', query "SELECT id, data FROM x_users")
+  end)
+
   it("puts a prefix in front of the tables' names", function()
     worker:put("users", "u1", "1")
     once { PREFIX = "mine_" }

@@ -251,11 +251,15 @@ static void commit(struct sink *sink, const struct sink_batch *batch) {
     loop_defer(l->script->loop, &l->start);
 }
 
+/* Once the script is closed its Lua state goes, or is gone: what is in there is left to it. */
 static void close_sink(struct sink *sink) {
     struct sink_lua *l = (struct sink_lua *)sink;
     loop_cancel(l->script->loop, &l->start);
-    task_stop(&l->task);
-    luaL_unref(l->script->L, LUA_REGISTRYINDEX, l->stream);
+    loop_cancel(l->script->loop, &l->task.step);
+    if (!l->script->stopping) {
+        task_stop(&l->task);
+        luaL_unref(l->script->L, LUA_REGISTRYINDEX, l->stream);
+    }
     sink_place_free(&l->place);
     sink_release(&l->sink);
     free(l);
