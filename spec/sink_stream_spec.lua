@@ -114,12 +114,12 @@ describe("a derived stream", function()
     set.URL, set.OUT = url, target()
     for _ = 1, KILLS do
       local child = worker.spawn(options({ URL = url, OUT = set.OUT, DB = set.DB, LIVE = "yes" }, args))
-      for _ = 1, 3 do
-        local more = math.random(40)
+      for _ = 1, 2 do
+        local more = math.random(150)
         s:append(url, lines(count + 1, count + more))
         count = count + more
-        process.run { cmd = { "sleep", ("%.3f"):format(math.random() * 0.04) } }
       end
+      process.run { cmd = { "sleep", ("%.3f"):format(math.random() * 0.06) } } -- it is in the middle of them
       child:signal "KILL"
       child:wait()
     end
@@ -234,7 +234,7 @@ describe("a derived stream that cannot be written to", function()
     fails({ URL = url, OUT = text }, "out: http://[^ ]*: its content type is text/plain, expected application/json")
     fails({ URL = url, OUT = target(), CREATE = "no" },
       "out: http://[^ ]*: 404: [^\n]*; create it, or leave out create = false")
-    fails({ URL = url, OUT = "http://127.0.0.1:9/out", OUTAGE = "200ms" }, "out: http://127.0.0.1:9/out: .*gave up after")
+    fails({ URL = url, OUT = "http://127.0.0.1:9/out", OUTAGE = "200ms" }, "room: out: HEAD http://127.0.0.1:9/out: .*gave up after")
   end)
 
   it("because it was closed or deleted meanwhile, likewise", function()
