@@ -454,7 +454,7 @@ describe("docs/lua-reference.md", function()
 end)
 
 describe("docs/operations.md", function()
-  local text = read "docs/operations.md" .. read "docs/serve.md" -- a page of its own, for its many options
+  local text = read "docs/operations.md" .. read "docs/serve.md"
 
   local function mentions(name)
     assert.is_truthy(text:find(name, 1, true), "docs/operations.md says nothing about " .. name)
