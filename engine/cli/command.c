@@ -10,9 +10,10 @@
 #include "worker/interrupt.h"
 
 const struct command *const commands[] = {
-    &command_run,    &command_check,  &command_types,   &command_state, &command_read,
-    &command_append, &command_create, &command_head,    &command_close, &command_delete,
-    &command_retry,  &command_serve,  &command_version, &command_help,  NULL,
+    &command_run,   &command_check,   &command_types,  &command_state,
+    &command_read,  &command_append,  &command_create, &command_head,
+    &command_close, &command_delete,  &command_retry,  &command_verify,
+    &command_serve, &command_version, &command_help,   NULL,
 };
 
 const struct command *command_find(const char *name) {

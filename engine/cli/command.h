@@ -18,6 +18,7 @@ struct command {
 
 extern const struct command command_run;
 extern const struct command command_check;
+extern const struct command command_verify;
 extern const struct command command_types;
 extern const struct command command_state;
 extern const struct command command_read;

@@ -24,7 +24,7 @@ static void out_of_memory(struct outlet *outlet) {
 /* ---- committing ---- */
 
 static bool has_news(const struct outlet *outlet) {
-    return outlet->mark.place.sequence > outlet->reached || outlet->mark.rows > 0;
+    return !outlet->options.audit && (outlet->mark.place.sequence > outlet->reached || outlet->mark.rows > 0);
 }
 
 /* What waits would be cut off, if nothing were being committed. */
@@ -227,6 +227,9 @@ static struct sink *open_sink(struct outlet *outlet, struct target *target, stru
                 .refused = on_refused,
             },
     };
+    if (options->audit && !outlet_audit_open(target, &sink)) {
+        return NULL;
+    }
     return target->is->kind->open(target->is->kind, &sink, e);
 }
 
@@ -238,7 +241,9 @@ static bool open_sinks(struct outlet *outlet, struct error *e) {
         outlet->only_emits = outlet->only_emits && target->is->emits;
         outlet->unopened++;
         target->sink = open_sink(outlet, target, e);
-        if (!target->sink) {
+        if (!target->sink && target->audited) {
+            outlet->unopened--;
+        } else if (!target->sink) {
             return error_context(e, "%s", outlet->options.name);
         }
     }
@@ -325,6 +330,9 @@ struct outlet *outlet_new(const struct outlet_options *options, struct error *e)
         outlet_free(outlet);
         return NULL;
     }
+    if (outlet->unopened == 0) {
+        loop_defer(options->loop, &outlet->turn);
+    }
     return outlet;
 }
 
@@ -343,7 +351,8 @@ bool outlet_put(struct outlet *outlet, enum sink_op op, struct slice type, struc
         .sequence = sequence ? sequence - 1 : 0,
         .index = index ? index - 1 : 0,
     };
-    if (row.sequence < outlet->least || (outlet->only_emits && op != SINK_EMIT) || outlet->failed) {
+    if (outlet->options.audit || row.sequence < outlet->least || (outlet->only_emits && op != SINK_EMIT) ||
+        outlet->failed) {
         return true;
     }
     row.offset = slice_from(intake->offset ? intake->offset : "-1");
@@ -404,6 +413,9 @@ static bool begin_load(struct outlet *outlet) {
 bool outlet_handled(struct outlet *outlet) {
     if (!outlet->started || outlet->failed || !outlet_mark(outlet)) {
         return false;
+    }
+    if (outlet->options.audit) {
+        return outlet_audit_go_on(outlet);
     }
     if (outlet->load.due && !begin_load(outlet)) {
         return false;

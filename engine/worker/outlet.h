@@ -40,6 +40,19 @@ struct outlet_limits {
     size_t batch;      /* bytes: a batch is never longer, whatever one event makes of it; 0: 256 MB */
 };
 
+/* Comparing the sinks with the state, each at its place, instead of committing to them (weir verify). Borrowed. */
+struct outlet_audit {
+    void *user;
+    bool
+        repair; /* what differs is mended; otherwise nothing is changed, and the sinks are opened to be read only */
+    void (*difference)(void *user, const char *stream, const char *sink, enum sink_difference difference,
+                       struct slice type, struct slice key);
+    /* One sink has been compared. rows: how many, of the state and of the sink together. */
+    void (*compared)(void *user, const char *stream, const char *sink, uint64_t rows);
+    /* It cannot be asked what it holds. */
+    void (*passed_over)(void *user, const char *stream, const char *sink);
+};
+
 /* Called at the drain point, never from within a call of the outlet's. */
 struct outlet_host {
     void *user;
@@ -51,6 +64,9 @@ struct outlet_host {
     void (*failed)(void *user, const struct error *e);
     /* A row will never be taken; e says why, and which sink. As sink_host.refused. */
     bool (*refused)(void *user, const struct sink_row *row, struct error *e);
+    /* With an audit: every sink has been compared. And the state as it is at that moment. */
+    void (*audited)(void *user);
+    const struct store *(*state)(void *user);
 };
 
 /* Borrowed, but for the limits. */
@@ -70,6 +86,7 @@ struct outlet_options {
     const struct schema *(*schema)(void *user, struct slice type);
     bool (*index)(void *user, struct slice type, size_t i, struct slice *field); /* as in sink_options */
     void *schema_user;
+    const struct outlet_audit *audit; /* NULL: sinks are committed to */
     struct outlet_host host;
 };
 

@@ -14,6 +14,7 @@ struct target {
     bool empty;              /* it was never committed to */
     bool partial;            /* it was being filled with a whole state when it was left */
     bool load;               /* it is to be filled with the whole state */
+    bool audited;            /* it has been compared with the state, or cannot be */
     struct sink_place place; /* when it was opened */
     uint64_t from;           /* messages: what comes of those before is not for it */
 };
@@ -89,6 +90,15 @@ void outlet_lose_patience(struct loop_task *task);
 
 /* Where the batch that fills begins has changed: finds `least` and `edge`. */
 void outlet_aim(struct outlet *outlet);
+
+/* ---- outlet_audit.c ---- */
+
+/* Adds what a comparison needs to how a sink is opened. False: it cannot be asked, and is not to be opened. */
+bool outlet_audit_open(struct target *target, struct sink_options *options);
+
+/* outlet_start and outlet_handled. */
+void outlet_audit_start(struct outlet *outlet, uint64_t *quiet);
+bool outlet_audit_go_on(struct outlet *outlet);
 
 /* ---- outlet_load.c ---- */
 

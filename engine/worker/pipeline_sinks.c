@@ -36,6 +36,15 @@ static void failed(void *user, const struct error *e) {
     pipeline_finish(pipeline, &copy);
 }
 
+static void audited(void *user) {
+    pipeline_finish(user, NULL);
+}
+
+static const struct store *state(void *user) {
+    const struct pipeline *pipeline = user;
+    return pipeline->stream->store;
+}
+
 static bool refused(void *user, const struct sink_row *row, struct error *e) {
     struct pipeline *pipeline = user;
     struct event event = {.type = row->type, .key = row->key};
@@ -82,7 +91,8 @@ static struct outlet *open_outlet(struct pipeline *pipeline, const struct pipeli
         .schema = schema_of,
         .index = index_of,
         .schema_user = pipeline,
-        .host = {pipeline, opened, woken, failed, refused},
+        .audit = options->audit,
+        .host = {pipeline, opened, woken, failed, refused, audited, state},
     };
     return outlet_new(&outlet, e);
 }

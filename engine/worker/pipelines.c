@@ -92,6 +92,7 @@ static bool list_sinks(const struct api_stream *stream, const struct pipelines_o
             .emits = sink->emits,
         };
     }
+    pipeline->audit = options->audit;
     pipeline->sinks = entry->sinks;
     pipeline->sink_count = list->count;
     pipeline->limits = (struct outlet_limits){
@@ -114,6 +115,9 @@ static void free_entry(struct pipelines_entry *entry) {
 bool pipelines_start(struct pipelines *pipelines, struct api_stream *stream,
                      const struct pipelines_options *options, struct error *e) {
     struct pipeline_options pipeline = options_for(options, stream);
+    if (options->audit && stream->sinks.count == 0) {
+        return true;
+    }
     struct pipelines_entry *entry = calloc(1, sizeof *entry);
     struct pipelines_entry **last = &pipelines->first;
     if (!entry) {

@@ -28,10 +28,11 @@ struct pipelines_options {
     struct http *http;
     const struct log *log;
     const struct config *config;
-    const struct datadir *data; /* NULL: no snapshots are kept */
-    bool once;                  /* they end when they are up to date */
-    bool no_handlers;           /* nor sinks */
-    const char *variant;        /* see worker/checkpoint.h */
+    const struct datadir *data;       /* NULL: no snapshots are kept */
+    bool once;                        /* they end when they are up to date */
+    bool no_handlers;                 /* nor sinks */
+    const char *variant;              /* see worker/checkpoint.h */
+    const struct outlet_audit *audit; /* NULL: none. Streams without sinks are not read then */
     struct pipeline_host host;
 };
 

@@ -66,6 +66,7 @@ static void start_streams(struct worker *worker) {
         .log = &worker->log,
         .config = worker->options.config,
         .data = worker->data,
+        .audit = worker->options.audit,
         .once = worker->options.once || worker->options.no_handlers,
         .no_handlers = worker->options.no_handlers,
         .variant = worker->options.no_handlers ? worker->options.variant : NULL,
@@ -99,7 +100,7 @@ static bool run_from_script(void *user, struct error *e) {
 }
 
 static bool open_data(struct worker *worker, struct error *e) {
-    const char *path = config_data(worker->options.config);
+    const char *path = worker->options.audit ? NULL : config_data(worker->options.config);
     if (path && !worker->data) {
         worker->data = datadir_open(path, e);
     }

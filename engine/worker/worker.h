@@ -18,7 +18,9 @@ struct worker_options {
     struct config *config; /* borrowed; NULL: none */
     bool once;             /* streams end when they are up to date */
     const char *variant;   /* with no_handlers: what else the state depends on (worker/checkpoint.h) */
-    bool no_handlers;      /* materialize only: schemas are checked, nothing else of the script runs */
+    const struct outlet_audit
+        *audit;       /* borrowed; sinks are compared, not committed to, and snapshots unused */
+    bool no_handlers; /* materialize only: schemas are checked, nothing else of the script runs */
     const volatile sig_atomic_t *interrupt; /* becomes true on Ctrl-C: call worker_wake then; NULL: never */
     bool
         alone; /* the process is this worker's alone: a signal may stop what runs too long (script/watch.h) */
