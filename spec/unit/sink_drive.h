@@ -339,7 +339,7 @@ static inline pid_t drive_spawn(const char *const *argv) {
         for (int fd = 3; fd < 64; fd++) {
             close(fd);
         }
-        execvp(argv[0], (char *const *)(uintptr_t)argv);
+        execvp(argv[0], (char *const *)argv);
         _exit(127);
     }
     return pid;
