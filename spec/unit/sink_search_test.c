@@ -19,7 +19,7 @@
 static const char *const dialects[] = {"elasticsearch", "typesense"};
 
 struct server {
-    char *folder;
+    char folder[DRIVE_PATH];
     char url[64];
     pid_t pid;
 };
@@ -28,7 +28,7 @@ struct server {
 static bool server_start(struct server *s, const char *key) {
     char parent[16];
     char out[120];
-    s->folder = drive_folder();
+    drive_folder(s->folder);
     snprintf(parent, sizeof parent, "%d", (int)getpid());
     snprintf(out, sizeof out, "%s/out", s->folder);
     s->pid = fork();
