@@ -27,7 +27,8 @@ bool outage_wait(struct outage *outage, uint64_t now_ms, uint64_t floor_ms, uint
     uint64_t gone = now_ms - outage->since_ms;
     if (gone >= outage->limit_ms) {
         size_t len = strlen(e->message);
-        snprintf(e->message + len, sizeof e->message - len, "; gave up after %.1f s (limits.outage)", (double)gone / 1000);
+        snprintf(e->message + len, sizeof e->message - len, "; gave up after %.1f s (limits.outage)",
+                 (double)gone / 1000);
         return false;
     }
     uint64_t wait = backoff_next(&outage->backoff, floor_ms);

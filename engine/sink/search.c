@@ -8,6 +8,7 @@
 #include "io/url.h"
 #include "sink/search_name.h"
 #include "sink/search_parts.h"
+#include "sink/search_verify.h"
 #include "json/read.h"
 #include "json/scan.h"
 
@@ -231,6 +232,7 @@ static void drop(struct search_sink *s) {
     buf_free(&s->names);
     sink_place_free(&s->place);
     search_plan_free(&s->plan);
+    search_verify_free(s->verify);
     search_types_free(&s->types);
     sink_release(&s->sink);
     free(s);
@@ -330,5 +332,6 @@ const struct sink_kind sink_search = {
     .exact = false,
     .open = search_open,
     .commit = search_commit,
+    .verify = search_verify,
     .close = search_close,
 };

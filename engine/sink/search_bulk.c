@@ -94,8 +94,8 @@ void search_bulk_outcome(struct search_sink *s, enum search_outcome outcome, str
         search_fail(
             s, ERROR_GONE,
             "\"%s\", where type \"%.*s\" of stream %s is stored, was removed behind the worker's back (%s). "
-            "Remove the document of this stream in \"%sweir-sync-state\" too, and start again: the state is "
-            "stored anew",
+            "`weir verify` with repair puts it right; or remove the document of this stream in "
+            "\"%sweir-sync-state\", too, and start again: the state is stored anew",
             s->plan.entries[i].type->name, (int)s->plan.entries[i].type->type.len,
             s->plan.entries[i].type->type.ptr, s->sink.stream, text, s->prefix);
     }
@@ -185,7 +185,7 @@ void search_bulk_next(struct search_sink *s) {
         s->retrying = true;
         send_entries(s, s->again[s->again_at], s->again[s->again_at] + 1);
     } else {
-        s->dialect->reach(s);
+        s->after_rows(s);
     }
 }
 
@@ -205,6 +205,7 @@ void search_commit(struct sink *sink, const struct sink_batch *batch) {
     struct search_sink *s = (struct search_sink *)sink;
     s->batch = batch;
     s->end = committed;
+    s->after_rows = s->dialect->reach;
     s->tries = 0;
     error_clear(&s->error);
     if (search_plan_make(&s->plan, &s->types, batch, &s->error)) {

@@ -5,8 +5,9 @@
  *
  * Rows are written with version_type=external and the version sequence + 1, deletions too: what is older than what is
  * there is answered with 409, and was stored before. weir_version holds the same number, so that a reset deletes what
- * is older than itself, and not what an earlier try has stored behind it. Rows go to the alias only: an index that somebody removes is not
- * made anew by the server with nothing in it. The place is written with if_seq_no and if_primary_term. */
+ * is older than itself, and not what an earlier try has stored behind it. Rows go to the alias only: an index that
+ * somebody removes is not made anew by the server with nothing in it. The place is written with if_seq_no and
+ * if_primary_term. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@
 #include <xxhash.h>
 
 #include "sink/search_name.h"
-#include "sink/search_parts.h"
+#include "sink/search_verify.h"
 #include "json/read.h"
 #include "json/text.h"
 
@@ -166,7 +167,7 @@ static bool put_meta(struct search_sink *s) {
            buf_append_text(&s->body, "}}");
 }
 
-static struct slice weir_of(struct slice index) {
+struct slice search_elastic_meta(struct slice index) {
     return search_member(search_member(search_member(index, "mappings"), "_meta"), "weir");
 }
 
@@ -181,7 +182,7 @@ static void alias_checked(struct search_sink *s, int status) {
     }
     json_walk_open(&walk, answer);
     bool has_one = json_walk_member(&walk, &name, &index);
-    struct slice weir = weir_of(index);
+    struct slice weir = search_elastic_meta(index);
     struct slice type = search_member(weir, "type");
     if (has_one && search_string_is(search_member(weir, "stream"), s->sink.stream) && type.ptr &&
         json_kind_of(type) == JSON_STRING && json_string_is(type, s->type->type)) {
@@ -272,7 +273,7 @@ static void clear_listed(struct search_sink *s, int status) {
     s->name_at = 0;
     if (status == 200 && answer.ptr && json_kind_of(answer) == JSON_OBJECT) {
         for (json_walk_open(&walk, answer); ok && json_walk_member(&walk, &name, &index);) {
-            if (search_string_is(search_member(weir_of(index), "stream"), s->sink.stream)) {
+            if (search_string_is(search_member(search_elastic_meta(index), "stream"), s->sink.stream)) {
                 ok = json_unquote(&s->names, name) && buf_append_byte(&s->names, '\0');
             }
         }
@@ -312,8 +313,8 @@ static bool put(struct search_sink *s, const struct search_entry *entry, size_t 
     bool ok = buf_printf(body, "{\"%s\":{\"_index\":\"%s\",\"_id\":", is_put ? "index" : "delete",
                          entry->type->name) &&
               json_quote(body, row.key, &ignored) &&
-              buf_printf(body, ",\"version\":%" PRIu64 ",\"version_type\":\"external\"}}\n",
-                         row.sequence + 1) &&
+              buf_printf(body, ",\"version\":%" PRIu64 ",\"version_type\":\"external%s\"}}\n",
+                         row.sequence + 1, s->repairing ? "_gte" : "") &&
               (!is_put || put_source(body, &row));
     if (!ok) {
         body->len = start;
@@ -435,4 +436,7 @@ const struct search_dialect search_elastic = {
     .put = put,
     .send = send_rows,
     .reach = reach,
+    .list = search_elastic_list,
+    .ask_rows = search_elastic_ask_rows,
+    .scan = search_elastic_scan,
 };

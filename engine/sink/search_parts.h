@@ -13,6 +13,7 @@
 #include "sink/search_plan.h"
 
 struct search_sink;
+struct search_verify;
 
 /* How one row of a request fared. */
 enum search_outcome {
@@ -43,6 +44,12 @@ struct search_dialect {
     void (*send)(struct search_sink *s);
     /* Stores the place of the batch, if the epoch is its own; ends the job. */
     void (*reach)(struct search_sink *s);
+
+    /* For search_verify.c, which says what each of them calls: finds out of which types there is something, asks for the
+     * rows of the page, walks through the documents of the type. */
+    void (*list)(struct search_sink *s);
+    void (*ask_rows)(struct search_sink *s);
+    void (*scan)(struct search_sink *s);
 };
 
 extern const struct search_dialect search_elastic;
@@ -95,6 +102,11 @@ struct search_sink {
     struct search_type *type; /* to be prepared */
     struct buf names;         /* while clearing: names of this stream's indices, each with its NUL */
     size_t name_at;
+    void (*after_rows)(
+        struct search_sink *s); /* when all rows are stored: the dialect's reach, or the next page */
+
+    struct search_verify *verify;
+    bool repairing; /* rows replace what is of the same version, too */
 };
 
 /* ---- search.c: requests and jobs ---- */

@@ -14,7 +14,7 @@ void search_types_init(struct search_types *types, const char *prefix) {
 
 static void type_free(void *value) {
     struct search_type *type = value;
-    free((char *)(uintptr_t)type->type.ptr);
+    free((char *)type->type.ptr);
     free(type->name);
     free(type);
 }
@@ -42,20 +42,20 @@ static struct search_type *type_new(const char *prefix, struct slice name) {
     return type;
 }
 
-struct search_type *search_types_get(struct search_types *types, struct slice name) {
-    struct search_type *type = strmap_get(&types->map, name);
-    if (type) {
-        return type;
+struct search_type *search_types_get(struct search_types *types, struct slice type) {
+    struct search_type *found = strmap_get(&types->map, type);
+    if (found) {
+        return found;
     }
-    type = type_new(types->prefix, name);
-    if (type) {
-        type->number = types->map.count;
-        if (!strmap_put(&types->map, name, type)) {
-            type_free(type);
-            type = NULL;
+    found = type_new(types->prefix, type);
+    if (found) {
+        found->number = types->map.count;
+        if (!strmap_put(&types->map, type, found)) {
+            type_free(found);
+            found = NULL;
         }
     }
-    return type;
+    return found;
 }
 
 void search_plan_free(struct search_plan *plan) {

@@ -14,7 +14,7 @@
 #include <xxhash.h>
 
 #include "sink/search_name.h"
-#include "sink/search_parts.h"
+#include "sink/search_verify.h"
 #include "json/read.h"
 #include "json/scan.h"
 #include "json/text.h"
@@ -156,7 +156,7 @@ static void check(struct search_sink *s) {
 
 /* ---- collections ---- */
 
-static bool is_own(const struct search_sink *s, struct slice collection, struct slice *type) {
+bool search_typesense_is_own(const struct search_sink *s, struct slice collection, struct slice *type) {
     struct slice weir = search_member(search_member(collection, "metadata"), "weir");
     *type = search_member(weir, "type");
     return search_string_is(search_member(weir, "stream"), s->sink.stream) && type->ptr &&
@@ -203,7 +203,7 @@ static void prepared(struct search_sink *s, int status) {
         search_unexpected(s, "asked for a collection", status);
         return;
     }
-    if (is_own(s, search_json(s), &type) && json_string_is(type, s->type->type)) {
+    if (search_typesense_is_own(s, search_json(s), &type) && json_string_is(type, s->type->type)) {
         s->type->ready = true;
         search_bulk_next(s);
         return;
@@ -262,7 +262,7 @@ static void clear_listed(struct search_sink *s, int status) {
     for (json_walk_open(&walk, answer); ok && json_walk_item(&walk, &collection);) {
         struct slice type;
         struct slice name = search_member(collection, "name");
-        if (name.ptr && json_kind_of(name) == JSON_STRING && is_own(s, collection, &type)) {
+        if (name.ptr && json_kind_of(name) == JSON_STRING && search_typesense_is_own(s, collection, &type)) {
             ok = json_unquote(&s->names, name) && buf_append_byte(&s->names, '\0');
         }
     }
@@ -422,4 +422,7 @@ const struct search_dialect search_typesense = {
     .put = put,
     .send = send_rows,
     .reach = reach,
+    .list = search_typesense_list,
+    .ask_rows = search_typesense_ask_rows,
+    .scan = search_typesense_scan,
 };

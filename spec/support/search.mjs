@@ -9,6 +9,7 @@
 //                          "status": 429, "retryAfter": 0 | "cut": "before" | "after" | "item": 429, "every": 3}]
 //   POST /_test/chaos    {"seed": 1, "rate": 0.1}      such faults at random
 //   POST /_test/equals   {INDEX: {ID: DOCUMENT}}       -> {"differences": [...]}, of all but the places
+//   POST /_test/change   {"name": INDEX, "id": ID, "document": DOCUMENT or null}      behind the worker's back
 //   GET  /_test/dump, GET /_test/requests, DELETE /_test/index/NAME
 import http from "node:http"
 import { isDeepStrictEqual, parseArgs } from "node:util"
@@ -99,7 +100,7 @@ function write(store, id, source, op) {
   const isOld = tombstone && Date.now() - tombstone.at > Number(options.gcDeletes)
   const current = doc?.version ?? (tombstone && !isOld ? tombstone.version : undefined)
   if (op.create && doc) throw conflict(id, "document already exists")
-  if (op.version !== undefined && current !== undefined && op.version <= current) {
+  if (op.version !== undefined && current !== undefined && (op.orEqual ? op.version < current : op.version <= current)) {
     throw conflict(id, `current version [${current}] is higher or equal to the one provided [${op.version}]`)
   }
   if (op.seq_no !== undefined && (!doc || doc.seq !== op.seq_no || op.primary_term !== 1)) {
@@ -159,7 +160,7 @@ function bulkItem(lines, at, query, fail) {
   const [[kind, meta]] = Object.entries(action)
   const known = ["_index", "_id", "version", "version_type"]
   if (!["index", "delete"].includes(kind) || Object.keys(meta).some((name) => !known.includes(name)) ||
-      meta.version_type !== "external" || !Number.isSafeInteger(meta.version) || meta.version < 1) {
+      !/^external(_gte)?$/.test(meta.version_type) || !Number.isSafeInteger(meta.version) || meta.version < 1) {
     throw new Refusal(400, "illegal_argument_exception", `Malformed action/metadata line: ${lines[at]}`)
   }
   checkId(meta._id)
@@ -172,7 +173,8 @@ function bulkItem(lines, at, query, fail) {
         `no such index [${meta._index}] and [require_alias] request flag is [true] and [${meta._index}] is not an alias`)
     }
     const source = kind === "delete" ? undefined : parse(lines[at + 1], "failed to parse")
-    return [next, item(write(indexOf(meta._index), meta._id, source, { version: meta.version }).status)]
+    const op = { version: meta.version, orEqual: meta.version_type === "external_gte" }
+    return [next, item(write(indexOf(meta._index), meta._id, source, op).status)]
   } catch (error) {
     if (!(error instanceof Refusal)) throw error
     return [next, item(error.status, { type: error.type, reason: error.message })]
@@ -221,6 +223,32 @@ function mappings(pattern) {
   return [200, found]
 }
 
+const scrolls = new Map()
+
+// Walks through what was there at the last refresh.
+function searchRequest(method, index, query, body) {
+  if (method === "DELETE") return [scrolls.delete(body.scroll_id) ? 200 : 404, { succeeded: true }]
+  let id = body.scroll_id
+  if (id === undefined) {
+    id = `scroll${scrolls.size}`
+    if (!query.get("scroll")) throw new Refusal(400, "illegal_argument_exception", "no scroll")
+    scrolls.set(id, { ids: [...indexOf(index).seen.keys()], size: body.size })
+  }
+  const scroll = scrolls.get(id)
+  if (!scroll) throw new Refusal(404, "search_context_missing_exception", `No search context found for id [${id}]`)
+  const hits = scroll.ids.splice(0, scroll.size).map((_id) => ({ _id }))
+  return [200, { _scroll_id: id, hits: { hits } }]
+}
+
+function mget(index, body) {
+  const store = indexOf(index)
+  return [200, { docs: body.ids.map((id) => {
+    checkId(id)
+    const doc = store.docs.get(id)
+    return { _index: index, _id: id, found: doc !== undefined, ...(doc && { _source: doc.source }) }
+  }) }]
+}
+
 function elastic(method, parts, query, text, type, failing) {
   const [index, kind, id] = parts
   if (parts.length === 1 && index === "_bulk" && method === "POST") {
@@ -236,6 +264,9 @@ function elastic(method, parts, query, text, type, failing) {
     makeIndex(index, body ?? {})
     return [200, { acknowledged: true, shards_acknowledged: true, index }]
   }
+  if (index === "_search" && kind === "scroll") return searchRequest(method, undefined, query, body)
+  if (kind === "_search" && method === "POST") return searchRequest(method, index, query, body)
+  if (kind === "_mget" && method === "POST") return mget(index, body)
   if (kind === "_mapping" && method === "GET") return mappings(index)
   if (kind === "_refresh" && method === "POST") {
     refresh(indexOf(index))
@@ -294,7 +325,21 @@ function importLine(store, line, fail) {
   }
 }
 
+function exportLines(store, query) {
+  let ids = [...store.docs.keys()]
+  const filter = query.get("filter_by")
+  if (filter !== null) {
+    const [, list] = /^id:\[([\w.~,-]*)\]$/.exec(filter) ?? []
+    if (list === undefined || filter.length > 4000) throw new Refusal(400, "", "Could not parse the filter query.")
+    const wanted = new Set(list.split(","))
+    ids = ids.filter((id) => wanted.has(id))
+  }
+  const fields = query.get("include_fields")
+  return ids.map((id) => JSON.stringify(fields === "id" ? { id } : store.docs.get(id).source)).join("\n")
+}
+
 function typesenseDocuments(method, store, id, query, text, failing) {
+  if (method === "GET" && id === "export") return [200, exportLines(store, query)]
   if (method === "POST" && id === "import" && query.get("action") === "upsert") {
     const lines = text.split("\n").filter((line) => line !== "")
     return [200, lines.map((line, i) => JSON.stringify(importLine(store, line, failing(i)))).join("\n")]
@@ -399,6 +444,13 @@ function testRequest(method, parts, text) {
       return [200, {}]
     case "POST equals":
       return [200, { differences: difference(JSON.parse(text)) }]
+    case "POST change": {
+      const { name, id, document } = JSON.parse(text)
+      const store = stores.get(aliases.get(name) ?? name)
+      if (document === null) store.docs.delete(id)
+      else store.docs.set(id, { version: store.docs.get(id)?.version ?? 1, seq: store.next++, source: document })
+      return [200, {}]
+    }
     case "GET dump":
       return [200, dump()]
     case "GET requests":

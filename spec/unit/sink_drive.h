@@ -19,7 +19,7 @@
 #include "sink/sink.h"
 #include "state/store.h"
 
-enum { DRIVE_SETTINGS = 8, DRIVE_ROWS = 40, DRIVE_BATCH = 256 << 20 };
+enum { DRIVE_PATH = 80, DRIVE_SETTINGS = 8, DRIVE_ROWS = 40, DRIVE_BATCH = 256 << 20 };
 
 struct drive {
     struct loop *loop;
@@ -309,23 +309,20 @@ static inline unsigned drive_kills(unsigned usual) {
 }
 
 /* A new folder, to be removed by drive_remove. */
-static inline char *drive_folder(void) {
+static inline void drive_folder(char out[DRIVE_PATH]) {
     const char *parent = getenv("WEIR_TEST_TMP");
-    char *path = malloc(80);
-    snprintf(path, 80, "%.60s/weir-unit.XXXXXX", parent ? parent : "/tmp");
-    if (!mkdtemp(path)) {
+    snprintf(out, DRIVE_PATH, "%.60s/weir-unit.XXXXXX", parent ? parent : "/tmp");
+    if (!mkdtemp(out)) {
         abort();
     }
-    return path;
 }
 
-static inline void drive_remove(char *folder) {
-    char command[512];
+static inline void drive_remove(const char *folder) {
+    char command[DRIVE_PATH + 16];
     snprintf(command, sizeof command, "rm -rf '%s'", folder);
     if (system(command) != 0) { /* NOLINT(cert-env33-c): a folder of mkdtemp's */
         abort();
     }
-    free(folder);
 }
 
 static inline void drive_pause(unsigned ms) {
@@ -339,7 +336,7 @@ static inline pid_t drive_spawn(const char *const *argv) {
         for (int fd = 3; fd < 64; fd++) {
             close(fd);
         }
-        execvp(argv[0], (char *const *)(uintptr_t)argv);
+        execvp(argv[0], (char *const *)argv);
         _exit(127);
     }
     return pid;

@@ -18,7 +18,7 @@
 #define TAG "weir:{http://h/%7Bs%7D/1}:"
 
 struct server {
-    char *folder;
+    char folder[DRIVE_PATH];
     char socket[100], url[120];
     pid_t pid;
     redisContext *c;
@@ -62,7 +62,7 @@ static void server_launch(struct server *s, const char *appendonly) {
 
 static void server_start(struct server *s, const char *appendonly) {
     memset(s, 0, sizeof *s);
-    s->folder = drive_folder();
+    drive_folder(s->folder);
     snprintf(s->socket, sizeof s->socket, "%s/s", s->folder);
     snprintf(s->url, sizeof s->url, "unix://%s", s->socket);
     server_launch(s, appendonly);
@@ -134,7 +134,7 @@ static void one_row(struct sink_batch *batch, const char *type, const char *key,
     sink_batch_clear(batch);
     drive_row(batch, NULL, value ? SINK_PUT : SINK_DELETE, slice_from(type), slice_from(key),
               slice_from(value ? value : ""), sequence);
-    struct sink_place place = {.offset = (char *)(uintptr_t) "o", .sequence = sequence + 1};
+    struct sink_place place = {.offset = (char *)"o", .sequence = sequence + 1};
     sink_batch_reach(batch, &place);
 }
 

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 
 #include "sink/search_name.h"
+#include "sink/search_same.h"
 #include "sink_drive.h"
 #include "json/read.h"
 #include "json/text.h"
@@ -18,7 +19,7 @@
 static const char *const dialects[] = {"elasticsearch", "typesense"};
 
 struct server {
-    char *folder;
+    char folder[DRIVE_PATH];
     char url[64];
     pid_t pid;
 };
@@ -27,7 +28,7 @@ struct server {
 static bool server_start(struct server *s, const char *key) {
     char parent[16];
     char out[120];
-    s->folder = drive_folder();
+    drive_folder(s->folder);
     snprintf(parent, sizeof parent, "%d", (int)getpid());
     snprintf(out, sizeof out, "%s/out", s->folder);
     s->pid = fork();
@@ -193,7 +194,7 @@ static void row(struct sink_batch *batch, const char *type, const char *key, con
                 uint64_t sequence) {
     drive_row(batch, NULL, value ? SINK_PUT : SINK_DELETE, slice_from(type), slice_from(key),
               slice_from(value ? value : ""), sequence);
-    struct sink_place place = {.offset = (char *)(uintptr_t) "o", .sequence = sequence + 1};
+    struct sink_place place = {.offset = (char *)"o", .sequence = sequence + 1};
     sink_batch_reach(batch, &place);
 }
 
@@ -484,6 +485,77 @@ static void test_names_what_others_did(void **state) {
     }
 }
 
+/* What somebody has changed is found, and put right. */
+static void test_verifies(void **state) {
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct server s;
+        struct drive d;
+        struct store *store = drive_state(24, 30);
+        if (!server_start(&s, NULL)) {
+            skip();
+        }
+        begin(&d, &s, dialects[i]);
+        must(&d, drive_run(&d, "search", 24, 30));
+        must(&d, drive_verify(&d, store, false));
+        assert_int_equal(d.missing + d.extra + d.other, 0);
+        assert_int_equal(d.rows, store_count(store, slice_of(NULL, 0)));
+        struct store_row row;
+        size_t cursor = 0;
+        assert_true(store_next(store, SLICE("users"), &cursor, &row));
+        struct buf order_;
+        struct error e;
+        buf_init(&order_, 10000);
+        buf_append_text(&order_, "{\"name\":\"p-users\",\"document\":null,\"id\":");
+        struct buf id;
+        buf_init(&id, 10000);
+        assert_true(i ? search_name_id(&id, row.key) : buf_append_slice(&id, row.key));
+        assert_true(json_quote(&order_, buf_slice(&id), &e) && buf_append_text(&order_, "}"));
+        free(ask(&d, &s, "POST", "/_test/change", buf_slice(&order_)));
+        order(&d, &s, "/_test/change",
+              "{\"name\":\"p-users\",\"id\":\"more\",\"document\":{\"id\":\"more\",\"weir_version\":1}}");
+        free(
+            ask(&d, &s, "DELETE", i ? "/_test/index/p-types" : "/_test/index/p-types--1", slice_of(NULL, 0)));
+        size_t lost = store_count(store, SLICE("types"));
+        assert_true(lost > 0);
+        for (int repair = 0; repair < 2; repair++) {
+            must(&d, drive_verify(&d, store, repair));
+            assert_int_equal(d.missing, 1 + lost);
+            assert_int_equal(d.extra, 1);
+            assert_int_equal(d.other, 0);
+        }
+        must(&d, drive_verify(&d, store, false));
+        assert_int_equal(d.missing + d.extra + d.other, 0);
+        expect_equal(&d, &s, i == 1, 24, 30);
+        assert_true(drive_free(&d));
+        buf_free(&order_);
+        buf_free(&id);
+        store_free(store);
+        server_stop(&s);
+    }
+}
+
+static void expect_same(const char *a, const char *b, bool same) {
+    assert_int_equal(search_same(slice_from(a), slice_from(b)), same);
+    assert_int_equal(search_same(slice_from(b), slice_from(a)), same);
+}
+
+static void test_same(void **state) {
+    (void)state;
+    expect_same("{\"a\":1.0,\"b\":[null,true]}", "{\"b\":[null,true],\"a\":1}", true);
+    expect_same("\"\\u00e4\"", "\"\xc3\xa4\"", true);
+    expect_same("{\"a\":1}", "{\"a\":1,\"b\":1}", false);
+    expect_same("[1,2]", "[1]", false);
+    expect_same("[]", "{}", false);
+    expect_same("1", "2", false);
+    expect_same("true", "false", false);
+    expect_same("\"a\"", "\"b\"", false);
+    assert_true(search_same_document(SLICE("{\"weir_version\":1,\"value\":[1]}"), SLICE(" [1.0]"), false));
+    assert_true(search_same_document(SLICE("{\"id\":\"k\",\"a\":1}"), SLICE("{\"id\":7,\"a\":1}"), true));
+    assert_false(search_same_document(SLICE("{\"id\":\"k\",\"a\":1}"), SLICE("{\"id\":7,\"a\":1}"), false));
+    assert_false(search_same_document(SLICE("{\"value\":1,\"b\":2}"), SLICE("1"), false));
+}
+
 static void test_waits_for_so_long(void **state) {
     (void)state;
     struct server s;
@@ -530,6 +602,8 @@ int main(void) {
         cmocka_unit_test(test_refuses_rows),
         cmocka_unit_test(test_bounds_requests),
         cmocka_unit_test(test_names_what_others_did),
+        cmocka_unit_test(test_verifies),
+        cmocka_unit_test(test_same),
         cmocka_unit_test(test_waits_for_so_long),
         cmocka_unit_test(test_settings),
     };

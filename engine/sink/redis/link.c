@@ -293,8 +293,7 @@ static void on_disconnect(const redisAsyncContext *ac, int status) {
 
 static void command(struct redis_link *link, int count, const char *const *argv) {
     loop_timer_start(&link->timer, CONNECT_MS);
-    if (redisAsyncCommandArgv(link->ac, on_reply, NULL, count, (const char **)(uintptr_t)argv, NULL) !=
-        REDIS_OK) {
+    if (redisAsyncCommandArgv(link->ac, on_reply, NULL, count, (const char **)argv, NULL) != REDIS_OK) {
         fail(link, ERROR_NETWORK, true, "the connection was closed");
     }
 }

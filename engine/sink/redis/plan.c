@@ -49,6 +49,7 @@ static bool know_type(struct redis_plan *plan, struct slice type) {
         return false;
     }
     plan->type_count++;
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr): the map's value is a number */
     return strmap_put(&plan->types, type, (void *)(uintptr_t)plan->type_count);
 }
 

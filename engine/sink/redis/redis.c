@@ -173,10 +173,10 @@ static bool take_place(struct redis_sink *s, const redisReply *reply) {
     const char *skip = redis_sink_text(reply, 3);
     const char *sequence = redis_sink_text(reply, 4);
     struct sink_place place = {
-        .offset = (char *)(uintptr_t)redis_sink_text(reply, 2),
+        .offset = (char *)redis_sink_text(reply, 2),
         .skip = skip ? strtoull(skip, NULL, 10) : 0,
         .sequence = sequence ? strtoull(sequence, NULL, 10) : 0,
-        .notes = (char *)(uintptr_t)redis_sink_text(reply, 5),
+        .notes = (char *)redis_sink_text(reply, 5),
     };
     s->sink.epoch = epoch ? strtoull(epoch, NULL, 10) : 0;
     s->has_place = sequence != NULL;

@@ -1,0 +1,167 @@
+/* What search_verify.c asks of Elasticsearch: mappings, _mget, a scroll. */
+#include "sink/search_verify.h"
+#include "json/read.h"
+#include "json/text.h"
+
+enum { ID_MAX_BYTES = 512 };
+
+static const char json_type[] = "application/json";
+
+/* ---- types ---- */
+
+static bool know(struct search_sink *s, struct slice index) {
+    struct slice weir = search_elastic_meta(index);
+    struct slice type = search_member(weir, "type");
+    bool is_own = search_string_is(search_member(weir, "stream"), s->sink.stream);
+    return !is_own || !type.ptr || json_kind_of(type) != JSON_STRING || search_verify_know(s, type);
+}
+
+static void listed(struct search_sink *s, int status) {
+    struct json_walk walk;
+    struct slice name;
+    struct slice index;
+    struct slice answer = search_json(s);
+    bool ok = true;
+    if (status == 200 && answer.ptr && json_kind_of(answer) == JSON_OBJECT) {
+        for (json_walk_open(&walk, answer); ok && json_walk_member(&walk, &name, &index);) {
+            ok = know(s, index);
+        }
+    } else if (status != 404) {
+        search_unexpected(s, "listed its indices", status);
+        return;
+    }
+    if (ok) {
+        search_verify_listed(s);
+    } else {
+        search_fail(s, ERROR_MEMORY, "out of memory for names");
+    }
+}
+
+void search_elastic_list(struct search_sink *s) {
+    search_begin(s, "GET", NULL);
+    search_send(s, buf_printf(&s->path, "/%s*/_mapping?filter_path=*.mappings._meta.weir", s->prefix),
+                listed);
+}
+
+/* ---- rows ---- */
+
+static void rows_came(struct search_sink *s, int status) {
+    struct json_walk walk;
+    struct slice item;
+    struct slice docs = search_member(search_json(s), "docs");
+    size_t i = 0;
+    if (status == 404) { /* there is nothing of this type */
+        docs = SLICE("[]");
+    } else if (status != 200 || !docs.ptr || json_kind_of(docs) != JSON_ARRAY) {
+        search_unexpected(s, "asked for documents", status);
+        return;
+    }
+    for (json_walk_open(&walk, docs); i < s->verify->page && json_walk_item(&walk, &item); i++) {
+        search_verify_compare(s, i, search_member(item, "_source"), false);
+    }
+    for (; i < s->verify->page; i++) {
+        search_verify_compare(s, i, slice_of(NULL, 0), false);
+    }
+    search_verify_page(s);
+}
+
+/* A key that is no id was refused: for it stands one that is not there. */
+static bool put_id(struct buf *body, struct slice key) {
+    struct error ignored;
+    bool is_fit = key.len > 0 && key.len <= ID_MAX_BYTES;
+    return json_quote(body, is_fit ? key : SLICE("\x01weir"), &ignored);
+}
+
+void search_elastic_ask_rows(struct search_sink *s) {
+    search_begin(s, "POST", json_type);
+    bool ok = buf_printf(&s->path, "/%s/_mget", search_verify_name(s)) &&
+              buf_append_text(&s->body, "{\"ids\":[");
+    for (size_t i = 0; ok && i < s->verify->page; i++) {
+        ok = (i == 0 || buf_append_byte(&s->body, ',')) && put_id(&s->body, search_verify_row(s, i).key);
+    }
+    search_send(s, ok && buf_append_text(&s->body, "]}"), rows_came);
+}
+
+/* ---- documents ---- */
+
+static void scroll_ended(struct search_sink *s, int status) {
+    (void)status;
+    search_verify_scanned(s, false);
+}
+
+static void end_scroll(struct search_sink *s) {
+    search_begin(s, "DELETE", json_type);
+    search_send(
+        s,
+        buf_append_text(&s->path, "/_search/scroll") && buf_append_text(&s->body, "{\"scroll_id\":") &&
+            buf_append_slice(&s->body, buf_slice(&s->verify->cursor)) && buf_append_byte(&s->body, '}'),
+        scroll_ended);
+}
+
+/* False: memory, or an answer that is not what it should be. */
+static bool take_hits(struct search_sink *s, struct slice hits, size_t *count) {
+    struct json_walk walk;
+    struct slice hit;
+    struct buf key;
+    bool ok = true;
+    buf_init(&key, (size_t)1 << 20);
+    for (json_walk_open(&walk, hits); ok && json_walk_item(&walk, &hit); (*count)++) {
+        struct slice raw = search_member(hit, "_id");
+        buf_clear(&key);
+        ok = raw.ptr && json_kind_of(raw) == JSON_STRING && json_unquote(&key, raw);
+        if (ok) {
+            search_verify_found(s, buf_slice(&key));
+        }
+    }
+    buf_free(&key);
+    return ok;
+}
+
+static void scrolled(struct search_sink *s, int status) {
+    struct search_verify *v = s->verify;
+    struct slice answer = search_json(s);
+    struct slice hits = search_member(search_member(answer, "hits"), "hits");
+    struct slice id = search_member(answer, "_scroll_id");
+    size_t count = 0;
+    if (status == 404 && v->cursor.len == 0) {
+        search_verify_scanned(s, false);
+        return;
+    }
+    bool ok = status == 200 && hits.ptr && json_kind_of(hits) == JSON_ARRAY && id.ptr &&
+              take_hits(s, hits, &count);
+    buf_clear(&v->cursor);
+    if (!ok || !buf_append_slice(&v->cursor, id)) {
+        search_unexpected(s, "walked through documents", status);
+    } else if (count > 0) {
+        search_verify_scanned(s, true);
+    } else {
+        end_scroll(s);
+    }
+}
+
+static void refreshed(struct search_sink *s, int status) {
+    if (status != 200 && status != 404) {
+        search_unexpected(s, "refreshed an index", status);
+        return;
+    }
+    search_begin(s, "POST", json_type);
+    search_send(s,
+                buf_printf(&s->path, "/%s/_search?scroll=5m", search_verify_name(s)) &&
+                    buf_append_text(&s->body, "{\"size\":500,\"_source\":false,\"sort\":[\"_doc\"]}"),
+                scrolled);
+}
+
+void search_elastic_scan(struct search_sink *s) {
+    struct search_verify *v = s->verify;
+    if (v->cursor.len == 0) {
+        search_begin(s, "POST", NULL);
+        search_send(s, buf_printf(&s->path, "/%s/_refresh", search_verify_name(s)), refreshed);
+        return;
+    }
+    search_begin(s, "POST", json_type);
+    search_send(s,
+                buf_append_text(&s->path, "/_search/scroll") &&
+                    buf_append_text(&s->body, "{\"scroll\":\"5m\",\"scroll_id\":") &&
+                    buf_append_slice(&s->body, buf_slice(&v->cursor)) && buf_append_byte(&s->body, '}'),
+                scrolled);
+}
