@@ -494,8 +494,42 @@ static void test_loopback_urls(void **state) {
     }
 }
 
+static void test_redacted_urls_show_it(void **state) {
+    static const struct {
+        const char *url, *shown;
+        bool redacted;
+    } cases[] = {
+        {"http://host/s", "http://host/s", false},
+        {"http://me:pw@host/s?a=1", "http://...@host/s?a=1", true},
+        {"http://host/s?a=1&token=x#f", "http://host/s?a=1&token=...", true},
+        {"http://host/s?a=...", "http://host/s?a=...", false},
+        {"http://host/s?token=....", "http://host/s?token=...", true},
+        {"http://host/...@s", "http://host/...@s", false},
+    };
+    char shown[128];
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        url_redact_marked(cases[i].url, shown, sizeof shown);
+        assert_string_equal(shown, cases[i].shown);
+        assert_int_equal(url_is_redacted(shown), cases[i].redacted);
+    }
+}
+
+static void test_same_server(void **state) {
+    (void)state;
+    assert_true(url_same_server("http://host:80/a", "http://me:pw@HOST:80?b"));
+    assert_true(url_same_server("HTTPS://host", "https://host/x"));
+    assert_false(url_same_server("http://host/a", "https://host/a"));
+    assert_false(url_same_server("http://host/a", "http://host:81/a"));
+    assert_false(url_same_server("http://host/a", "http://other@host.example/a"));
+    assert_false(url_same_server("http://host/a", "http://host@other/a"));
+    assert_false(url_same_server("events.jsonl", "events.jsonl"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_redacted_urls_show_it),
+        cmocka_unit_test(test_same_server),
         cmocka_unit_test(test_get),
         cmocka_unit_test(test_methods),
         cmocka_unit_test(test_redirects),
