@@ -1,7 +1,6 @@
 /* Creates streams and forks (PROTOCOL.md 4.2, 5.1). */
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "server/commit.h"
 #include "server/messages.h"
@@ -36,7 +35,7 @@ struct stream *stream_make(struct streams *set, const struct change *change, str
     }
     stream->set = set;
     stream->id = change->id;
-    stream->hash = XXH3_64bits(change->path.ptr, change->path.len);
+    stream->hash = set_hash(set, change->path);
     stream->kind = kind;
     stream->base = stream->tail = stream->sealed = stream->staged = change->position;
     stream->ttl_ms = change->ttl_ms;

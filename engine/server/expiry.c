@@ -12,7 +12,8 @@ bool stream_expired(const struct stream *stream) {
     }
     uint64_t now = set_now(stream->set);
     return (stream->has_expires && now >= stream->expires_ms) ||
-           (stream->has_ttl && !stream->watches && now >= stream->touched_ms + stream->ttl_ms);
+           (stream->has_ttl && !stream->watches && now >= stream->touched_ms &&
+            now - stream->touched_ms >= stream->ttl_ms);
 }
 
 void stream_touch(struct stream *stream) {

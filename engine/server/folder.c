@@ -14,6 +14,9 @@
 
 #include "server/record.h"
 
+/* How much room a journal has ahead. */
+enum { FILL_LEAST = 64 * 1024, FILL_MOST = 4 * 1024 * 1024 };
+
 static bool fail(struct error *e, const char *path, const char *what) {
     return error_set(e, ERROR_SYSTEM, "%s: cannot %s: %s", path, what, strerror(errno));
 }
@@ -214,7 +217,7 @@ bool journal_create(struct journal *journal, const struct folder *folder, uint64
     char name[FOLDER_NAME], header[RECORD_FILE_HEADER];
     folder_name("journal", number, name);
     record_file_header(number, header);
-    *journal = (struct journal){folder_file(folder, name, O_RDWR | O_CREAT | O_TRUNC), number, 0};
+    *journal = (struct journal){folder_file(folder, name, O_RDWR | O_CREAT | O_TRUNC), number, 0, 0};
     return journal->fd >= 0 && journal_write(journal, slice_of(header, sizeof header), sync) &&
            (!sync || folder_sync(folder, name));
 }
@@ -222,20 +225,39 @@ bool journal_create(struct journal *journal, const struct folder *folder, uint64
 bool journal_resume(struct journal *journal, const struct folder *folder, uint64_t number, uint64_t end) {
     char name[FOLDER_NAME];
     folder_name("journal", number, name);
-    *journal = (struct journal){folder_file(folder, name, O_RDWR), number, end};
+    *journal = (struct journal){folder_file(folder, name, O_RDWR), number, end, end};
     return journal->fd >= 0 && ftruncate(journal->fd, (off_t)end) == 0 && fsync(journal->fd) == 0;
 }
 
+/* Zeros behind a position: as much again as there is, within limits. */
+static void fill(struct journal *journal, uint64_t from) {
+    uint64_t len = from < FILL_LEAST ? FILL_LEAST : from < FILL_MOST ? from : FILL_MOST;
+    char *zeros = calloc(1, len);
+    bool filled = zeros && folder_write(journal->fd, slice_of(zeros, len), from);
+    journal->filled = filled ? from + len : from; /* no room: the next write finds out */
+    free(zeros);
+}
+
 bool journal_write(struct journal *journal, struct slice bytes, bool sync) {
-    if (!folder_write(journal->fd, bytes, journal->end) || (sync && fdatasync(journal->fd) != 0)) {
+    uint64_t end = journal->end + bytes.len;
+    if (!folder_write(journal->fd, bytes, journal->end)) {
         return false;
     }
-    journal->end += bytes.len;
+    if (sync && end > journal->filled) {
+        fill(journal, end);
+    }
+    if (sync && fdatasync(journal->fd) != 0) {
+        return false;
+    }
+    journal->end = end;
     return true;
 }
 
 void journal_close(struct journal *journal) {
     if (journal->fd >= 0) {
+        if (journal->filled > journal->end && ftruncate(journal->fd, (off_t)journal->end) != 0) {
+            journal->filled = 0; /* then whoever reads it finds zeros, and stops there */
+        }
         close(journal->fd);
         journal->fd = -1;
     }

@@ -53,14 +53,17 @@ bool folder_write(int fd, struct slice bytes, uint64_t at);
 struct journal {
     int fd; /* -1: none */
     uint64_t number, end;
+    uint64_t filled; /* up to here the file has room, filled with zeros */
 };
 
 /* A new one with its header, safe under its name. False with errno. */
 bool journal_create(struct journal *journal, const struct folder *folder, uint64_t number, bool sync);
 /* One that is there, to be gone on with behind `end`: what is behind it is cut off. False with errno. */
 bool journal_resume(struct journal *journal, const struct folder *folder, uint64_t number, uint64_t end);
-/* Behind what is there. False with errno: the journal is as it was, or has a torn end. */
+/* Behind what is there. False with errno: the journal is as it was, or has a torn end. With `sync`, room is
+ * made ahead: to write where a file has bytes already is safe sooner than to make it longer. */
 bool journal_write(struct journal *journal, struct slice bytes, bool sync);
+/* Gives the room back. */
 void journal_close(struct journal *journal);
 
 #endif

@@ -135,7 +135,8 @@ static bool link_forks(struct recovery *recovery) {
     for (size_t i = 0; i < recovery->link_count; i++) {
         struct link link = recovery->links[i];
         link.stream->fork->source = find_id(recovery, link.source);
-        if (!link.stream->fork->source) {
+        const struct stream *source = link.stream->fork->source;
+        if (!source || source->id >= link.stream->id || link.stream->base > source->staged) {
             return damaged(recovery, 0, "a fork's source is missing");
         }
         link.stream->fork->source->forks++;
@@ -189,8 +190,10 @@ static bool replay_create(struct recovery *recovery, const struct change *change
                           size_t at) {
     struct streams *set = recovery->set;
     struct stream *source = change->source ? find_id(recovery, change->source) : NULL;
-    if ((change->source && (!source || source->gone)) || set_find(set, change->path) ||
-        find_id(recovery, change->id)) {
+    bool placed = change->source ? source && !source->gone && !source->deleted && source->id < change->id &&
+                                       change->position <= source->staged
+                                 : change->position == 0;
+    if (!placed || set_find(set, change->path) || find_id(recovery, change->id)) {
         return damaged(recovery, at, "the stream cannot have been created here");
     }
     struct stream *stream = stream_make(set, change, source, payload);
@@ -209,7 +212,8 @@ static bool replay_create(struct recovery *recovery, const struct change *change
 static bool replay_append(struct recovery *recovery, const struct change *change, struct slice payload,
                           size_t at) {
     struct stream *stream = find_id(recovery, change->id);
-    if (!stream || stream->gone || stream->staged_closed || stream->staged != change->position) {
+    if (!stream || stream->gone || stream->deleted || stream->staged_closed ||
+        stream->staged != change->position || payload.len > STREAM_POSITION_MAX - stream->staged) {
         return damaged(recovery, at, "the stream cannot have been appended to here");
     }
     commit_dirty(stream);
@@ -262,6 +266,11 @@ static bool goes_on(const struct recovery *recovery, struct slice text, size_t a
     return false;
 }
 
+/* The room that a journal has ahead. */
+static bool only_zeros(struct slice bytes) {
+    return bytes.len == 0 || (bytes.ptr[0] == 0 && memcmp(bytes.ptr, bytes.ptr + 1, bytes.len - 1) == 0);
+}
+
 static bool take_changes(struct recovery *recovery, struct slice text, bool last, size_t *end) {
     struct record record;
     enum record_found found;
@@ -271,10 +280,11 @@ static bool take_changes(struct recovery *recovery, struct slice text, bool last
             return false;
         }
     }
-    if (found == RECORD_BAD && (!last || goes_on(recovery, text, *end))) {
+    bool torn = found == RECORD_BAD && !only_zeros(slice_of(text.ptr + *end, text.len - *end));
+    if (torn && (!last || goes_on(recovery, text, *end))) {
         return damaged(recovery, *end, "the record is not whole");
     }
-    if (found == RECORD_BAD && recovery->set->options.log) {
+    if (torn && recovery->set->options.log) {
         log_write(recovery->set->options.log, LOG_INFO,
                   "%s/%s: the last write was not finished: its %zu bytes are cut off at byte %zu",
                   recovery->set->folder->path, recovery->name, text.len - *end, *end);

@@ -91,6 +91,7 @@ struct streams {
     struct loop *loop;
     struct streams_options options;
     struct names names;
+    uint64_t seed; /* of the paths' hashes: who sends paths cannot know it */
     struct strmap kinds;
     uint64_t last_id;
     uint64_t bytes;
@@ -120,6 +121,8 @@ static inline struct slice stream_path(const struct stream *stream) {
 static inline uint64_t set_now(const struct streams *set) {
     return set->options.clock(set->options.user);
 }
+
+uint64_t set_hash(const struct streams *set, struct slice path); /* streams.c */
 
 static inline struct stream *stream_hold(struct stream *stream) {
     stream->refs++;

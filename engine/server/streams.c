@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/random.h>
 #include <time.h>
 #include <xxhash.h>
 
@@ -17,8 +18,8 @@ enum { KINDS_MAX = 10000 };
 
 /* Names and kinds */
 
-static uint64_t hash_of(struct slice path) {
-    return XXH3_64bits(path.ptr, path.len);
+uint64_t set_hash(const struct streams *set, struct slice path) {
+    return XXH3_64bits_withSeed(path.ptr, path.len, set->seed);
 }
 
 static bool has_path(const void *value, const void *key) {
@@ -27,7 +28,7 @@ static bool has_path(const void *value, const void *key) {
 }
 
 struct stream *set_find(const struct streams *set, struct slice path) {
-    return names_find(&set->names, hash_of(path), has_path, &path);
+    return names_find(&set->names, set_hash(set, path), has_path, &path);
 }
 
 struct stream *set_lookup(struct streams *set, struct slice path, enum stream_status *status) {
@@ -180,6 +181,9 @@ struct streams *streams_open(struct loop *loop, const struct streams_options *op
         return NULL;
     }
     set->loop = loop;
+    if (getrandom(&set->seed, sizeof set->seed, GRND_NONBLOCK) < 0) {
+        set->seed = uv_hrtime();
+    }
     set->options = *options;
     fill_options(&set->options);
     strmap_init(&set->kinds);
