@@ -342,9 +342,9 @@ static bool head_parse(struct parser *p) {
 }
 
 /* Line ends in front of a request are to be ignored (RFC 9112 section 2.2). */
-static size_t leading_ends(const struct parser *p, const char *ptr, size_t len) {
+static size_t leading_ends_of(struct slice bytes) {
     size_t at = 0;
-    while (p->request->head.len == 0 && at + 1 < len && ptr[at] == '\r' && ptr[at + 1] == '\n') {
+    while (at + 1 < bytes.len && bytes.ptr[at] == '\r' && bytes.ptr[at + 1] == '\n') {
         at += 2;
     }
     return at;
@@ -352,8 +352,8 @@ static size_t leading_ends(const struct parser *p, const char *ptr, size_t len) 
 
 static enum parser_step feed_head(struct parser *p, const char *ptr, size_t len, size_t *used) {
     struct buf *head = &p->request->head;
-    size_t skipped = leading_ends(p, ptr, len);
     size_t before = head->len;
+    size_t skipped = before ? 0 : leading_ends_of(slice_of(ptr, len));
     size_t room = head->max - before;
     size_t taken = len - skipped < room ? len - skipped : room;
     bool whole;
@@ -363,7 +363,16 @@ static enum parser_step feed_head(struct parser *p, const char *ptr, size_t len,
         return PARSER_BAD;
     }
     *used = skipped + taken;
-    if (!head_scan(p, &whole, &end)) {
+    bool plain = head_scan(p, &whole, &end);
+    if (plain && whole && end == 2) { /* a line end in front that came in two pieces */
+        buf_consume(head, end);
+        p->line = 0;
+        p->checked = 0;
+        skipped = leading_ends_of(buf_slice(head));
+        buf_consume(head, skipped);
+        plain = head_scan(p, &whole, &end);
+    }
+    if (!plain) {
         return PARSER_BAD;
     }
     if (!whole) {
