@@ -222,6 +222,94 @@ describe("a stream with a sink", function()
   end)
 end)
 
+describe("a sink of Lua functions", function()
+  -- Keeps its place in a file, and prints what it gets.
+  local OWN = [[
+    local weir = require "weir"
+    io.stdout:setvbuf "line"
+    local path = weir.env "DB"
+    local sink = weir.sink { name = "own",
+      open = function()
+        local file = io.open(path)
+        local text = file and file:read "a"
+        if file then file:close() end
+        return text and weir.json.decode(text) or nil
+      end,
+      write = function(row)
+        if row.key == "bad" then return false, "not this one" end
+        print(row.op, row.type, row.key, row.value, row.sequence)
+        if weir.env("SLOW", "") ~= "" then weir.sleep(0.2) end
+      end,
+      commit = function(place)
+        local file = assert(io.open(path, "w"))
+        file:write(weir.json.encode(place))
+        file:close()
+        print("commit", place.sequence)
+      end,
+    }
+    local room = weir.stream { name = "room", url = weir.env "URL", live = weir.env("LIVE", "no") ~= "no",
+      sinks = { sink }, onInvalid = weir.env "POLICY", snapshot = weir.env("SNAPSHOT", "merge"),
+      deadletter = weir.env "LETTERS", limits = { sinkRows = 3 } }
+    if weir.env("BATCHES", "") ~= "" then
+      room:onBatch(function(batch) print("batch", #batch.items) end)
+    end
+    if weir.env("AGAIN", "") ~= "" then
+      weir.after(0.05, function() room:replay() print "again" weir.stop() end)
+    end
+  ]]
+
+  it("gets the rows in order, and is asked for its place", function()
+    local path, url = tmp.dir() .. "/place", s:stream()
+    s:append(url, "[" .. insert("t", "a") .. "," .. insert("t", "b") .. ',{"headers":{"control":"reset"}},' ..
+      insert("u", "c", '"x"') .. "," .. change("u", "d", "delete") .. "]")
+    local done = expect(run(url, path, {script = OWN}))
+    assert.equal("put\tt\ta\t1\t0\nput\tt\tb\t1\t1\nclear\tnil\tnil\tnil\t2\ncommit\t3\n" ..
+      "put\tu\tc\tx\t3\ndelete\tu\td\tnil\t4\ncommit\t5\n", done.stdout)
+    assert.equal("", expect(run(url, path, {script = OWN})).stdout)
+  end)
+
+  it("may refuse a row, which goes where refused messages go", function()
+    local path, url, letters = tmp.dir() .. "/place", s:stream(), tmp.dir() .. "/letters"
+    s:append(url, "[" .. insert("t", "a") .. "," .. insert("t", "bad", '{"x":"y"}') .. "]")
+    local done = expect(run(url, path, {script = OWN}), 1)
+    assert.matches("room: offset %-1, message 2: t/bad: own: not this one", done.stderr)
+    done = expect(run(url, path, {script = OWN, set = {POLICY = "deadletter", LETTERS = letters}}))
+    assert.matches("commit\t2\n", done.stdout)
+    local letter = tmp.read(letters)
+    assert.matches('"index":1', letter)
+    assert.matches('"event":"{\\"type\\":\\"t\\",\\"key\\":\\"bad\\",\\"value\\":{\\"x\\":\\"y\\"},', letter)
+  end)
+
+  it("ends its commit when the worker is stopped", function()
+    local path, url = tmp.dir() .. "/place", s:stream()
+    s:append(url, "[" .. insert("t", "a") .. "," .. insert("t", "b") .. "]")
+    local child = worker.spawn(options_of(url, path, {script = OWN, set = {LIVE = "yes", SLOW = "yes"}}))
+    child:wait_for_output "put\tt\ta"
+    child:signal "INT"
+    local done = child:wait(10)
+    assert.equal(130, done.code, done.stderr)
+    assert.equal("put\tt\ta\t1\t0\nput\tt\tb\t1\t1\ncommit\t2\n", done.stdout)
+  end)
+
+  it("gets nothing again where the script has the stream read again", function()
+    for _, snapshot in ipairs{"merge", "replace"} do
+      local path, url = tmp.dir() .. "/place", s:stream()
+      s:append(url, "[" .. insert("t", "a") .. "," .. insert("t", "b") .. "]")
+      local done = expect(run(url, path, {script = OWN, set = {LIVE = "yes", AGAIN = "yes", SNAPSHOT = snapshot}}))
+      assert.equal("put\tt\ta\t1\t0\nput\tt\tb\t1\t1\ncommit\t2\nagain\n", done.stdout)
+    end
+  end)
+
+  it("gets the differences where a state is replaced", function()
+    local path, url = tmp.dir() .. "/place", s:stream()
+    s:append(url, "[" .. insert("t", "a") .. "," .. insert("t", "b") .. ',{"headers":{"control":"snapshot-start"}},' ..
+      insert("t", "b", "2") .. "," .. insert("t", "c", "3") .. ',{"headers":{"control":"snapshot-end"}}]')
+    local done = expect(run(url, path, {script = OWN, set = {SNAPSHOT = "replace", BATCHES = "yes"}}))
+    assert.matches("delete\tt\ta\tnil\t5\nput\tt\tb\t2\t5\nput\tt\tc\t3\t5\n", done.stdout)
+    assert.matches("commit\t6\n$", done.stdout)
+  end)
+end)
+
 ---------------------------------------------------------------------------------------------------
 -- Kills
 
@@ -288,6 +376,20 @@ local function seconds_of(fn)
   return wait.now() - before
 end
 
+local function is_set_up(db)
+  return tmp.read(db) and sql(db, "select name from sqlite_master where name = '_sync_state'") ~= ""
+end
+
+--- How far a sink is, that may not be there yet.
+local function reached(db)
+  return is_set_up(db) and place(db) or 0
+end
+
+--- It was being filled with a whole state.
+local function partial(db)
+  return is_set_up(db) and select(2, place(db)):find "partial" ~= nil
+end
+
 --- No handler was called for a message that had been committed before the run.
 local function check_handled(done, from)
   for line in done.stdout:gmatch "[^\n]+" do
@@ -301,6 +403,7 @@ describe("a worker that is killed at any instant", function()
     ["reading a file"] = {},
     ["with snapshots"] = {data = true},
     ["with rules, from a server"] = {server = true, rules = true},
+    ["two sinks"] = {data = true, two = true},
     ["without handlers, from a server, with snapshots"] = {server = true, data = true, quiet = true},
   } do
     it("leaves exactly what lies before its place: " .. name, function()
@@ -317,31 +420,40 @@ describe("a worker that is killed at any instant", function()
         tmp.write(url, table.concat(messages, "\n") .. "\n")
       end
       local set = {POLICY = "skip", RULES = case.rules and "yes" or "", QUIET = case.quiet and "yes" or ""}
+      local second = dir .. "/second.db"
       local args = case.data and {"--data", dir .. "/data", "--snapshot-every", "5ms"} or {}
       local whole = seconds_of(function()
         expect(run(url, dir .. "/whole.db", {set = set}))
       end)
       local db = dir .. "/room.db"
+      set.DB2 = case.two and second or nil
+      local dbs = {db, set.DB2}
       local options = options_of(url, db, {set = set, args = args})
       for _ = 1, KILLS do
-        local from = tmp.read(db) and sql(db, "select name from sqlite_master where name = '_sync_state'") ~= ""
-          and place(db) or 0
-        if from == #messages then
-          os.execute("rm -rf " .. db .. "* " .. dir .. "/data")
-          from = 0
+        local from = {}
+        for i, path in ipairs(dbs) do
+          from[i] = reached(path)
+        end
+        if math.min(table.unpack(from)) == #messages then
+          os.execute("rm -rf " .. db .. "* " .. second .. "* " .. dir .. "/data")
+          from = {0, 0}
         end
         local done = run_killed(math.random() * whole, options)
-        check_handled(done, from)
-        if tmp.read(db) and sql(db, "select name from sqlite_master where name = '_sync_state'") ~= "" then
-          local reached = place(db) or 0
-          assert.is_true(reached >= from)
-          assert.equal(state_after(reached), rows(db, "t"), "at message " .. reached)
+        check_handled(done, math.min(table.unpack(from)))
+        for i, path in ipairs(dbs) do
+          local now = reached(path)
+          assert.is_true(now >= from[i])
+          if not partial(path) then
+            assert.equal(state_after(now), rows(path, "t"), "at message " .. now)
+          end
         end
       end
       expect(run(url, db, {set = set, args = args}))
-      assert.equal(#messages, (place(db)))
-      assert.equal(rows(dir .. "/whole.db", "t"), rows(db, "t"))
-      assert.equal(state_after(#messages), rows(db, "t"))
+      for _, path in ipairs(dbs) do
+        assert.equal(#messages, (place(path)))
+        assert.equal(rows(dir .. "/whole.db", "t"), rows(path, "t"))
+        assert.equal(state_after(#messages), rows(path, "t"))
+      end
     end)
   end
 

@@ -261,6 +261,7 @@ static void seeks(void **state) {
     end(&f, "5", true, false);
     assert_int_equal(intake_next(&f.intake, &e), INTAKE_EVENT);
     assert_true(intake_seek(&f.intake, "2", &e));
+    assert_int_equal(intake_sequence(&f.intake), 1);
     drain(&f);
     expect(&f, "");
     assert_string_equal(f.intake.offset, "2");
@@ -269,6 +270,7 @@ static void seeks(void **state) {
     end(&f, "9", true, false);
     drain(&f);
     expect(&f, "c (/dev/null: byte 48: expected a value, found 'x') |9 up-to-date ");
+    assert_int_equal(intake_sequence(&f.intake), 3);
     close_fixture(&f);
 }
 
@@ -397,6 +399,10 @@ static void random_chunks_are_cut_and_broken_off_anywhere(void **state) {
             feed(&f, &body, body.len, &seed);
             sent += count;
             snprintf(offset, sizeof offset, "%u", sent);
+            if (pick(&seed, 2)) {
+                drain(&f);
+                assert_int_equal(intake_sequence(&f.intake), sent);
+            }
             end(&f, offset, false, false);
             buf_free(&body);
         }
@@ -404,6 +410,7 @@ static void random_chunks_are_cut_and_broken_off_anywhere(void **state) {
         drain(&f);
         assert_true(f.over);
         check_numbers(&f, sent);
+        assert_int_equal(intake_sequence(&f.intake), sent);
         close_fixture(&f);
     }
 }
