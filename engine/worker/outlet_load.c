@@ -54,8 +54,7 @@ static bool fill(struct outlet *outlet) {
         only_emits = only_emits && (outlet->targets[i].is->emits || !outlet->targets[i].load);
     }
     for (; !only_emits && load->type < load->type_count; load->type++, load->cursor = 0) {
-        while (!is_enough(outlet) &&
-               store_next(load->store, load->types[load->type], &load->cursor, &row)) {
+        while (!is_enough(outlet) && store_next(load->store, load->types[load->type], &load->cursor, &row)) {
             if (!put(outlet, SINK_PUT, load->types[load->type], &row)) {
                 return false;
             }

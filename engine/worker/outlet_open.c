@@ -149,11 +149,12 @@ static const struct target *find_ahead(const struct outlet *outlet, uint64_t seq
 
 static bool is_another(const struct outlet *outlet, const struct target *ahead, uint64_t sequence,
                        struct error *e) {
-    return error_set(e, ERROR_CONFLICT,
-                     "%s: the stream ends after %" PRIu64 " messages, and %s has come to message %" PRIu64
-                     " of it before: it has been made anew since, or cut. Give the sink another place, or take this "
-                     "stream's tables and checkpoint out of it",
-                     outlet->options.name, sequence, ahead->is->name, ahead->from);
+    return error_set(
+        e, ERROR_CONFLICT,
+        "%s: the stream ends after %" PRIu64 " messages, and %s has come to message %" PRIu64
+        " of it before: it has been made anew since, or cut. Give the sink another place, or take this "
+        "stream's tables and checkpoint out of it",
+        outlet->options.name, sequence, ahead->is->name, ahead->from);
 }
 
 bool outlet_check_end(struct outlet *outlet, bool last, struct error *e) {

@@ -37,10 +37,10 @@ struct pipeline_counts {
 };
 
 struct pipeline_options {
-    struct api_stream *stream;     /* borrowed; outlives the pipeline */
-    struct source_options source;  /* loop, http, log, and what the stream says; sink is filled in */
-    bool handlers;                 /* false: schemas only, no Lua function of the script is called */
-    struct checkpoint *checkpoint; /* borrowed, outlives the pipeline; NULL: none is kept */
+    struct api_stream *stream;       /* borrowed; outlives the pipeline */
+    struct source_options source;    /* loop, http, log, and what the stream says; sink is filled in */
+    bool handlers;                   /* false: schemas only, no Lua function of the script is called */
+    struct checkpoint *checkpoint;   /* borrowed, outlives the pipeline; NULL: none is kept */
     const struct outlet_sink *sinks; /* likewise */
     size_t sink_count;
     struct outlet_limits limits; /* of the sinks */
