@@ -18,17 +18,18 @@ enum sink_op {
     SINK_PUT,    /* the entity has this value now */
     SINK_DELETE, /* there is no such entity any more (perhaps there never was) */
     SINK_CLEAR,  /* nothing is left of any type: a reset; type, key and value are empty */
-    SINK_EMIT,   /* something a handler has sent to a derived stream: `key` is the name of that sink, `value` the
+    SINK_EMIT, /* something a handler has sent to a derived stream: `key` is the name of that sink, `value` the
                     event. Other sinks pass it over */
 };
 
 struct sink_row {
     enum sink_op op;
-    struct slice type, key; /* not quoted, not escaped: bytes, UTF-8, any character but no cap on their length */
-    struct slice value;     /* PUT, EMIT: one JSON text, as the store holds it */
-    uint64_t sequence;      /* of the message that made it: the number of messages before it in the stream */
-    struct slice offset;    /* where that message is: the chunk's offset, and */
-    uint64_t index;         /* its number in the chunk, from 0 */
+    struct slice type,
+        key;             /* not quoted, not escaped: bytes, UTF-8, any character but no cap on their length */
+    struct slice value;  /* PUT, EMIT: one JSON text, as the store holds it */
+    uint64_t sequence;   /* of the message that made it: the number of messages before it in the stream */
+    struct slice offset; /* where that message is: the chunk's offset, and */
+    uint64_t index;      /* its number in the chunk, from 0 */
 };
 
 /* A place in a stream: everything before it has been applied, handled and committed. */
@@ -36,7 +37,7 @@ struct sink_place {
     char *offset;      /* of a chunk; NULL: the stream's beginning */
     uint64_t skip;     /* messages of that chunk that lie before the place */
     uint64_t sequence; /* messages before the place since the stream's beginning */
-    char *notes;       /* JSON text of whoever commits (worker/outlet.h), to be kept with the place; NULL: none */
+    char *notes; /* JSON text of whoever commits (worker/outlet.h), to be kept with the place; NULL: none */
 };
 
 /* Copies; frees what was there. False: out of memory, and `to` is as it was. */

@@ -55,8 +55,8 @@ bool about_write(const struct about *about, const struct place *place, const str
               cJSON_AddStringToObject(tree, "source", about->source) && add_settings(tree, about) &&
               add_time(tree) && (!place->offset || cJSON_AddStringToObject(tree, "offset", place->offset)) &&
               add_number(tree, "skip", place->skip) &&
-              (place->uncounted || add_number(tree, "sequence", place->sequence)) && add_mark(tree, place, mark) &&
-              add_resets(tree, resets);
+              (place->uncounted || add_number(tree, "sequence", place->sequence)) &&
+              add_mark(tree, place, mark) && add_resets(tree, resets);
     char *text = ok ? cJSON_PrintUnformatted(tree) : NULL;
     ok = text && buf_append_text(out, text);
     cJSON_free(text);

@@ -185,9 +185,10 @@ static bool check_bound(const struct checkpoint *checkpoint, const struct checkp
         return true;
     }
     if (place->uncounted) {
-        return error_set(e, ERROR_ARGUMENT,
-                         "it does not say how many messages came before it, which sinks need: it was made by an "
-                         "earlier version, or goes back to one that was");
+        return error_set(
+            e, ERROR_ARGUMENT,
+            "it does not say how many messages came before it, which sinks need: it was made by an "
+            "earlier version, or goes back to one that was");
     }
     return place->sequence <= bound->sequence ||
            error_set(e, ERROR_ARGUMENT, "it is ahead of %s: message %llu of the stream, the sink is at %llu",

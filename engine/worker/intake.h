@@ -37,14 +37,15 @@ struct intake {
     struct window window;
     struct marks marks;
 
-    char apart[64]; /* what another thread writes must not lie in one line of the cache with what follows or was */
+    char apart
+        [64]; /* what another thread writes must not lie in one line of the cache with what follows or was */
     struct slicer slicer;
     struct event_decoder decoder;
     const char *back_at, *back_end; /* the bytes that the back is decoded from */
     char apart_too[64];
-    struct run *front;              /* what is given from; NULL while there was nothing to decode */
-    struct run *back;               /* decoded, or being decoded, while the front is given */
-    struct background *background;  /* NULL: everything is decoded when it is asked for */
+    struct run *front;             /* what is given from; NULL while there was nothing to decode */
+    struct run *back;              /* decoded, or being decoded, while the front is given */
+    struct background *background; /* NULL: everything is decoded when it is asked for */
     uint64_t back_skip;
     bool back_last;
     bool back_ready;

@@ -195,7 +195,9 @@ void pipeline_stop(struct pipeline *pipeline) {
 
 bool pipeline_settled(struct pipeline *pipeline) {
     sinks_stop(pipeline);
-    return !pipeline->outlet || outlet_settled(pipeline->outlet);
+    /* A row that a sink has refused is passed by with that commit: its letter must be stored, too. */
+    return !pipeline->outlet ||
+           (outlet_settled(pipeline->outlet) && !deadletter_waits(pipeline->refusal.letters));
 }
 
 bool pipeline_keep(struct pipeline *pipeline, struct error *e) {

@@ -93,7 +93,7 @@ static enum driver_kind tell_control(const struct pipeline *pipeline, struct dri
     const struct event *event = pipeline->intake.event;
     *item = (struct driver_item){.event = event, .text = event->text};
     return pipeline->handlers && pipeline->stream->controls && !pipeline_is_quiet(pipeline) ? DRIVER_CONTROL
-                                                                                           : DRIVER_NOTHING;
+                                                                                            : DRIVER_NOTHING;
 }
 
 static enum driver_kind take_control(struct pipeline *pipeline, struct driver_item *item) {

@@ -43,7 +43,7 @@ struct pipeline {
     uint64_t quiet_until;         /* messages before were handled by a worker before this one */
     uint64_t rebuild_from;        /* messages before the state that is being built */
     bool live;                    /* everything that existed when it began has been read */
-    bool restored; /* it goes on from a checkpoint, and nothing has come yet */
+    bool restored;                /* it goes on from a checkpoint, and nothing has come yet */
     struct schema_issues issues;
     struct ahead ahead;
     struct buf merged; /* what a patch leaves */

@@ -100,10 +100,11 @@ static struct outlet *open_outlet(struct pipeline *pipeline, const struct pipeli
 bool sinks_open(struct pipeline *pipeline, const struct pipeline_options *options, struct error *e) {
     const struct api_stream *stream = pipeline->stream;
     if (stream->offset && strcmp(stream->offset, "now") == 0) {
-        return error_set(e, ERROR_ARGUMENT,
-                         "%s: a stream with sinks cannot be read from offset \"now\", which is another one each "
-                         "time: give it a fixed offset, or none",
-                         stream->name);
+        return error_set(
+            e, ERROR_ARGUMENT,
+            "%s: a stream with sinks cannot be read from offset \"now\", which is another one each "
+            "time: give it a fixed offset, or none",
+            stream->name);
     }
     char *origin = origin_of(stream->url);
     if (!origin) {

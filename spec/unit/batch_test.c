@@ -27,8 +27,8 @@ static struct sink_row row_of(const char *key, const char *value, uint64_t seque
 static void assert_row(const struct sink_batch *batch, size_t i, const char *expected) {
     struct sink_row row = sink_batch_row(batch, i);
     char text[200];
-    snprintf(text, sizeof text, "%d %.*s/%.*s=%.*s at %llu, %.*s+%llu", row.op, (int)row.type.len, row.type.ptr,
-             (int)row.key.len, row.key.ptr, (int)row.value.len, row.value.ptr,
+    snprintf(text, sizeof text, "%d %.*s/%.*s=%.*s at %llu, %.*s+%llu", row.op, (int)row.type.len,
+             row.type.ptr, (int)row.key.len, row.key.ptr, (int)row.value.len, row.value.ptr,
              (unsigned long long)row.sequence, (int)row.offset.len, row.offset.ptr,
              (unsigned long long)row.index);
     assert_string_equal(text, expected);
@@ -66,7 +66,8 @@ static void test_rows(void **state) {
 static void test_cut(void **state) {
     (void)state;
     struct sink_batch *batch = sink_batch_new(1000);
-    assert_true(add(batch, "a", "1", 1, "-1") && add(batch, "b", "2", 2, "x") && add(batch, "c", "3", 3, "y"));
+    assert_true(add(batch, "a", "1", 1, "-1") && add(batch, "b", "2", 2, "x") &&
+                add(batch, "c", "3", 3, "y"));
     sink_batch_cut(batch, 3);
     assert_int_equal(sink_batch_count(batch), 3);
     sink_batch_cut(batch, 1);
@@ -134,8 +135,8 @@ static void test_memory(void **state) {
         memory_left = -1;
         for (unsigned i = 0; i < count; i++) {
             char expected[100];
-            snprintf(expected, sizeof expected, "0 users/key %u={\"some\":\"value\"} at %u, offset %u+%u", i, i,
-                     i / 3, i % 10);
+            snprintf(expected, sizeof expected, "0 users/key %u={\"some\":\"value\"} at %u, offset %u+%u", i,
+                     i, i / 3, i % 10);
             assert_row(batch, i, expected);
         }
         struct sink_place place = {.offset = (char *)"x", .sequence = 7, .notes = (char *)"{}"};

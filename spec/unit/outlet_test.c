@@ -706,8 +706,8 @@ static void test_end_before_place(void **state) {
     feed(&w, 11);
     assert_true(outlet_check_end(w.outlet, false, &e));
     assert_true(loop_run_until(w.loop, has_failed, &w));
-    assert_non_null(
-        strstr(w.failure.message, "numbers: the stream ends after 11 messages, and one has come to message 13"));
+    assert_non_null(strstr(w.failure.message,
+                           "numbers: the stream ends after 11 messages, and one has come to message 13"));
     drop(&w);
     forget_bases();
 }
