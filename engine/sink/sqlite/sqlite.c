@@ -38,6 +38,7 @@ struct sqlite_sink {
     enum db_outcome outcome;
     struct error error;
     struct sqlite_place place; /* JOB_OPEN */
+    struct strmap types;       /* JOB_OPEN: those that the file has tables for, each with itself */
     bool fenced;               /* JOB_COMMIT: the epoch is */
     uint64_t found_epoch;
 };
@@ -66,6 +67,11 @@ static enum db_outcome take_over(struct sqlite_sink *sink) {
     return outcome;
 }
 
+static bool keep_type(void *user, struct slice type) {
+    struct sqlite_sink *sink = user;
+    return strmap_put(&sink->types, type, sink);
+}
+
 static enum db_outcome do_open(struct sqlite_sink *sink) {
     sqlite_place_free(&sink->place);
     sink->place = (struct sqlite_place){0};
@@ -73,6 +79,9 @@ static enum db_outcome do_open(struct sqlite_sink *sink) {
     if (outcome == DB_DONE) {
         outcome = sink->db.read_only ? sqlite_place_read(&sink->db, &sink->place, &sink->error)
                                      : take_over(sink);
+    }
+    if (outcome == DB_DONE && sink->layout.columns) {
+        outcome = sqlite_table_types(&sink->db, keep_type, sink, &sink->error);
     }
     if (outcome != DB_DONE) {
         sqlite_db_close(&sink->db);
@@ -107,8 +116,19 @@ static void start(struct sqlite_sink *sink) {
     }
 }
 
+/* Schemas are asked for on this thread; a comparison meets types that no batch has brought yet. */
+static bool prepare_known_types(struct sqlite_sink *sink) {
+    size_t at = 0;
+    bool ok = true;
+    for (const struct strmap_entry *entry; ok && (entry = strmap_next(&sink->types, &at));) {
+        ok = layout_prepare_type(&sink->layout, entry->key, &sink->error);
+    }
+    return ok;
+}
+
 static void end_open(struct sqlite_sink *sink, const struct error *e) {
     sink->job = JOB_NONE;
+    e = !e && !prepare_known_types(sink) ? &sink->error : e;
     sink->sink.epoch = sink->place.epoch;
     sink->sink.host.opened(sink->sink.host.user, &sink->sink,
                            !e && sink->place.known ? &sink->place.place : NULL, e);
@@ -220,6 +240,7 @@ static void on_timer(struct loop_task *task) {
 static void release(struct sqlite_sink *sink) {
     layout_free(&sink->layout);
     sqlite_place_free(&sink->place);
+    strmap_free(&sink->types, NULL);
     free(sink->db.path);
     background_free(sink->background);
     sink_release(&sink->sink);
@@ -278,6 +299,7 @@ static struct sink *sqlite_open(const struct sink_kind *kind, const struct sink_
         return NULL;
     }
     sink->loop = options->loop;
+    strmap_init(&sink->types);
     if (!read_settings(sink, options, e)) {
         release(sink);
         return NULL;

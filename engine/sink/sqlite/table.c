@@ -218,6 +218,35 @@ enum db_outcome sqlite_table_of(struct sqlite_tables *tables, struct slice type,
     return outcome;
 }
 
+enum db_outcome sqlite_table_types(const struct sqlite_db *db, bool (*take)(void *user, struct slice type),
+                                   void *user, struct error *e) {
+    static const char probe[] = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1";
+    static const char sql[] = "SELECT type FROM _sync_tables WHERE stream_url = ?1 ORDER BY type";
+    char *found;
+    enum db_outcome outcome = ask(db, probe, SLICE("_sync_tables"), (struct slice){0}, &found, e);
+    bool there = found;
+    free(found);
+    if (outcome != DB_DONE || !there) {
+        return outcome;
+    }
+    sqlite3_stmt *types = sqlite_db_prepare(db, slice_from(sql), "table _sync_tables", &outcome, e);
+    if (!types) {
+        return outcome;
+    }
+    sqlite_db_bind(types, 1, slice_from(db->stream));
+    int rc;
+    while (outcome == DB_DONE && (rc = sqlite3_step(types)) != SQLITE_DONE) {
+        if (rc != SQLITE_ROW) {
+            outcome = sqlite_db_failed(db, rc, e, "table _sync_tables");
+        } else if (!take(user, sqlite_db_text(types, 0))) {
+            error_set(e, ERROR_MEMORY, "%s: out of memory for its types", db->name);
+            outcome = DB_FAILED;
+        }
+    }
+    sqlite3_finalize(types);
+    return outcome;
+}
+
 static enum db_outcome clear_table(const struct sqlite_db *db, struct slice name, struct error *e) {
     struct buf sql;
     int rc = SQLITE_NOMEM;

@@ -42,6 +42,11 @@ enum db_outcome sqlite_table_of(struct sqlite_tables *tables, struct slice type,
 enum db_outcome sqlite_table_name(const struct sqlite_db *db, struct slice type, char **name,
                                   struct error *e);
 
+/* Calls take with each type that the file has a table for, in byte order; false: out of memory. Without _sync_tables
+ * there are none. */
+enum db_outcome sqlite_table_types(const struct sqlite_db *db, bool (*take)(void *user, struct slice type),
+                                   void *user, struct error *e);
+
 /* Deletes every row of every table of the stream. Within a transaction. */
 enum db_outcome sqlite_table_clear_all(const struct sqlite_db *db, struct error *e);
 

@@ -88,26 +88,9 @@ static bool add_types_of_state(struct sqlite_verifier *v) {
     return ok;
 }
 
-static enum db_outcome add_types_of_file(struct sqlite_verifier *v, struct error *e) {
-    static const char sql[] = "SELECT type FROM _sync_tables WHERE stream_url = ?1 ORDER BY type";
-    const struct sqlite_db *db = v->writer->db;
-    enum db_outcome outcome;
-    sqlite3_stmt *types = sqlite_db_prepare(db, slice_from(sql), "table _sync_tables", &outcome, e);
-    if (!types) {
-        return outcome;
-    }
-    sqlite_db_bind(types, 1, slice_from(db->stream));
-    int rc;
-    while (outcome == DB_DONE && (rc = sqlite3_step(types)) != SQLITE_DONE) {
-        struct slice name = sqlite_db_text(types, 0);
-        if (rc != SQLITE_ROW) {
-            outcome = sqlite_db_failed(db, rc, e, "table _sync_tables");
-        } else if (!has_type(v, name) && !add_type(v, name, true)) {
-            outcome = out_of_memory(v, e);
-        }
-    }
-    sqlite3_finalize(types);
-    return outcome;
+static bool add_type_of_file(void *user, struct slice name) {
+    struct sqlite_verifier *v = user;
+    return has_type(v, name) || add_type(v, name, true);
 }
 
 /* Nobody else may write to the stream's rows while they are repaired. */
@@ -136,7 +119,7 @@ static enum db_outcome begin(struct sqlite_verifier *v, struct error *e) {
     if (outcome == DB_DONE && !add_types_of_state(v)) {
         outcome = out_of_memory(v, e);
     }
-    return outcome == DB_DONE ? add_types_of_file(v, e) : outcome;
+    return outcome == DB_DONE ? sqlite_table_types(db, add_type_of_file, v, e) : outcome;
 }
 
 /* One type */

@@ -1,0 +1,87 @@
+-- A MariaDB server of the specs' own, in a temporary folder, on a socket.
+--
+--   local server = mariadb.start()
+--   server:url("name")            -- a new database's URL for weir.sink.mysql
+--   server:ask("name", SQL)       -- what it answers: columns by tabs, rows by line ends
+--   server:stop(); server:kill(); server:again(); server:close()
+
+local process = require "support.process"
+local tmp = require "support.tmp"
+local wait = require "support.wait"
+
+local mariadb = {}
+
+local Server = {}
+Server.__index = Server
+
+local function root()
+  local pipe = assert(io.popen "id -u")
+  local user = pipe:read "l"
+  pipe:close()
+  return user == "0"
+end
+
+--- Whether there is one on this machine.
+function mariadb.missing()
+  return os.execute "command -v mariadbd >/dev/null 2>&1 || test -x /usr/sbin/mariadbd" == nil
+end
+
+function Server:again()
+  self.child = process.spawn{cmd = {self.program, "--no-defaults", "--datadir=" .. self.folder .. "/data",
+    "--socket=" .. self.socket, "--skip-networking", "--pid-file=" .. self.folder .. "/pid", "--user=" .. self.user,
+    "--tmpdir=" .. self.folder .. "/data", "--innodb-buffer-pool-size=32M", "--skip-log-bin", "--innodb-flush-log-at-trx-commit=1"}, timeout = 600}
+  wait.till(function()
+    return process.run{cmd = {"mariadb-admin", "--no-defaults", "--socket=" .. self.socket, "ping"}}.code == 0
+  end, 60, function() return "the MariaDB server: " .. self.child:stderr() end)
+end
+
+function mariadb.start()
+  local folder = tmp.dir()
+  local user = "mysql"
+  if root() then
+    assert(os.execute("chmod 755 " .. folder .. " && mkdir " .. folder .. "/data && chown -R mysql " .. folder))
+  else
+    local pipe = assert(io.popen "id -un")
+    user = pipe:read "l"
+    pipe:close()
+    assert(os.execute("mkdir " .. folder .. "/data"))
+  end
+  local installed = process.run{cmd = {"mariadb-install-db", "--no-defaults", "--datadir=" .. folder .. "/data",
+    "--user=" .. user, "--auth-root-authentication-method=normal", "--skip-test-db"},
+    env = {TMPDIR = folder .. "/data"}}
+  assert(installed.code == 0, installed.stderr .. installed.stdout)
+  local pipe = assert(io.popen "PATH=$PATH:/usr/sbin command -v mariadbd")
+  local program = pipe:read "l"
+  pipe:close()
+  local server = setmetatable({folder = folder, socket = folder .. "/s", user = user, program = program}, Server)
+  server:again()
+  return server
+end
+
+function Server:ask(database, sql)
+  local done = process.run{cmd = {"mariadb", "--no-defaults", "--socket=" .. self.socket, "--user=root", "--batch",
+    "--raw", "--skip-column-names", "--default-character-set=utf8mb4", "--database=" .. database, "-e", sql}}
+  assert(done.code == 0, done.stderr)
+  return (done.stdout:gsub("\n$", ""))
+end
+
+--- Makes an empty database of that name.
+function Server:url(database)
+  self:ask("mysql", ("DROP DATABASE IF EXISTS `%s`; CREATE DATABASE `%s`"):format(database, database))
+  return ("mysql://root@localhost/%s?socket=%s"):format(database, self.socket)
+end
+
+function Server:stop()
+  process.run{cmd = {"mariadb-admin", "--no-defaults", "--socket=" .. self.socket, "--user=root", "shutdown"}}
+  self.child:wait(60)
+end
+
+function Server:kill()
+  self.child:kill()
+end
+
+function Server:close()
+  self:kill()
+end
+
+return mariadb
