@@ -140,7 +140,8 @@ describe("weir.sink.postgres", function()
   it("quotes types and keys, whatever they are", function()
     local name, url = database()
     local hostile = {[["users\"; DROP TABLE users; --"]], [["'); DROP TABLE users; --"]], [["$1"]], [["_sync_state"]],
-      [["pg_class"]], [["Users"]], [["users"]], [["users_pkey"]], [["id"]], [["\\"]], [["select"]], [["a.b"]], [["é中\ud83d\ude00"]],
+      [["pg_class"]], [["Users"]], [["users"]], [["users_pkey"]], [["id"]], [["\\"]], [["select"]], [["a.b"]],
+      [["é中\ud83d\ude00"]],
       [["]] .. ("long"):rep(50) .. [["]], [["]] .. ("long"):rep(50) .. [[x"]], [["\u0001\t\n"]], [[" "]], [["%s%n"]]}
     local lines = {}
     for i, kind in ipairs(hostile) do
@@ -169,7 +170,8 @@ describe("weir.sink.postgres", function()
     local name, url = database()
     local lines = {}
     for i = 1, 3000 do
-      lines[i] = change("insert", '"t"', ('"k%d\\\\%d"'):format(i, i), ('{"n":%d,"text":"a\\tb\\n\\\\ \\u00e9"}'):format(i))
+      lines[i] = change("insert", '"t"', ('"k%d\\\\%d"'):format(i, i),
+        ('{"n":%d,"text":"a\\tb\\n\\\\ \\u00e9"}'):format(i))
     end
     lines[#lines + 1] = change("insert", '"few"', '"1"', "null")
     local events = file(lines)
@@ -281,7 +283,8 @@ describe("weir.sink.postgres", function()
     local nowhere = url:gsub("port=%d+", "port=1")
     local done = run{set = {STREAM = events, DB = nowhere, OUTAGE = "300ms"}}
     assert.equal(1, done.code)
-    assert.truthy(done.stderr:find("postgres /d%d+: gave up after .* %(limits.outage%): connection to server"), done.stderr)
+    assert.truthy(done.stderr:find("postgres /d%d+: gave up after .* %(limits.outage%): connection to server"),
+      done.stderr)
   end)
 
   it("stops by name where a table was dropped", function()
@@ -304,7 +307,8 @@ describe("weir.sink.postgres", function()
     db:query("CREATE TABLE users (id integer PRIMARY KEY, x text)", name)
     local done = run{set = {STREAM = events, DB = url}}
     assert.equal(1, done.code)
-    assert.truthy(done.stderr:find('table "public"."users", column id: expected text, got integer', 1, true), done.stderr)
+    assert.truthy(done.stderr:find('table "public"."users", column id: expected text, got integer', 1, true),
+      done.stderr)
     assert.equal(0, run{set = {STREAM = events, DB = url, PREFIX = "w_"}}.code)
     assert.equal("1", db:value("SELECT data FROM w_users", name))
     -- Another stream with the same type.
@@ -399,26 +403,30 @@ weir.stream {
   name = "room",
   url = weir.env("STREAM"),
   onInvalid = weir.env("INVALID", "stop"),
-  schema = weir.defineStreamSchema { types = { users = weir.env("INDEX") and { schema = s.object(fields), index = { "name" } }
-    or s.object(fields) } },
+  schema = weir.defineStreamSchema { types = {
+    users = weir.env("INDEX") and { schema = s.object(fields), index = { "name" } } or s.object(fields),
+  } },
   sinks = { weir.sink.postgres { url = weir.env("DB"), layout = "columns", key = weir.env("KEY") } },
 }
 ]]
 
   local function user(key, more)
     return change("insert", '"users"', key,
-      ('{"name":"Ann","ok":true,"score":1.5,"at":"2026-05-01T10:00:00.5+02:00","tags":["x","\\u00e9"]%s}'):format(more or ""))
+      ('{"name":"Ann","ok":true,"score":1.5,"at":"2026-05-01T10:00:00.5+02:00","tags":["x","\\u00e9"]%s}')
+        :format(more or ""))
   end
 
   it("has a column of each property, and follows a changed schema", function()
     local name, url = database()
-    local events = file{user('"1"', ',"age":3e0,"a\\"b\'; --":"q"'), user('"2"'), change("insert", '"loose"', '"x"', "[1]")}
+    local events = file{user('"1"', ',"age":3e0,"a\\"b\'; --":"q"'), user('"2"'),
+      change("insert", '"loose"', '"x"', "[1]")}
     local done = run{script = COLUMNS, set = {STREAM = events, DB = url}}
     assert.equal(0, done.code, done.stderr)
     assert.same({
       {"1", "Ann", "3", "1.5", "t", "2026-05-01 08:00:00.5+00", '["x", "é"]', "q"},
       {"2", "Ann", nil, "1.5", "t", "2026-05-01 08:00:00.5+00", '["x", "é"]', nil},
-    }, db:query([[SET timezone TO 'UTC'; SELECT id, name, age, score, ok, at, tags, "a""b'; --" FROM users ORDER BY id]], name))
+    }, db:query([[SET timezone TO 'UTC';
+      SELECT id, name, age, score, ok, at, tags, "a""b'; --" FROM users ORDER BY id]], name))
     assert.equal("[1]", db:value("SELECT data FROM loose", name))
     local function add(line)
       local more = io.open(events, "a")
@@ -429,12 +437,13 @@ weir.stream {
     done = run{script = COLUMNS, set = {STREAM = events, DB = url, MORE = 1, INDEX = 1}}
     assert.equal(0, done.code, done.stderr)
     assert.same({{"1", nil}, {"2", nil}, {"3", "a@b.c"}}, db:query("SELECT id, email FROM users ORDER BY id", name))
-    assert.equal("1", db:value("SELECT count(*) FROM pg_indexes WHERE tablename = 'users' AND indexdef LIKE '%(name)'", name))
+    assert.equal("1", db:value([[SELECT count(*) FROM pg_indexes WHERE tablename = 'users'
+      AND indexdef LIKE '%(name)']], name))
     add(user('"4"'))
     done = run{script = COLUMNS, set = {STREAM = events, DB = url, CHANGED = 1}}
     assert.equal(1, done.code)
-    assert.truthy(done.stderr:find('table "public"."users", column age: the schema needs text, the table has bigint', 1, true),
-      done.stderr)
+    assert.truthy(done.stderr:find('table "public"."users", column age: the schema needs text, the table has bigint', 1,
+      true), done.stderr)
     done = run{script = COLUMNS, set = {STREAM = events, DB = url}}
     assert.equal(0, done.code, done.stderr)
     assert.equal("4", db:value("SELECT count(*) FROM users", name))
@@ -497,7 +506,8 @@ describe("two workers on one sink of weir.sink.postgres", function()
     done = worker.run{script = SCRIPT, args = {"--once"}, set = {STREAM = stream,
       DB = url .. "&options=-clock_timeout%3D200"}}
     assert.equal(0, done.code, done.stderr)
-    assert.truthy(done.stderr:find("the checkpoint is locked: ending the connection that holds it", 1, true), done.stderr)
+    assert.truthy(done.stderr:find("the checkpoint is locked: ending the connection that holds it", 1, true),
+      done.stderr)
     assert.equal("== users\n1 1\n2 2", dump(name))
     assert.truthy(stuck:wait(20).stderr:find("terminating connection", 1, true))
   end)

@@ -47,7 +47,7 @@ struct outlet_audit {
         repair; /* what differs is mended; otherwise nothing is changed, and the sinks are opened to be read only */
     void (*difference)(void *user, const char *stream, const char *sink, enum sink_difference difference,
                        struct slice type, struct slice key);
-    /* One sink has been compared. rows: how many, of the state and of the sink together. */
+    /* One sink has been compared. rows: how many of the state. */
     void (*compared)(void *user, const char *stream, const char *sink, uint64_t rows);
     /* It cannot be asked what it holds. */
     void (*passed_over)(void *user, const char *stream, const char *sink);

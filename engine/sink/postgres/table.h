@@ -70,7 +70,7 @@ bool pg_table_sql_remove(const struct pg_table *table, struct buf *sql);
 bool pg_table_sql_copy(const struct pg_table *table, struct buf *sql);
 
 /* Rows in which table and values differ: the key, and "m", "x" or "o" (missing, extra, other). from and to (may be
- * NULL) bound the keys that are asked for: "greater than", "at most" these parameters ("$3"). */
+ * NULL) bound the keys that are asked for: "greater than", "at most" these parameters ("$3"). In the byte order of the keys. */
 bool pg_table_sql_compare(const struct pg_table *table, const char *from, const char *to, struct buf *sql);
 
 /* Keys in byte order, at most so many, behind $1 where `from` is true. */

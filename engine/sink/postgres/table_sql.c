@@ -111,7 +111,8 @@ bool pg_table_sql_compare(const struct pg_table *table, const char *from, const 
         ok = buf_append_text(sql, " OR t.r IS DISTINCT FROM ROW(") && append_values(table, sql) &&
              buf_append_byte(sql, ')');
     }
-    return ok && buf_append_byte(sql, '\0');
+    return ok && buf_append_text(sql, " ORDER BY coalesce(t.k, v.c0) COLLATE \"C\"") &&
+           buf_append_byte(sql, '\0');
 }
 
 bool pg_table_sql_extra(const struct pg_table *table, bool from, unsigned limit, struct buf *sql) {

@@ -204,7 +204,6 @@ static void on_differences(void *user, size_t n, const PGresult *result) {
     for (int i = 0; i < PQntuples(result) && !self->lacking; i++) {
         struct slice key = slice_of(PQgetvalue(result, i, 0), (size_t)PQgetlength(result, i, 0));
         char kind = PQgetvalue(result, i, 1)[0];
-        self->verify.checked += kind == 'x';
         self->lacking = !note(self, kind == 'x' ? SINK_EXTRA : kind == 'm' ? SINK_MISSING : SINK_OTHER, key);
     }
 }
@@ -334,7 +333,6 @@ static void on_extra(void *user, size_t n, const PGresult *result) {
     self->verify.last_extra = (uint64_t)PQntuples(result);
     for (int i = 0; i < PQntuples(result) && !self->lacking; i++) {
         struct slice key = slice_of(PQgetvalue(result, i, 0), (size_t)PQgetlength(result, i, 0));
-        self->verify.checked++;
         self->lacking = !note(self, SINK_EXTRA, key) || !keep_key(&self->verify.from, key);
     }
 }
