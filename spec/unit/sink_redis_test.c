@@ -125,7 +125,6 @@ static void expect_equal(struct drive *d, uint64_t seed, uint64_t count) {
     }
     assert_int_equal(d->missing + d->extra + d->other, 0);
     assert_int_equal(d->rows, store_count(store, slice_of(NULL, 0)));
-    assert_true(d->rows > 0);
     store_free(store);
 }
 
@@ -178,6 +177,7 @@ static void test_equals_the_state(void **state) {
     begin(&d, s.url);
     assert_true(drive_run(&d, "redis", 1, 60));
     expect_equal(&d, 1, 60);
+    assert_true(d.rows > 50);
     redisReply *keys = redisCommand(s.c, "KEYS *");
     assert_true(keys->elements > 5);
     for (size_t i = 0; i < keys->elements; i++) {
