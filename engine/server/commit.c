@@ -166,12 +166,14 @@ static bool take_off(struct streams *set) {
 }
 
 static void start(struct streams *set) {
-    while (take_off(set)) {
-        if (set->options.fsync == STREAMS_FSYNC_BATCH && background_start(set->commit.background)) {
-            return;
-        }
-        on_work(set);
-        land(set);
+    if (!take_off(set) ||
+        (set->options.fsync == STREAMS_FSYNC_BATCH && background_start(set->commit.background))) {
+        return;
+    }
+    on_work(set);
+    land(set);
+    if (!is_empty(set->commit.next)) {
+        loop_defer(set->loop, &set->commit.task); /* the rest of the loop has its turn first */
     }
 }
 

@@ -223,7 +223,9 @@ static enum stream_status judge_body(struct birth *birth) {
     const struct kind *kind = set_kind(set, birth->change.type);
     birth->payload = birth->create->body.ptr ? birth->create->body : slice_of("", 0);
     if (!kind) {
-        return refuse(birth, STREAM_FULL, "too many content types");
+        return set_has_kinds(set)
+                   ? refuse(birth, STREAM_FULL, "the server knows as many content types as it may")
+                   : refuse(birth, STREAM_FAILED, "out of memory");
     }
     if (kind->json && birth->payload.len > 0) {
         buf_clear(&set->stored);

@@ -135,6 +135,7 @@ struct stream *set_find(const struct streams *set, struct slice path);
 /* The stream a request means; NULL with its status where there is none (any more). */
 struct stream *set_lookup(struct streams *set, struct slice path, enum stream_status *status);
 const struct kind *set_kind(struct streams *set, struct slice type); /* NULL: out of memory, or too many */
+bool set_has_kinds(const struct streams *set);                       /* as many as it may have */
 bool kind_fits(const struct kind *kind, struct slice type);
 /* Fills a result for a status, with what is known of the stream (may be NULL). Returns the status. */
 enum stream_status set_answer(struct stream_result *result, enum stream_status status,

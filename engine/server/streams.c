@@ -66,13 +66,17 @@ bool kind_fits(const struct kind *kind, struct slice type) {
     return plain.len == kind->plain_len && strncasecmp(plain.ptr, kind->bytes + kind->len, plain.len) == 0;
 }
 
+bool set_has_kinds(const struct streams *set) {
+    return set->kinds.count >= KINDS_MAX;
+}
+
 const struct kind *set_kind(struct streams *set, struct slice type) {
     struct kind *kind = strmap_get(&set->kinds, type);
     if (kind) {
         return kind;
     }
     struct slice plain = plain_of(type);
-    kind = set->kinds.count < KINDS_MAX ? malloc(sizeof *kind + type.len + plain.len) : NULL;
+    kind = !set_has_kinds(set) ? malloc(sizeof *kind + type.len + plain.len) : NULL;
     if (!kind) {
         return NULL;
     }
