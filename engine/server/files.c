@@ -54,13 +54,17 @@ static void put_first(struct files *files, struct openfile *file) {
     files->used.next = file;
 }
 
+static void free_file(struct openfile *file) {
+    close(file->fd);
+    free(file->frames);
+    free(file);
+}
+
 static void close_file(struct files *files, struct openfile *file) {
     unlink_file(file);
     files->count--;
     file->stream->file = NULL;
-    close(file->fd);
-    free(file->frames);
-    free(file);
+    free_file(file);
 }
 
 void files_close(struct stream *stream) {
@@ -72,8 +76,10 @@ void files_close(struct stream *stream) {
 void files_free(struct streams *set) {
     struct files *files = set->files;
     if (files) {
-        while (files->used.next != &files->used) {
-            close_file(files, files->used.next);
+        for (struct openfile *file = files->used.next, *next; file != &files->used; file = next) {
+            next = file->next;
+            file->stream->file = NULL;
+            free_file(file);
         }
         for (int i = 0; i < CACHE_FRAMES; i++) {
             chunk_drop(files->cache[i].chunk);
@@ -256,7 +262,7 @@ struct chunk *files_chunk(struct stream *stream, uint64_t position) {
         return chunk;
     }
     struct openfile *file = open_file(stream);
-    if (!file || !scan_to(file, position)) {
+    if (!file || !scan_to(file, position) || file->count == 0) {
         return NULL;
     }
     chunk = read_frame(file, find_frame(file, position));
