@@ -10,11 +10,14 @@ enum {
 /* What follows is everything that there is. */
 static bool begin_state(struct pipeline *pipeline, bool snapshot, struct error *e) {
     struct api_stream *stream = pipeline->stream;
+    bool again = pipeline->rebuild.building;
     if (!rebuild_begin(&pipeline->rebuild, stream->store, snapshot, e)) {
         return error_context(e, "%s", stream->name);
     }
     stream->building = pipeline->rebuild.building;
-    pipeline->rebuild_from = intake_sequence(&pipeline->intake);
+    if (!again) {
+        pipeline->rebuild_from = intake_sequence(&pipeline->intake);
+    }
     api_follow_built(stream, false);
     return true;
 }
@@ -55,7 +58,6 @@ static bool apply_reset(struct pipeline *pipeline, const struct event *event) {
 
 /* The state that was built takes the place of the one before. */
 static bool replace_state(struct pipeline *pipeline) {
-    bool snapshot = pipeline->rebuild.snapshot;
     struct error e;
     if (!rebuild_end(&pipeline->rebuild, &pipeline->stream->store, &e)) {
         error_context(&e, "%s", pipeline->stream->name);
@@ -63,7 +65,7 @@ static bool replace_state(struct pipeline *pipeline) {
         return false;
     }
     pipeline->stream->building = NULL;
-    if (pipeline->outlet && !snapshot) {
+    if (pipeline->outlet) {
         outlet_replaced(pipeline->outlet, pipeline->stream->store, pipeline->rebuild_from);
     }
     api_follow_built(pipeline->stream, true);

@@ -41,9 +41,10 @@ struct pipeline {
     bool begun;                   /* it is: what is kept was found, the sinks are open */
     struct outlet *outlet;        /* owned; NULL: the stream has no sinks */
     uint64_t quiet_until;         /* messages before were handled by a worker before this one */
-    uint64_t rebuild_from;        /* messages before the state that is being built */
-    bool live;                    /* everything that existed when it began has been read */
-    bool restored;                /* it goes on from a checkpoint, and nothing has come yet */
+    uint64_t rebuild_from; /* messages before the first of the states that are being built: a reset's, which a
+                                     snapshot may take the place of */
+    bool live;             /* everything that existed when it began has been read */
+    bool restored;         /* it goes on from a checkpoint, and nothing has come yet */
     struct schema_issues issues;
     struct ahead ahead;
     struct buf merged; /* what a patch leaves */
