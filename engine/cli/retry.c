@@ -61,6 +61,7 @@ struct feeding {
     struct config *config; /* of the script; NULL: none was asked for */
     struct recheck *recheck;
     struct letters letters;
+    char shown[SHOWN_MAX];  /* where they are, for messages */
     struct target *targets; /* the first used first */
     struct buf event, text; /* of the letter under way */
     uint64_t left;          /* letters that stay */
@@ -121,8 +122,9 @@ static int take_location(struct feeding *feeding, int argc, char **argv) {
     }
     client->url = argv[optind];
     url_redact(client->url, client->shown, sizeof client->shown);
-    letters_init(&feeding->letters, argv[optind], strdup(client->shown));
-    return feeding->letters.shown ? -1 : EXIT_FAILED;
+    memcpy(feeding->shown, client->shown, sizeof feeding->shown);
+    letters_init(&feeding->letters, argv[optind], feeding->shown);
+    return -1;
 }
 
 /* ---- where a letter goes ---- */
@@ -421,7 +423,7 @@ static int work_with(struct feeding *feeding, int argc, char **argv) {
 
 static int work(struct client *client, int argc, char **argv) {
     struct feeding feeding = {.client = client};
-    letters_init(&feeding.letters, "", NULL);
+    letters_init(&feeding.letters, "", feeding.shown);
     buf_init(&feeding.event, EVENT_BYTES_MAX);
     buf_init(&feeding.text, EVENT_BYTES_MAX);
     int code = work_with(&feeding, argc, argv);
@@ -431,7 +433,6 @@ static int work(struct client *client, int argc, char **argv) {
         free(target->url);
         free(target);
     }
-    free((void *)feeding.letters.shown);
     letters_free(&feeding.letters);
     recheck_close(feeding.recheck);
     config_free(feeding.config);
