@@ -274,4 +274,11 @@ u1 	1e2]], server:ask("plain", "SELECT id, data FROM users ORDER BY id"))
     assert.matches("Access denied for user 'nobody'", done.stderr)
     assert.not_matches("s3cret", done.stderr)
   end)
+
+  it("compares and mends, and can be closed at any time", function()
+    local done = process.run{cmd = {paths.build .. "/unit/sink_mysql_test"},
+      env = {WEIR_TEST_MYSQL = server:url "unit"}, timeout = worker.patience(60)}
+    assert.equal(0, done.code, done.stdout .. done.stderr)
+    assert.not_matches("SKIPPED", done.stdout .. done.stderr)
+  end)
 end)
