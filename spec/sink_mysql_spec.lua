@@ -188,7 +188,8 @@ u1 	1e2]], server:ask("plain", "SELECT id, data FROM users ORDER BY id"))
     end
     count(1)
     for i = 1, 3 do
-      local id = server:ask("cut", "SELECT id FROM information_schema.processlist WHERE db = 'cut' AND id <> connection_id()")
+      local id = server:ask("cut", "SELECT id FROM information_schema.processlist " ..
+        "WHERE db = 'cut' AND id <> connection_id()")
       server:ask("cut", "KILL " .. id)
       append(source, line("users", "u" .. i, "1"))
       count(i + 1)
@@ -234,7 +235,8 @@ u1 	1e2]], server:ask("plain", "SELECT id, data FROM users ORDER BY id"))
     local function try(fields)
       return run(source, url, {script = script:format(fields)})
     end
-    local fields = "id = s.string(), name = s.string(), age = s.integer(), ok = s.boolean():optional(), r = s.number():optional()"
+    local fields = "id = s.string(), name = s.string(), age = s.integer(), ok = s.boolean():optional(), " ..
+      "r = s.number():optional()"
     local done = try(fields)
     assert.equal(0, done.code, done.stderr)
     assert.equal("u1\t36\tAda\t1\t1.5", server:ask("typed", "SELECT * FROM users"))
@@ -273,5 +275,12 @@ u1 	1e2]], server:ask("plain", "SELECT id, data FROM users ORDER BY id"))
     assert.equal(1, done.code)
     assert.matches("Access denied for user 'nobody'", done.stderr)
     assert.not_matches("s3cret", done.stderr)
+  end)
+
+  it("compares and mends, and can be closed at any time", function()
+    local done = process.run{cmd = {paths.build .. "/unit/sink_mysql_test"},
+      env = {WEIR_TEST_MYSQL = server:url "unit"}, timeout = worker.patience(60)}
+    assert.equal(0, done.code, done.stdout .. done.stderr)
+    assert.not_matches("SKIPPED", done.stdout .. done.stderr)
   end)
 end)

@@ -29,7 +29,8 @@ end
 function Server:again()
   self.child = process.spawn{cmd = {self.program, "--no-defaults", "--datadir=" .. self.folder .. "/data",
     "--socket=" .. self.socket, "--skip-networking", "--pid-file=" .. self.folder .. "/pid", "--user=" .. self.user,
-    "--tmpdir=" .. self.folder .. "/data", "--innodb-buffer-pool-size=32M", "--skip-log-bin", "--innodb-flush-log-at-trx-commit=1"}, timeout = 600}
+    "--tmpdir=" .. self.folder .. "/data",
+    "--innodb-buffer-pool-size=32M", "--skip-log-bin", "--innodb-flush-log-at-trx-commit=1"}, timeout = 600}
   wait.till(function()
     return process.run{cmd = {"mariadb-admin", "--no-defaults", "--socket=" .. self.socket, "ping"}}.code == 0
   end, 60, function() return "the MariaDB server: " .. self.child:stderr() end)
