@@ -40,8 +40,11 @@ static void print_name(struct slice name) {
     memcpy(text, len ? name.ptr : "", len);
     text[len] = '\0';
     for (size_t i = 0; i < len; i++) {
-        text[i] = text[i] ? text[i] : '?';
-        text[i] = text[i] == '\n' ? ' ' : text[i];
+        if (!text[i]) {
+            text[i] = '?';
+        } else if (text[i] == '\n') {
+            text[i] = ' ';
+        }
     }
     plain_text(text);
     printf("%s%s", text, len < name.len ? "..." : "");

@@ -33,8 +33,8 @@ static bool type_add(struct making *m, struct slice type, uint32_t *index) {
     }
     *index = (uint32_t)plan->type_count;
     plan->types[plan->type_count] = (struct pg_plan_type){.type = type};
-    /* A value of a map is not NULL. */
-    if (!strmap_put(&plan->by_type, type, (void *)(uintptr_t)(plan->type_count + 1))) {
+    /* The map holds a place of an array that stays: there are at least as many rows as types. */
+    if (!strmap_put(&plan->by_type, type, &plan->rows[plan->type_count])) {
         return false;
     }
     plan->type_count++;
@@ -46,9 +46,9 @@ static bool type_find(struct making *m, struct slice type, uint32_t *index) {
     if (*index < m->plan->type_count && slice_equal(m->plan->types[*index].type, type)) {
         return true;
     }
-    uintptr_t found = (uintptr_t)strmap_get(&m->plan->by_type, type);
+    const uint32_t *found = strmap_get(&m->plan->by_type, type);
     if (found) {
-        *index = (uint32_t)(found - 1);
+        *index = (uint32_t)(found - m->plan->rows);
         return true;
     }
     return type_add(m, type, index);

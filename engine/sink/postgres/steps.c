@@ -229,6 +229,12 @@ static size_t take_run(struct pg_sink *self, uint32_t *rows) {
     return taken;
 }
 
+static bool send_run(struct pg_sink *self, struct pg_link *link, const uint32_t *rows, size_t count) {
+    struct sink_row row = sink_batch_row(self->batch, rows[0]);
+    struct pg_table *table = strmap_get(&self->tables, row.type);
+    return pg_commit_send_rows(self, link, table, row.op, rows, count);
+}
+
 /* Its statements: (ROLLBACK TO), SAVEPOINT, the rows, RELEASE. */
 static bool next_find(void *user, struct pg_link *link) {
     struct pg_sink *self = user;
@@ -240,9 +246,7 @@ static bool next_find(void *user, struct pg_link *link) {
     } else if (steps->stage == 1) {
         steps->stage = 2;
         size_t count = take_run(self, rows);
-        struct sink_row row = sink_batch_row(self->batch, rows[0]);
-        struct pg_table *table = strmap_get(&self->tables, row.type);
-        if (count == 0 || !pg_commit_send_rows(self, link, table, row.op, rows, count)) {
+        if (count == 0 || !send_run(self, link, rows, count)) {
             self->cursor.failed = true;
             pg_link_give_up(link);
             return false;
