@@ -80,6 +80,11 @@ static bool take_snapshot(struct pipeline *pipeline, const struct event *event) 
     if (!pipeline->stream->replace) {
         return true;
     }
+    if (event->control == EVENT_SNAPSHOT_START && rebuild->building && !rebuild->snapshot) {
+        /* What has come since a reset is the state before the snapshot, whenever this is read. */
+        pipeline->snapshot_waits = replace_state(pipeline);
+        return false;
+    }
     if (event->control == EVENT_SNAPSHOT_START && !begin_state(pipeline, true, &e)) {
         pipeline_finish(pipeline, &e);
         return false;
@@ -167,6 +172,13 @@ static enum driver_kind take_difference(struct pipeline *pipeline, struct driver
         return DRIVER_NOTHING;
     }
     pipeline->told_last = false;
+    if (pipeline->snapshot_waits) {
+        pipeline->snapshot_waits = false;
+        if (!begin_state(pipeline, true, &e)) {
+            pipeline_finish(pipeline, &e);
+            return DRIVER_NOTHING;
+        }
+    }
     return pipeline->chunk_over ? tell_up_to_date(pipeline) : tell_control(pipeline, item);
 }
 

@@ -33,8 +33,9 @@ struct pipeline {
     struct refusal refusal;
     struct reset_history resets;
     struct rebuild rebuild;
-    bool told_last;  /* the end of a state built anew is told of last, its differences come first */
-    bool chunk_over; /* the intake's last word was the end of a chunk */
+    bool snapshot_waits; /* one begins behind the differences that are being told */
+    bool told_last;      /* the end of a state built anew is told of last, its differences come first */
+    bool chunk_over;     /* the intake's last word was the end of a chunk */
     struct checkpoint *checkpoint; /* NULL: none is kept */
     struct handled handled;
     struct source_options source; /* of it, until it is opened */
