@@ -65,9 +65,10 @@ static struct table *table_of(struct peer *peer, const char *name, size_t len) {
     struct table *table = &peer->tables[peer->count++];
     memcpy(table->name, name, len);
     table->name[len] = '\0';
-    snprintf(sql, sizeof sql,
-             "CREATE TABLE \"%s\" (id TEXT NOT NULL PRIMARY KEY, data TEXT NOT NULL, updated_at TEXT NOT NULL)",
-             table->name);
+    snprintf(
+        sql, sizeof sql,
+        "CREATE TABLE \"%s\" (id TEXT NOT NULL PRIMARY KEY, data TEXT NOT NULL, updated_at TEXT NOT NULL)",
+        table->name);
     run(peer, sql);
     snprintf(sql, sizeof sql,
              "INSERT INTO \"%s\" (id, data, updated_at) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO UPDATE SET "
@@ -134,8 +135,9 @@ static void set_up(struct peer *peer, const char *path) {
     run(peer, "CREATE TABLE _sync_state (stream_url TEXT NOT NULL PRIMARY KEY, \"offset\", synced_at TEXT)");
     peer->begin = prepare(peer, "BEGIN IMMEDIATE");
     peer->commit = prepare(peer, "COMMIT");
-    peer->place = prepare(peer, "INSERT INTO _sync_state VALUES ('file', ?1, ?2) ON CONFLICT (stream_url) DO UPDATE "
-                                "SET \"offset\" = excluded.\"offset\", synced_at = excluded.synced_at");
+    peer->place = prepare(
+        peer, "INSERT INTO _sync_state VALUES ('file', ?1, ?2) ON CONFLICT (stream_url) DO UPDATE "
+              "SET \"offset\" = excluded.\"offset\", synced_at = excluded.synced_at");
 }
 
 static long long count(const struct peer *peer) {

@@ -42,10 +42,11 @@ const struct sink_kind *sink_kind_named(const char *name, struct error *e) {
             continue;
         }
         if (!kinds[i].kind) {
-            error_set(e, ERROR_ARGUMENT,
-                      "weir was built without the sink \"%s\", since its library was not there: install %s and "
-                      "build it again",
-                      name, kinds[i].package);
+            error_set(
+                e, ERROR_ARGUMENT,
+                "weir was built without the sink \"%s\", since its library was not there: install %s and "
+                "build it again",
+                name, kinds[i].package);
         }
         return kinds[i].kind;
     }

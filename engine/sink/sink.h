@@ -74,9 +74,9 @@ struct sink_options {
     const struct schema *(*schema)(void *user, struct slice type);
     /* Field i of those that the type has indexes on; false: no such i. NULL: there are none. */
     bool (*index)(void *user, struct slice type, size_t i, struct slice *field);
-    void *schema_user; /* of both, which are asked on the loop's thread */
+    void *schema_user;        /* of both, which are asked on the loop's thread */
     uint64_t outage_limit_ms; /* 0: 10 min */
-    bool read_only;           /* for sink_verify without repair: the epoch is not raised, nothing is created */
+    bool read_only; /* for sink_verify without repair: the epoch is not raised, nothing is created */
     struct sink_host host;
 };
 

@@ -44,8 +44,8 @@ struct expected {
     struct slice part[PARTS];
 };
 
-static void check_hit(const char *who, struct slice text, const char *behind, const struct slice *part, bool escaped,
-                      const struct expected *expected) {
+static void check_hit(const char *who, struct slice text, const char *behind, const struct slice *part,
+                      bool escaped, const struct expected *expected) {
     FUZZ_CHECK(expected->verdict.end == STRICT_WHOLE, "%s takes what is not valid: %.*s", who, (int)text.len,
                text.ptr);
     FUZZ_CHECK(behind == text.ptr + expected->verdict.at, "%s: ends at %zd, expected %zu", who,
@@ -56,7 +56,8 @@ static void check_hit(const char *who, struct slice text, const char *behind, co
                    "%s: part %zu is %zd, %zu bytes, expected %zd, %zu bytes", who, i,
                    part[i].ptr ? part[i].ptr - text.ptr : -1, part[i].len,
                    want.ptr ? want.ptr - text.ptr : -1, want.len);
-        FUZZ_CHECK(escaped || i == NAMES || !want.ptr || want.ptr[0] != '"' || !memchr(want.ptr, '\\', want.len),
+        FUZZ_CHECK(escaped || i == NAMES || !want.ptr || want.ptr[0] != '"' ||
+                       !memchr(want.ptr, '\\', want.len),
                    "%s: overlooks a backslash", who);
     }
 }
