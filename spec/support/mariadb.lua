@@ -14,11 +14,15 @@ local mariadb = {}
 local Server = {}
 Server.__index = Server
 
-local function root()
-  local pipe = assert(io.popen "id -u")
-  local user = pipe:read "l"
+local function answer(command)
+  local pipe = assert(io.popen(command))
+  local text = pipe:read "l"
   pipe:close()
-  return user == "0"
+  return text
+end
+
+local function root()
+  return answer "id -u" == "0"
 end
 
 --- Whether there is one on this machine.
@@ -32,28 +36,23 @@ function Server:again()
     "--tmpdir=" .. self.folder .. "/data",
     "--innodb-buffer-pool-size=32M", "--skip-log-bin", "--innodb-flush-log-at-trx-commit=1"}, timeout = 600}
   wait.till(function()
-    return process.run{cmd = {"mariadb-admin", "--no-defaults", "--socket=" .. self.socket, "ping"}}.code == 0
+    return pcall(self.ask, self, "mysql", "SELECT 1")
   end, 60, function() return "the MariaDB server: " .. self.child:stderr() end)
 end
 
 function mariadb.start()
   local folder = tmp.dir()
-  local user = "mysql"
-  if root() then
-    assert(os.execute("chmod 755 " .. folder .. " && mkdir " .. folder .. "/data && chown -R mysql " .. folder))
-  else
-    local pipe = assert(io.popen "id -un")
-    user = pipe:read "l"
-    pipe:close()
-    assert(os.execute("mkdir " .. folder .. "/data"))
+  local user = answer "id -un"
+  assert(os.execute("mkdir " .. folder .. "/data"))
+  if root() then -- as which it does not run
+    user = answer "id -un mysql 2>/dev/null" or "nobody"
+    assert(os.execute("chmod 755 " .. folder .. " && chown -R " .. user .. " " .. folder))
   end
   local installed = process.run{cmd = {"mariadb-install-db", "--no-defaults", "--datadir=" .. folder .. "/data",
     "--user=" .. user, "--auth-root-authentication-method=normal", "--skip-test-db"},
     env = {TMPDIR = folder .. "/data"}}
   assert(installed.code == 0, installed.stderr .. installed.stdout)
-  local pipe = assert(io.popen "PATH=$PATH:/usr/sbin command -v mariadbd")
-  local program = pipe:read "l"
-  pipe:close()
+  local program = answer "PATH=$PATH:/usr/sbin command -v mariadbd"
   local server = setmetatable({folder = folder, socket = folder .. "/s", user = user, program = program}, Server)
   server:again()
   return server
@@ -73,7 +72,7 @@ function Server:url(database)
 end
 
 function Server:stop()
-  process.run{cmd = {"mariadb-admin", "--no-defaults", "--socket=" .. self.socket, "--user=root", "shutdown"}}
+  self:ask("mysql", "SHUTDOWN")
   self.child:wait(60)
 end
 
