@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct slice {
@@ -40,6 +41,18 @@ static inline int slice_compare(struct slice a, struct slice b) {
         return order;
     }
     return (a.len > b.len) - (a.len < b.len);
+}
+
+/* A copy that the caller frees, with a NUL behind it. NULL: out of memory. */
+static inline char *slice_copy(struct slice s) {
+    char *copy = malloc(s.len + 1);
+    if (copy) {
+        if (s.len > 0) {
+            memcpy(copy, s.ptr, s.len);
+        }
+        copy[s.len] = '\0';
+    }
+    return copy;
 }
 
 #endif

@@ -121,7 +121,7 @@ bool about_read(const struct about *about, struct slice text, struct about_told 
                 struct reset_history *resets, struct error *e) {
     *told = (struct about_told){0};
     buf_init(&told->offset, OFFSET_MAX);
-    char *copy = strndup(text.ptr, text.len); /* paths are bytes, and need not be UTF-8 */
+    char *copy = slice_copy(text); /* paths are bytes, and need not be UTF-8 */
     cJSON *tree = copy ? cJSON_Parse(copy) : NULL;
     free(copy);
     bool ok = tree != NULL || error_set(e, ERROR_SYNTAX, "it is damaged: it does not say what it is of");

@@ -171,7 +171,7 @@ static bool keep_row(struct refusal *refusal, const struct sink_row *row, struct
     struct buf text;
     struct error failure;
     buf_init(&text, ROW_MAX);
-    char *offset = strndup(row->offset.ptr, row->offset.len);
+    char *offset = slice_copy(row->offset);
     bool ok = offset && write_event(row, &text, &failure);
     struct deadletter_entry entry = {
         .offset = offset,

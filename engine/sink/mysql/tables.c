@@ -45,7 +45,7 @@ static struct my_table *add_table(struct my_tables *tables, struct slice type, s
     struct my_table *table = calloc(1, sizeof *table);
     struct slice *list = realloc(tables->list, (tables->count + 1) * sizeof *list);
     tables->list = list ? list : tables->list;
-    if (!table || !list || !(table->name = strndup(name.ptr, name.len)) ||
+    if (!table || !list || !(table->name = slice_copy(name)) ||
         !strmap_put(&tables->types, type, table)) {
         drop_table(table);
         return NULL;
@@ -57,7 +57,7 @@ static struct my_table *add_table(struct my_tables *tables, struct slice type, s
 
 static bool add_taken(struct my_tables *tables, struct slice stream, struct slice name) {
     struct my_taken *taken = malloc(sizeof *taken + name.len + 1);
-    if (!taken || !(taken->stream = strndup(stream.ptr, stream.len))) {
+    if (!taken || !(taken->stream = slice_copy(stream))) {
         free(taken);
         return false;
     }

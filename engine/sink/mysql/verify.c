@@ -89,7 +89,7 @@ static bool keep_repair(struct my_verify *v, struct buf *sql) {
         v->repairs = repairs;
         v->repair_room = room;
     }
-    char *text = strndup(sql->ptr, sql->len);
+    char *text = slice_copy(buf_slice(sql));
     v->repairs[v->repair_count] = text;
     v->repair_count += text != NULL;
     return text;
@@ -146,7 +146,7 @@ static bool keep_last_key(struct my_verify *v, MYSQL_RES *result) {
     MYSQL_ROW row = mysql_fetch_row(result);
     struct slice key = my_cell(result, row, 0);
     free(v->after);
-    v->after = strndup(key.ptr, key.len);
+    v->after = slice_copy(key);
     v->after_len = key.len;
     mysql_data_seek(result, 0);
     return v->after;
