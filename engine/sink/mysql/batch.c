@@ -138,7 +138,7 @@ static bool find_items(struct my_sink *sink) {
         batch->items[batch->item_count++] = (struct my_item){
             .table = table, .row = at, .put = row.op == SINK_PUT};
     }
-    if (!batch->each) {
+    if (!batch->each && batch->item_count > 0) {
         qsort(batch->items, batch->item_count, sizeof *batch->items, item_order);
     }
     return true;

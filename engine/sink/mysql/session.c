@@ -80,9 +80,19 @@ static void on_tables(struct my_sink *sink) {
     go_on(sink);
 }
 
-static void load_tables(struct my_sink *sink) {
+/* The batch that was under way had been stored; what follows it needs the tables all the same. */
+static void on_tables_behind(struct my_sink *sink) {
+    if (!my_tables_take(sink, sink->link.result)) {
+        my_failed(sink);
+        return;
+    }
+    outage_over(&sink->outage, loop_now(sink->loop));
+    my_done(sink);
+}
+
+static void load_tables(struct my_sink *sink, void (*then)(struct my_sink *sink)) {
     my_send(sink, buf_append_text(&sink->sql, "SELECT table_name, stream_url, type, made FROM _sync_tables"),
-            on_tables);
+            then);
 }
 
 /* After the connection was lost: whose the stream is by now, and whether the commit that was under way came to be. */
@@ -94,15 +104,14 @@ static void on_look(struct my_sink *sink) {
     } else if (sink->job == MY_COMMIT && sink->batch.doubtful && sink->known &&
                sink->place.sequence == sink_batch_place(sink->batch.batch)->sequence &&
                sink->place.sequence != sink->committed) {
-        outage_over(&sink->outage, loop_now(sink->loop));
-        my_done(sink);
+        load_tables(sink, on_tables_behind);
     } else {
-        load_tables(sink);
+        load_tables(sink, on_tables);
     }
 }
 
 static void on_committed(struct my_sink *sink) {
-    load_tables(sink);
+    load_tables(sink, on_tables);
 }
 
 static void on_own_place(struct my_sink *sink) {
