@@ -142,13 +142,8 @@ static void open_find(struct search_sink *s) {
 /* ---- before the rows ---- */
 
 static void checked(struct search_sink *s, int status) {
-    if (!take_document(s, status)) {
-        return;
-    }
-    if (search_place_is_own(s) && s->found_commit == s->commits) {
-        search_bulk_begin(s);
-    } else {
-        search_place_refuse(s);
+    if (take_document(s, status)) {
+        search_place_begin_rows(s);
     }
 }
 

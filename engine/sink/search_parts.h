@@ -149,6 +149,9 @@ bool search_place_take(struct search_sink *s, struct slice document);
 bool search_place_is_own(struct search_sink *s);
 void search_place_refuse(struct search_sink *s);
 
+/* The document has been read before a batch: begins with the rows where it is as this sink left it; else refuses. */
+void search_place_begin_rows(struct search_sink *s);
+
 /* ---- search_bulk.c: commits ---- */
 
 void search_commit(struct sink *sink, const struct sink_batch *batch);

@@ -97,3 +97,11 @@ void search_place_refuse(struct search_sink *s) {
                 s->sink.stream,
                 s->has_document ? "its place is older than ours" : "its place is no longer there");
 }
+
+void search_place_begin_rows(struct search_sink *s) {
+    if (search_place_is_own(s) && s->found_commit == s->commits) {
+        search_bulk_begin(s);
+    } else {
+        search_place_refuse(s);
+    }
+}

@@ -113,19 +113,10 @@ static struct piece *on_spare(void *user) {
     return window_spare(&((struct intake *)user)->window);
 }
 
-static char *copy_text(struct slice text) {
-    char *copy = malloc(text.len + 1);
-    if (copy) {
-        memcpy(copy, text.ptr, text.len);
-        copy[text.len] = '\0';
-    }
-    return copy;
-}
-
 static void on_end(void *user, const struct source_chunk *chunk) {
     struct intake *intake = user;
     struct error e;
-    char *offset = copy_text(chunk->offset);
+    char *offset = slice_copy(chunk->offset);
     if (!offset) {
         error_set(&e, ERROR_MEMORY, "out of memory at the end of a chunk");
         intake_fail(intake, &e);
