@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "io/background.h"
+#include "io/loop.h"
 #include "message/event.h"
 #include "message/slicer.h"
 #include "stream/source.h"
@@ -45,7 +45,8 @@ struct intake {
     char apart_too[64];
     struct run *front;             /* what is given from; NULL while there was nothing to decode */
     struct run *back;              /* decoded, or being decoded, while the front is given */
-    struct background *background; /* NULL: everything is decoded when it is asked for */
+    struct beside *beside;         /* NULL: everything is decoded when it is asked for */
+    struct beside_job decoding;    /* the back */
     uint64_t back_skip;
     bool back_last;
     bool back_ready;
@@ -76,8 +77,8 @@ struct intake {
 /* message_max: bytes of one message. Nothing is read yet. False: out of memory. */
 bool intake_init(struct intake *intake, size_t message_max, void (*ready)(void *user), void *user);
 
-/* From now on much is decoded on another thread. Where that cannot be had, nothing changes. */
-void intake_use_background(struct intake *intake, struct loop *loop);
+/* From now on much is decoded on the loop's other thread. Where that cannot be had, nothing changes. */
+void intake_use_beside(struct intake *intake, struct loop *loop);
 
 /* Opens the source; options->sink is filled in here. */
 bool intake_open(struct intake *intake, struct source_options *options, struct error *e);
