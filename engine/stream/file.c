@@ -30,8 +30,8 @@ struct file {
     uint64_t read_at;      /* where the next read starts */
     struct beside_job read;
     uv_fs_t pool_read;
-    uint64_t from; /* where in the file it reads */
-    ssize_t got;   /* what it has read; below 0: minus the system's number of an error */
+    uint64_t from;       /* where in the file it reads */
+    ssize_t got;         /* what it has read; below 0: minus the system's number of an error */
     bool reading, stale; /* stale: what is being read is not wanted any more */
     bool at_end;
     uv_fs_event_t event; /* tells at once that a followed file has changed, and */

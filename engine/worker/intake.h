@@ -43,10 +43,10 @@ struct intake {
     struct event_decoder decoder;
     const char *back_at, *back_end; /* the bytes that the back is decoded from */
     char apart_too[64];
-    struct run *front;             /* what is given from; NULL while there was nothing to decode */
-    struct run *back;              /* decoded, or being decoded, while the front is given */
-    struct beside *beside;         /* NULL: everything is decoded when it is asked for */
-    struct beside_job decoding;    /* the back */
+    struct run *front;          /* what is given from; NULL while there was nothing to decode */
+    struct run *back;           /* decoded, or being decoded, while the front is given */
+    struct beside *beside;      /* NULL: everything is decoded when it is asked for */
+    struct beside_job decoding; /* the back */
     uint64_t back_skip;
     bool back_last;
     bool back_ready;

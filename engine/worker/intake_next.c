@@ -4,7 +4,7 @@
 #include "worker/intake_parts.h"
 
 enum {
-    VIEW_SMALL = 16 << 10,      /* bytes: what waits is decoded one by one, as in a live stream */
+    VIEW_SMALL = 16 << 10,  /* bytes: what waits is decoded one by one, as in a live stream */
     VIEW_BESIDE = 48 << 10, /* bytes that are worth another thread */
     RUN_ONE = 1,
     RUN_SOME = 64,
