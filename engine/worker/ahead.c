@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 enum {
-    TOUCH_EVENTS = 72, /* how far ahead of the event at hand the events themselves are asked for, */
+    TOUCH_EVENTS = 80, /* how far ahead of the event at hand the events themselves are asked for, */
     AIM_EVENTS = 64,   /* how far ahead of the event at hand its part of the table is asked for */
     NEAR_EVENTS = 32,  /* and its entity */
 };

@@ -92,14 +92,17 @@ static inline const struct event *intake_ahead(const struct intake *intake, size
     return n < front->count - front->given ? &front->events[front->given + n].event : NULL;
 }
 
-/* Asks for the memory of such an event, which another thread may have written. */
+/* Asks for the memory of such an event, which another thread may have written, and for the start of the message of
+ * one that was asked for before. */
 static inline __attribute__((always_inline)) void intake_touch(const struct intake *intake, size_t n) {
+    enum { BEFORE = 8 };
     const struct run *front = intake->front;
     if (n < front->count - front->given) {
         const char *event = (const char *)&front->events[front->given + n];
         __builtin_prefetch(event);
         __builtin_prefetch(event + 64);
         __builtin_prefetch(event + 128);
+        __builtin_prefetch(front->events[front->given + n - BEFORE].event.text.ptr);
     }
 }
 
