@@ -117,8 +117,16 @@ static struct store_type *add_type(struct store *store, struct slice name) {
 
 /* --- changes --- */
 
+uint64_t store_hash(uint64_t seed, struct slice key) {
+    return XXH3_64bits_withSeed(key.ptr, key.len, seed);
+}
+
+uint64_t store_seed(const struct store *store) {
+    return store->seed;
+}
+
 static uint64_t aim_at(const struct store *store, struct slice key) {
-    return table_aim(XXH3_64bits_withSeed(key.ptr, key.len, store->seed));
+    return table_aim(store_hash(store->seed, key));
 }
 
 enum { TIDY_MOVES = 16 };
@@ -143,7 +151,7 @@ static struct store_place place_of(const struct store *store, struct slice type,
         .type = find_type(store, type), .type_name = type, .aim = aim_at(store, key), .epoch = store->epoch};
 }
 
-void store_aim(struct store *store, struct slice type, struct slice key, struct store_place *place) {
+void store_aim(struct store *store, struct slice type, uint64_t hash, struct store_place *place) {
     struct store_type **slot = recent(store, type);
     struct store_type *found = *slot;
     if (!found || !slice_equal(name_of(found), type)) {
@@ -152,7 +160,7 @@ void store_aim(struct store *store, struct slice type, struct slice key, struct 
     }
     place->type = found;
     place->type_name = type;
-    place->aim = aim_at(store, key);
+    place->aim = table_aim(hash);
     place->epoch = store->epoch;
     if (found) {
         table_touch(&found->table, place->aim);

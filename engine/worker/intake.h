@@ -51,6 +51,7 @@ struct intake {
     bool back_last;
     bool back_ready;
     uint64_t given; /* events, ever */
+    uint64_t seed;  /* for the hashes of keys */
     enum slicer_format format;
 
     const struct event *event; /* given last; good until intake_next is called again */
@@ -87,9 +88,16 @@ enum intake_status intake_next(struct intake *intake, struct error *e);
 
 /* The event that will be given n calls after the last one, 0 for the next; NULL where it is not known
  * yet. They stay where they are until they have been given. */
-static inline const struct event *intake_ahead(const struct intake *intake, size_t n) {
+static inline const struct run_event *intake_ahead(const struct intake *intake, size_t n) {
     const struct run *front = intake->front;
-    return n < front->count - front->given ? &front->events[front->given + n].event : NULL;
+    return n < front->count - front->given ? &front->events[front->given + n] : NULL;
+}
+
+/* Where the keys of the event given last and of those ahead have hashes with this seed: that; and if not, those
+ * decoded from now on will. */
+static inline bool intake_seed(struct intake *intake, uint64_t seed) {
+    intake->seed = seed;
+    return intake->front->seed == seed;
 }
 
 /* Asks for the memory of such an event, which another thread may have written, and for the start of the message of

@@ -111,6 +111,7 @@ static bool decode_front(struct intake *intake, struct error *e) {
     }
     const char *at = view.ptr;
     run->seen = intake->window.base + view.len;
+    run->seed = intake->seed;
     run_decode(run, &intake->slicer, &intake->decoder, to_skip(intake), &at, view.ptr + view.len, last);
     window_take(&intake->window, (size_t)(at - view.ptr));
     note_run(intake, run);
@@ -148,6 +149,7 @@ static bool start_back(struct intake *intake) {
     intake->back_last = last;
     intake->back_skip = to_skip(intake);
     intake->back->seen = intake->window.base + view.len;
+    intake->back->seed = intake->seed;
     beside_start(intake->beside, &intake->decoding);
     return true;
 }

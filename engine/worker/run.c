@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "state/store.h"
+
 enum { NAMES_BYTES = 64 << 10 }; /* for unescaped names; what does not fit ends the run */
 
 struct run *run_new(size_t room) {
@@ -61,6 +63,7 @@ static void keep_event(struct run *run, const struct slicer *slicer, const struc
     kept->line = slicer->line;
     run->barrier = kept->event.kind == EVENT_CONTROL || /* what follows may depend on it */
                    (decoder->unescaped && !keep_names(run, &kept->event));
+    kept->hash = store_hash(run->seed, kept->event.key);
 }
 
 static void keep_word(struct run *run, const struct slicer *slicer, enum slicer_status word) {
