@@ -383,6 +383,7 @@ function StateStream:remove() end
 ---@field listen? string "HOST:PORT", a numeric address; port 0: any that is free; default: "127.0.0.1:4437"
 ---@field data? string keep the streams in this folder; default: in memory
 ---@field fsync? "batch"|"always"|"none" with data, when an append is answered; default: "batch"
+---@field checkpointSize? weir.Size with data, of the journal until the streams' files take it over; default: "64MB"
 ---@field longPollTimeout? weir.Duration default: "30s"
 ---@field sseLifetime? weir.Duration after which an SSE response ends; default: "60s"
 ---@field requestTimeout? weir.Duration for a head, and between two pieces of a body; default: "30s"
