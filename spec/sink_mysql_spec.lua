@@ -2,6 +2,7 @@
 -- commits, two workers at once, schemas that change, and types that were made to break out of SQL.
 
 local changes = require "support.changes"
+local kills = require "support.kills"
 local mariadb = require "support.mariadb"
 local paths = require "support.paths"
 local process = require "support.process"
@@ -151,19 +152,16 @@ u1 	1e2]], server:ask("plain", "SELECT id, data FROM users ORDER BY id"))
     assert.equal(stream:rows(stream.count), (dump(database)))
   end
 
-  local KILLS = tonumber(os.getenv "WEIR_KILLS") or 10
-
-  it("is equal to an uninterrupted run after every kill -9", function()
-    survives("killed", KILLS, function(cmd, delay)
-      local done = process.run{cmd = {"timeout", "-s", "KILL", ("%.3f"):format(delay), table.unpack(cmd)},
-        timeout = worker.patience(60)}
-      assert.is_true(done.code == 137 or done.code == 0, done.stderr)
-      return done, done.code == 137
-    end)
-  end)
+  kills.of{
+    sink = 'weir.sink.mysql { url = weir.env "DB", layout = weir.env("LAYOUT", "json") }',
+    layouts = true,
+    fresh = function(name) return server:url(name) end,
+    held = function(name) return server:held(name) end,
+    undone = function() return server:undone() end,
+  }
 
   it("goes on when the server is killed in its commits", function()
-    survives("restarted", math.max(2, KILLS // 5), function(cmd, delay)
+    survives("restarted", math.max(2, kills.count // 5), function(cmd, delay)
       local child = process.spawn{cmd = cmd, timeout = worker.patience(60)}
       process.run{cmd = {"sleep", ("%.3f"):format(delay)}}
       local running = child:running()

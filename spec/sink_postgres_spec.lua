@@ -1,5 +1,7 @@
 -- weir.sink.postgres against a real server: what arrives, and what is there after whatever happens.
 
+local changes = require "support.changes"
+local kills = require "support.kills"
 local paths = require "support.paths"
 local postgres = require "support.postgres"
 local process = require "support.process"
@@ -8,8 +10,7 @@ local tmp = require "support.tmp"
 local wait = require "support.wait"
 local worker = require "support.worker"
 
-local KILLS = tonumber(os.getenv "WEIR_KILLS") or 8
-local SEED = tonumber(os.getenv "WEIR_SEED") or os.time()
+local SEED = kills.seed
 
 local SCRIPT = [[
 local weir = require "weir"
@@ -187,32 +188,14 @@ describe("weir.sink.postgres", function()
     assert.equal("a\tb", db:query("SELECT data->>'text' FROM t LIMIT 1", name)[1][1])
   end)
 
-  it("is that of an uninterrupted run after kill -9", function()
-    local events = file(random_events(6000, 400, SEED))
-    local name, url = database()
-    local began = wait.now()
-    assert.equal(0, run{set = {STREAM = events, DB = url, ROWS = 25}}.code)
-    local whole = wait.now() - began
-    local expected = dump(name)
-    local killed, ended = 0, 0
-    local other, other_url = database()
-    local path = tmp.file("worker.lua", SCRIPT)
-    while killed < KILLS do
-      local limit = ("%.3f"):format(0.02 + math.random() * whole * 0.6)
-      local done = process.run{cmd = {"timeout", "-s", "KILL", limit, paths.weir, "run", path, "--once", "--set",
-        "STREAM=" .. events, "--set", "DB=" .. other_url, "--set", "ROWS=25"}, timeout = 60}
-      if done.code == 0 then
-        ended = ended + 1
-        assert.equal(expected, dump(other), "seed " .. SEED)
-        db:query("DROP SCHEMA public CASCADE; CREATE SCHEMA public", other)
-      else
-        assert.equal(137, done.code, done.stderr)
-        killed = killed + 1
-      end
-    end
-    assert.equal(0, run{set = {STREAM = events, DB = other_url, ROWS = 25}}.code)
-    assert.equal(expected, dump(other), "seed " .. SEED)
-  end)
+  kills.of{
+    sink = 'weir.sink.postgres { url = weir.env "DB", layout = weir.env("LAYOUT", "json") }',
+    layouts = true,
+    text = changes.jsonb,
+    fresh = function(name) return db:fresh(name) end,
+    held = function(name) return db:held(name) end,
+    undone = function(name) return db:undone(name) end,
+  }
 
   it("goes on when the server is restarted", function()
     local events = file(random_events(6000, 400, SEED))

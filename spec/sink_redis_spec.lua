@@ -1,5 +1,6 @@
 -- weir.sink.redis against a real server: what arrives, and what is there after whatever happens.
 
+local kills = require "support.kills"
 local paths = require "support.paths"
 local process = require "support.process"
 local redis = require "support.redis"
@@ -8,8 +9,7 @@ local tmp = require "support.tmp"
 local wait = require "support.wait"
 local worker = require "support.worker"
 
-local KILLS = tonumber(os.getenv "WEIR_KILLS") or 8
-local SEED = tonumber(os.getenv "WEIR_SEED") or os.time()
+local SEED = kills.seed
 
 local SCRIPT = [[
 local weir = require "weir"
@@ -157,32 +157,14 @@ describe("weir.sink.redis", function()
     assert.equal("3000", db:ask("HLEN", "weir:{" .. events .. "}:t:t"))
   end)
 
-  it("is that of an uninterrupted run after kill -9", function()
-    local events = file(random_events(6000, 400, SEED))
-    local began = wait.now()
-    must{set = {STREAM = events, DB = db.url, ROWS = 25, PREFIX = "whole:"}}
-    local whole = wait.now() - began
-    local expected = db:dump "whole:"
-    local path = tmp.file("worker.lua", SCRIPT)
-    local killed = 0
-    for _ = 1, KILLS * 5 do
-      if killed == KILLS then
-        break
-      end
-      local limit = ("%.3f"):format(0.02 + math.random() * whole * 0.6)
-      local done = process.run{cmd = {"timeout", "-s", "KILL", limit, paths.weir, "run", path, "--once", "--set",
-        "STREAM=" .. events, "--set", "DB=" .. db.url, "--set", "ROWS=25"}, timeout = 60}
-      if done.code == 0 then
-        assert.equal(expected, db:dump(), "seed " .. SEED)
-        db:ask("EVAL", "for _, key in ipairs(redis.call('KEYS', 'weir:*')) do redis.call('DEL', key) end", "0")
-      else
-        assert.equal(137, done.code, done.stderr)
-        killed = killed + 1
-      end
-    end
-    must{set = {STREAM = events, DB = db.url, ROWS = 25}}
-    assert.equal(expected, db:dump(), "seed " .. SEED)
-  end)
+  kills.of{
+    sink = 'weir.sink.redis { url = weir.env "DB" }',
+    fresh = function()
+      db:ask "FLUSHALL"
+      return db.url
+    end,
+    held = function() return db:held() end,
+  }
 
   it("goes on when a server that logs its writes is killed and comes back", function()
     local events = file(random_events(4000, 400, SEED))

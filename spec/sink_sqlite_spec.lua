@@ -2,44 +2,14 @@
 -- with types that were made to break out of SQL. What SQLite itself says no to is in spec/unit/sink_sqlite_test.c.
 
 local changes = require "support.changes"
+local kills = require "support.kills"
 local process = require "support.process"
+local sqlite = require "support.sqlite"
 local tmp = require "support.tmp"
 local wait = require "support.wait"
 local worker = require "support.worker"
 
-local function ask(path, sql)
-  local done = process.run{cmd = {"sqlite3", "-batch", "-separator", "|", path, sql}}
-  assert.equal(0, done.code, done.stderr)
-  return (done.stdout:gsub("\n$", ""))
-end
-
-local function quote(name)
-  return '"' .. name:gsub('"', '""') .. '"'
-end
-
---- "type/key value" a row, sorted, and the place.
-local function dump(path)
-  if ask(path, "SELECT count(*) FROM sqlite_master WHERE name = '_sync_state'") == "0" then
-    return "", 0 -- it was killed before it had begun
-  end
-  local selects = {"SELECT 0, coalesce((SELECT sequence FROM _sync_state), 0)"}
-  for line in ask(path, "SELECT hex(type) || '|' || table_name FROM _sync_tables"):gmatch "[^\n]+" do
-    local type, name = line:match "^(%x*)|(.*)$"
-    selects[#selects + 1] = ("SELECT 1, CAST(x'%s' AS TEXT) || '/' || id || ' ' || data FROM %s"):format(type,
-      quote(name))
-  end
-  local rows, sequence = {}, nil
-  for line in (ask(path, table.concat(selects, " UNION ALL ")) .. "\n"):gmatch "([^\n]*)\n" do
-    local kind, text = line:match "^(%d)|(.*)$"
-    if kind == "0" then
-      sequence = tonumber(text)
-    else
-      rows[#rows + 1] = text
-    end
-  end
-  table.sort(rows)
-  return table.concat(rows, "\n"), sequence
-end
+local ask = sqlite.ask
 
 local SCRIPT = [[
   local weir = require "weir"
@@ -68,11 +38,9 @@ local function append(path, text)
   assert(file:close())
 end
 
-local function line(type, key, value)
-  return ('{"type":"%s","key":"%s","value":%s,"headers":{"operation":"upsert"}}\n'):format(type, key, value)
-end
-
 describe("weir.sink.sqlite", function()
+  local folder = tmp.dir()
+
   it("keeps a file equal to the stream, and goes on behind its place", function()
     local source = tmp.file("events.jsonl", line("users", "u1", '{"name": "Ada"}') .. line("users", "u2", "1e2"))
     local path = tmp.file "room.db"
@@ -95,8 +63,8 @@ describe("weir.sink.sqlite", function()
     local path = tmp.file "room.db"
     local done = run(tmp.file("events.jsonl", stream.text), path)
     assert.equal(0, done.code, done.stderr)
-    local rows, sequence = dump(path)
-    assert.equal(2000, sequence)
+    local rows, place = sqlite.held(path)
+    assert.equal(2000, place.sequence)
     assert.equal(stream:rows(2000), rows)
     assert.equal("6|6", ask(path, "SELECT count(*), count(DISTINCT lower(table_name)) FROM _sync_tables"))
   end)
@@ -112,48 +80,20 @@ describe("weir.sink.sqlite", function()
     assert.equal("good|2", ask(path, "SELECT id, data FROM users"))
   end)
 
-  it("is equal to an uninterrupted run after every kill -9", function()
-    local kills = tonumber(os.getenv "WEIR_KILLS") or 10
-    local stream = changes.new{count = 6000, seed = 11}
-    local source, path = tmp.file("events.jsonl", stream.text), tmp.file "room.db"
-    local all = options(source, path)
-    all.set.ROWS = "20"
-    local script = tmp.file("worker.lua", SCRIPT)
-    local paths = require "support.paths"
-    local longest, killed = 0.4, 0
-    math.randomseed(tonumber(os.getenv "WEIR_SEED") or 20261122)
-    for round = 1, kills * 20 do
-      local delay = ("%.3f"):format(0.02 + math.random() * longest)
-      local done = process.run{cmd = {"timeout", "-s", "KILL", delay, paths.weir, "run", script, "--once", "--set",
-        "SOURCE=" .. source, "--set", "DB=" .. path, "--set", "ROWS=20"}, timeout = worker.patience(60)}
-      assert.not_matches("Sanitizer", done.stderr)
-      if done.code == 137 then
-        killed = killed + 1
-      else
-        assert.equal(0, done.code, done.stderr)
-      end
-      if done.code == 0 or tmp.read(path) then
-        local rows, sequence = dump(path)
-        assert.equal(stream:rows(sequence), rows, ("round %d, place %d"):format(round, sequence))
-        if sequence == stream.count then
-          -- All is there: from the beginning, and not so long.
-          os.remove(path)
-          os.remove(path .. "-wal")
-          os.remove(path .. "-shm")
-          longest = done.code == 0 and longest * 0.8 or longest
-        end
-      end
-      longest = done.code == 137 and longest * 1.05 or longest
-      if killed == kills then
-        break
-      end
-    end
-    assert.equal(kills, killed)
-    local done = worker.run(all)
-    assert.equal(0, done.code, done.stderr)
-    assert.equal(stream:rows(stream.count), (dump(path)))
-    assert.equal("ok", ask(path, "PRAGMA integrity_check"))
-  end)
+  local function database(name)
+    return folder .. "/" .. name .. ".db"
+  end
+
+  kills.of{
+    sink = 'weir.sink.sqlite { path = weir.env "DB", layout = weir.env("LAYOUT", "json") }',
+    layouts = true,
+    fresh = function(name)
+      sqlite.remove(database(name))
+      return database(name)
+    end,
+    held = function(name) return sqlite.held(database(name)) end,
+    intact = function(name) return ask(database(name), "PRAGMA integrity_check") == "ok" end,
+  }
 
   it("is taken over by the newer of two workers", function()
     local source, path = tmp.file("events.jsonl", line("users", "u0", "0")), tmp.file "room.db"
