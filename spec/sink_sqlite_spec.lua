@@ -2,6 +2,7 @@
 -- with types that were made to break out of SQL. What SQLite itself says no to is in spec/unit/sink_sqlite_test.c.
 
 local changes = require "support.changes"
+local cli = require "support.cli"
 local kills = require "support.kills"
 local process = require "support.process"
 local sqlite = require "support.sqlite"
@@ -10,6 +11,7 @@ local wait = require "support.wait"
 local worker = require "support.worker"
 
 local ask = sqlite.ask
+local change, insert = cli.change, cli.insert
 
 local SCRIPT = [[
   local weir = require "weir"
@@ -32,25 +34,18 @@ local function run(source, path, more)
   return worker.run(options(source, path, more))
 end
 
-local function append(path, text)
-  local file = assert(io.open(path, "ab"))
-  assert(file:write(text))
-  assert(file:close())
-end
-
 describe("weir.sink.sqlite", function()
   local folder = tmp.dir()
 
   it("keeps a file equal to the stream, and goes on behind its place", function()
-    local source = tmp.file("events.jsonl", line("users", "u1", '{"name": "Ada"}') .. line("users", "u2", "1e2"))
+    local source = changes.file{insert("users", "u1", '{"name": "Ada"}'), insert("users", "u2", "1e2")}
     local path = tmp.file "room.db"
     local done = run(source, path)
     assert.equal(0, done.code, done.stderr)
     assert.equal('u1|{"name": "Ada"}\nu2|1e2', ask(path, "SELECT id, data FROM users ORDER BY id"))
     assert.equal("2|1", ask(path, "SELECT sequence, epoch FROM _sync_state"))
-    append(source, '{"type":"users","key":"u1","headers":{"operation":"delete"}}\n' ..
-      '{"type":"users","key":"u3","value":{"a":1,"b":2},"headers":{"operation":"insert"}}\n' ..
-      '{"type":"users","key":"u3","value":{"a":null,"c":3},"headers":{"operation":"patch"}}\n')
+    changes.append(source, change("users", "u1", "delete"), insert("users", "u3", '{"a":1,"b":2}'),
+      change("users", "u3", "patch", '{"a":null,"c":3}'))
     done = run(source, path)
     assert.equal(0, done.code, done.stderr)
     assert.equal('u2|1e2\nu3|{"b":2,"c":3}', ask(path, "SELECT id, data FROM users ORDER BY id"))
@@ -61,7 +56,7 @@ describe("weir.sink.sqlite", function()
   it("lets no type break out of its quotes", function()
     local stream = changes.new{count = 2000, seed = 3}
     local path = tmp.file "room.db"
-    local done = run(tmp.file("events.jsonl", stream.text), path)
+    local done = run(changes.file(stream.lines), path)
     assert.equal(0, done.code, done.stderr)
     local rows, place = sqlite.held(path)
     assert.equal(2000, place.sequence)
@@ -70,7 +65,7 @@ describe("weir.sink.sqlite", function()
   end)
 
   it("refuses keys with NUL by name, and goes on where the script says so", function()
-    local source = tmp.file("events.jsonl", line("users", "a\\u0000b", "1") .. line("users", "good", "2"))
+    local source = changes.file{insert("users", "a\\u0000b", "1"), insert("users", "good", "2")}
     local path = tmp.file "room.db"
     local done = run(source, path)
     assert.equal(1, done.code)
@@ -96,7 +91,7 @@ describe("weir.sink.sqlite", function()
   }
 
   it("is taken over by the newer of two workers", function()
-    local source, path = tmp.file("events.jsonl", line("users", "u0", "0")), tmp.file "room.db"
+    local source, path = changes.file{insert("users", "u0", "0")}, tmp.file "room.db"
     local older = worker.spawn(options(source, path, {args = {}}))
     finally(function() older:kill() end)
     wait.till(function()
@@ -107,7 +102,7 @@ describe("weir.sink.sqlite", function()
     wait.till(function()
       return ask(path, "SELECT epoch FROM _sync_state") == "2"
     end, worker.patience(10), "the second worker")
-    append(source, line("users", "u1", "1"))
+    changes.append(source, insert("users", "u1", "1"))
     local done = older:wait(worker.patience(10))
     assert.equal(1, done.code)
     assert.matches("another worker has taken over stream .-events%.jsonl %(its epoch is 2, ours 1%)", done.stderr)
@@ -127,8 +122,8 @@ describe("weir.sink.sqlite", function()
   ]]
 
   it("makes columns of the schema, and adds those of a changed one", function()
-    local source = tmp.file("events.jsonl", line("users", "u1", '{"id":"u1","name":"Ada","age":36}') ..
-      line("rooms", "r1", '{"any":1}'))
+    local source = changes.file{insert("users", "u1", '{"id":"u1","name":"Ada","age":36}'),
+      insert("rooms", "r1", '{"any":1}')}
     local path = tmp.file "room.db"
     local function try(fields)
       return run(source, path, {script = COLUMNS:format(fields)})
@@ -138,7 +133,7 @@ describe("weir.sink.sqlite", function()
     assert.equal("u1|36|Ada", ask(path, "SELECT * FROM users"))
     assert.equal('r1|{"any":1}', ask(path, "SELECT id, data FROM rooms"))
     assert.equal("1", ask(path, "SELECT count(*) FROM sqlite_master WHERE type = 'index' AND sql LIKE '%(\"name\")'"))
-    append(source, line("users", "u2", '{"id":"u2","name":"Bo","age":7,"mail":"bo@x.org","tags":["a", "b"]}'))
+    changes.append(source, insert("users", "u2", '{"id":"u2","name":"Bo","age":7,"mail":"bo@x.org","tags":["a", "b"]}'))
     done = try 's.any'
     assert.not_equal(0, done.code)
     local fields = "id = s.string(), name = s.string(), age = s.integer(), %s"
@@ -148,7 +143,7 @@ describe("weir.sink.sqlite", function()
     done = try(fields:format "mail = s.email():optional(), tags = s.array(s.string()):optional()")
     assert.equal(0, done.code, done.stderr)
     assert.equal('Ada|36||\nBo|7|bo@x.org|["a", "b"]', ask(path, "SELECT name, age, mail, tags FROM users ORDER BY id"))
-    append(source, line("users", "u3", '{"id":"u3","name":"Cy","age":"8"}'))
+    changes.append(source, insert("users", "u3", '{"id":"u3","name":"Cy","age":"8"}'))
     done = try "id = s.string(), name = s.string(), age = s.any()"
     assert.equal(1, done.code)
     assert.matches('column "age" has another type, expected JSON TEXT', done.stderr)
@@ -156,10 +151,10 @@ describe("weir.sink.sqlite", function()
   end)
 
   it("stops by name when a table was dropped", function()
-    local source, path = tmp.file("events.jsonl", line("users", "u0", "0")), tmp.file "room.db"
+    local source, path = changes.file{insert("users", "u0", "0")}, tmp.file "room.db"
     assert.equal(0, run(source, path).code)
     ask(path, "DROP TABLE users")
-    append(source, line("users", "u1", "1"))
+    changes.append(source, insert("users", "u1", "1"))
     local done = run(source, path)
     assert.equal(1, done.code)
     assert.matches('table "users" is gone: somebody dropped it', done.stderr)
@@ -167,9 +162,9 @@ describe("weir.sink.sqlite", function()
   end)
 
   it("waits for a lock", function()
-    local source, path = tmp.file("events.jsonl", line("users", "u0", "0")), tmp.file "room.db"
+    local source, path = changes.file{insert("users", "u0", "0")}, tmp.file "room.db"
     assert.equal(0, run(source, path).code)
-    append(source, line("users", "u1", "1"))
+    changes.append(source, insert("users", "u1", "1"))
     os.execute("mkfifo " .. process.quote(path .. ".go"))
     local holder = process.spawn{cmd = {"sh", "-c",
       ("{ echo 'BEGIN IMMEDIATE; SELECT 1;'; cat %s; echo 'ROLLBACK;'; } | sqlite3 -batch %s"):format(

@@ -234,7 +234,8 @@ describe("a derived stream that cannot be written to", function()
     fails({ URL = url, OUT = text }, "out: http://[^ ]*: its content type is text/plain, expected application/json")
     fails({ URL = url, OUT = target(), CREATE = "no" },
       "out: http://[^ ]*: 404: [^\n]*; create it, or leave out create = false")
-    fails({ URL = url, OUT = "http://127.0.0.1:9/out", OUTAGE = "200ms" }, "room: out: HEAD http://127.0.0.1:9/out: .*gave up after")
+    fails({ URL = url, OUT = "http://127.0.0.1:9/out", OUTAGE = "200ms" },
+      "room: out: HEAD http://127.0.0.1:9/out: .*gave up after")
   end)
 
   it("because it was closed or deleted meanwhile, likewise", function()

@@ -23,8 +23,8 @@ Changes.__index = Changes
 changes.types = {"users", "messages", "Users", 'x"; DROP TABLE users; --', "_sync_state", "größe 😀"}
 
 -- As JSON, and what it says.
-local SNIPPETS = {{"y", "y"}, {"it's ", "it's "}, {[[\"q\" ]], '"q" '}, {[[\\]], [[\]]}, {"ü😀", "ü😀"}, {[[\u00e9]], "é"},
-  {"%s;--", "%s;--"}}
+local SNIPPETS = {{"y", "y"}, {"it's ", "it's "}, {[[\"q\" ]], '"q" '}, {[[\\]], [[\]]}, {"ü😀", "ü😀"},
+  {[[\u00e9]], "é"}, {"%s;--", "%s;--"}}
 
 local function escaped(text)
   return (text:gsub('[\\"]', "\\%0"))
@@ -36,7 +36,7 @@ end
 
 --- A file of these lines of JSON: its path.
 function changes.file(lines)
-  return tmp.file("events.jsonl", table.concat(lines, "\n") .. "\n")
+  return tmp.file("events.jsonl", table.concat(lines, "\n") .. (lines[1] and "\n" or ""))
 end
 
 --- Adds lines to it.

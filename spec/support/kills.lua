@@ -1,5 +1,5 @@
--- Workers that are killed with kill -9 at random instants, again and again, and what their sink holds after each: exactly
--- what lies before its place in the stream, and, when the stream has ended, what an uninterrupted run leaves.
+-- Workers that are killed with kill -9 at random instants, again and again, and what their sink holds after each:
+-- exactly what lies before its place in the stream, and, when the stream has ended, what an uninterrupted run leaves.
 --
 --   kills.of {
 --     sink = 'weir.sink.sqlite { path = weir.env "DB", layout = weir.env "LAYOUT" }',
@@ -164,6 +164,21 @@ function Trial:begin(name)
   end
 end
 
+--- Anew, and perhaps a good way into the stream: otherwise most kills would be at its beginning.
+function Trial:begin_somewhere()
+  self:begin "killed"
+  if self.case.live or self.case.fill or math.random(4) == 1 then
+    return
+  end
+  local count = math.random(self.stream.count * 9 // 10)
+  tmp.write(self.source, table.concat(self.stream.lines, "\n", 1, count) .. "\n")
+  self.set.ROWS = 100
+  local done = worker.run(self:options{})
+  assert.equal(0, done.code, done.stderr)
+  self.before = self:check "a part of the stream"
+  tmp.write(self.source, self.stream.text)
+end
+
 function Trial:options(more)
   self.set.SOURCE = self.source
   local args = self.case.live and not more.once and {} or {"--once"}
@@ -208,7 +223,7 @@ end
 --- What is there is what lies before the place.
 function Trial:check(message)
   local rows, place = self.sink.held(self.name)
-  local before, case = self.before, self.case
+  local before = self.before
   if place then
     message = ("%s, message %d"):format(message, place.sequence)
     place.partial = place.notes:find "partial" ~= nil
@@ -259,7 +274,8 @@ function Trial:instant()
   if math.random(3) == 1 then
     return self.start * math.random() ^ 2
   end
-  local span = self.case.live and 0.3 or self.span * math.random()
+  local rest = 1 - self.before.sequence / self.stream.count
+  local span = self.case.live and 0.3 or self.span * rest * math.random()
   return math.random() * (self.start * 1.2 + span * self.scale)
 end
 
@@ -274,7 +290,7 @@ function Trial:round(message)
   if done.code ~= 137 then
     assert.equal(0, done.code, message)
     self:check_end(message)
-    self:begin "killed"
+    self:begin_somewhere()
     self.scale = math.max(self.scale * 0.9, 0.1)
     return false
   end
@@ -286,17 +302,16 @@ function Trial:round(message)
   self.before = place or self.before
   if self.case.live and place and place.sequence == self.stream.count then
     self:run_to_end(message)
-    self:begin "killed"
+    self:begin_somewhere()
   end
   return true
 end
 
 function Trial:survive(count)
-  local began, undone = wait.now(), 0
+  local began, left = wait.now(), count
   self:measure()
-  self:begin "killed"
-  undone = self.sink.undone and self.sink.undone "killed" or 0
-  local left = count
+  self:begin_somewhere()
+  local before = self.sink.undone and self.sink.undone "killed"
   for round = 1, count * 20 do
     if left > 0 and self:round(("kill %d, round %d"):format(count - left + 1, round)) then
       left = left - 1
@@ -305,7 +320,7 @@ function Trial:survive(count)
   assert.equal(0, left, "kills that came too late")
   self:run_to_end "after the last kill"
   assert.is_true(not self.sink.intact or self.sink.intact "killed")
-  undone = self.sink.undone and (", transactions undone: %d"):format(self.sink.undone "killed" - undone) or ""
+  local undone = before and (", transactions undone: %d"):format(self.sink.undone "killed" - before) or ""
   return ("%s%s; %.0f s"):format(self.tally:text(), undone, wait.now() - began)
 end
 

@@ -26,7 +26,10 @@ end
 
 local function command(options)
   local path = options.path or tmp.file("worker.lua", options.script)
-  local cmd = options.killed and {"timeout", "-s", "KILL", ("%.4f"):format(options.killed)} or {}
+  local cmd = {}
+  if options.killed then -- 0 would be never
+    cmd = {"timeout", "-s", "KILL", ("%.4f"):format(math.max(options.killed, 0.0001))}
+  end
   table.move({paths.weir, "run", path}, 1, 3, #cmd + 1, cmd)
   for name, value in pairs(options.set or {}) do
     cmd[#cmd + 1] = "--set"
