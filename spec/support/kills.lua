@@ -96,7 +96,8 @@ function Tally:text()
     table.concat(phases, ", "), table.concat(self.tenths, " "))
 end
 
-local function report(text)
+--- Adds a line to WEIR_KILLS_LOG.
+function kills.report(text)
   local path = os.getenv "WEIR_KILLS_LOG"
   if path then
     local file = assert(io.open(path, "a"))
@@ -342,7 +343,7 @@ function kills.of(sink)
         local trial = new_trial(sink, case, kills.seed + i)
         trial.server = source
         local text = trial:survive((kills.count + #cases - 1) // #cases)
-        report(("%s, seed %d, %s: %s"):format(sink.sink:match "^[%w.]+", kills.seed, case.name, text))
+        kills.report(("%s, seed %d, %s: %s"):format(sink.sink:match "^[%w.]+", kills.seed, case.name, text))
       end)
     end
   end)
