@@ -187,7 +187,7 @@ bool once_append(struct once *once, uint64_t position, uint64_t part, struct sli
     buf_clear(&once->body);
     if (!buf_append_byte(&once->body, '[') || !buf_append_slice(&once->body, values) ||
         !buf_append_byte(&once->body, ']')) {
-        return buf_error(&once->body, e, "one append", "nothing: it is fixed");
+        return buf_error(&once->body, e, "one append", NULL);
     }
     struct call_options options = {
         .kind = CALL_APPEND,
