@@ -50,8 +50,11 @@ local function await(self, text, pattern)
 end
 
 local function launch_weir(self, port)
-  local cmd = {paths.weir, "serve", "--listen", "127.0.0.1:" .. port, "--faults", "--long-poll-timeout",
+  local cmd = {paths.weir, "serve", "--listen", "127.0.0.1:" .. port, "--long-poll-timeout",
     (self.options.longPollTimeout or 500) .. "ms"}
+  if self.options.faults ~= false then
+    cmd[#cmd + 1] = "--faults"
+  end
   if self.options.dataDir then
     cmd[#cmd + 1] = "--data"
     cmd[#cmd + 1] = self.options.dataDir
@@ -80,7 +83,8 @@ local function launch(self, port)
 end
 
 --- Starts a server and waits until it listens. options: port (0 = any), dataDir (nil = memory),
---- longPollTimeout (ms), kind ("weir", "reference": where a spec needs this one).
+--- longPollTimeout (ms), kind ("weir", "reference": where a spec needs this one), faults (false: weir takes no orders
+--- for them).
 function server.start(options)
   local self = setmetatable({options = options or {}, count = 0}, Server)
   self.kind = self.options.kind or KIND
