@@ -6,6 +6,7 @@ local rows = {}
 rows.names = {
   "materialize", "small", "large", "multibyte", "handler", "schema", "restart", "catch-up", "latency", "memory",
   "streams", "scale", "sqlite", "postgres",
+  "mysql", "redis",
 }
 
 function rows.known(name)

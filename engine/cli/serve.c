@@ -24,6 +24,10 @@ static const char help[] =
     "  --fsync WHEN         with --data, when an append is answered: batch (default), once it is on the "
     "disk,\n"
     "                       together with all that wait for it; always, the same, one by one; none, at once\n"
+    "  --checkpoint-size SIZE\n"
+    "                       with --data, how long the journal gets until its content goes to the streams' "
+    "files\n"
+    "                       (default: 64MB)\n"
     "  --long-poll-timeout DURATION\n"
     "                       how long a long-poll waits for data (default: 30s)\n"
     "  --sse-lifetime DURATION\n"
@@ -62,6 +66,7 @@ enum {
     OPTION_DATA,
     OPTION_MEMORY,
     OPTION_FSYNC,
+    OPTION_CHECKPOINT,
     OPTION_LONG_POLL,
     OPTION_SSE_LIFE,
     OPTION_REQUEST,
@@ -158,6 +163,8 @@ static int take_option(struct serve *serve, int answer, char **argv) {
         return -1;
     case OPTION_FSYNC:
         return take_fsync(serve, optarg);
+    case OPTION_CHECKPOINT:
+        return take_size(serve, "--checkpoint-size", &o->streams.checkpoint_bytes);
     case OPTION_LONG_POLL:
         return take_duration(serve, "--long-poll-timeout", &o->long_poll_ms);
     case OPTION_SSE_LIFE:
@@ -200,6 +207,7 @@ static int parse(struct serve *serve, int argc, char **argv) {
         {"data", required_argument, NULL, OPTION_DATA},
         {"memory", no_argument, NULL, OPTION_MEMORY},
         {"fsync", required_argument, NULL, OPTION_FSYNC},
+        {"checkpoint-size", required_argument, NULL, OPTION_CHECKPOINT},
         {"long-poll-timeout", required_argument, NULL, OPTION_LONG_POLL},
         {"sse-lifetime", required_argument, NULL, OPTION_SSE_LIFE},
         {"request-timeout", required_argument, NULL, OPTION_REQUEST},

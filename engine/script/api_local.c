@@ -59,7 +59,7 @@ static const struct event *decode(struct api_local *local, struct slice text) {
         event_decoder_init(&local->decoder);
         local->decoding = true;
     }
-    return event_decode(&local->decoder, &at, at + text.len, &e) == MESSAGE_OK ? &local->decoder.event : NULL;
+    return event_decode(&local->decoder, &at, at + text.len, &e) == MESSAGE_OK ? local->decoder.event : NULL;
 }
 
 enum driver_kind api_local_next(struct api_stream *stream, struct driver_item *item) {

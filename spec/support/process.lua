@@ -12,6 +12,9 @@ local wait = require "support.wait"
 
 local process = {}
 
+--- Seconds after which a server that a spec has forgotten is killed: longer than any spec takes.
+process.LIFE = 280 + 4 * (tonumber(os.getenv "WEIR_KILLS") or 0)
+
 local LIMIT = 60 -- seconds a process may live, unless told otherwise
 local TIMED_OUT = 124 -- what timeout(1) exits with
 
@@ -65,7 +68,7 @@ local function prepare(options)
   if options.stdin then
     stdin = tmp.write(dir .. "/stdin", options.stdin)
   end
-  local limit = ("%.3f"):format(options.timeout or LIMIT)
+  local limit = ("%.3f"):format((options.timeout or LIMIT) + wait.SLACK)
   local text = SCRIPT:format(process.quote(options.cwd or "."), limit, environment(options.env), dir,
     quoted(options.cmd), stdin, dir, dir, dir, dir, dir)
   tmp.write(dir .. "/run", text)
