@@ -407,6 +407,21 @@ describe("onError", function()
     assert.same({"asked\treset", "asked\tnil"}, lines)
   end)
 
+  it("names the stream and no event where a handler was called for none", function()
+    local script = [[
+      local stream = weir.stream { url = weir.env "FILE", live = false }
+      stream:%s(function() error("oh no") end)
+    ]]
+    for _, name in ipairs{"onUpToDate", "onBatch", "onBeforeBatch"} do
+      local _, done = lines_of(file(THREE), script:format(name), 1)
+      assert.matches("^weir: [^\n]*events.jsonl: [^\n]*worker.lua:%d+: oh no\nstack traceback:", done.stderr)
+    end
+    local _, done = lines_of(file(THREE), script:format "onUpToDate" .. [[stream:onError("skip")]], 0)
+    assert.matches("skip: [^\n]*events.jsonl: a handler failed: [^\n]*oh no\n", done.stderr)
+    _, done = lines_of(file(THREE, "{}"), script:format "onBatch" .. [[stream:onError("skip")]], 1)
+    assert.matches("weir: [^\n]*line 4 ", done.stderr)
+  end)
+
   it("gives errors that are tables as they are, and a traceback all the same", function()
     local script = [[
       local stream = weir.stream { url = weir.env "FILE", live = false }

@@ -66,8 +66,8 @@ struct driver {
     void (*wake)(void *user);
     /* The state is to be forgotten and read again from the start, as soon as no event is being handled. */
     void (*again)(void *user);
-    /* Puts the place of the last item in front of e's message. */
-    void (*locate)(void *user, struct error *e);
+    /* Puts in front of e's message the place of the last item or, where it is not about that one, the stream's name. */
+    void (*locate)(void *user, bool of_item, struct error *e);
 };
 
 #endif

@@ -19,6 +19,7 @@ struct lane_run {
     bool handling;     /* handlers are being called: what is raised is theirs */
     bool is_change;    /* they get the state and the event; otherwise the event, */
     bool has_event;    /* or, where there is none, the state */
+    bool of_item;      /* what is done is about the driver's last item: a message, which has a place */
     int type;          /* its number, see api_event_push */
     const char *bound; /* a batch or transaction: who is told of it, once lane.lua has said what */
     const char *told;  /* they get the value that is told, and the state; NULL: nothing is */
@@ -294,6 +295,7 @@ static int go_on(lua_State *L, struct lane_run *run) {
         if (kind == DRIVER_NOTHING) {
             return task_park(L, &stream->lane, woken, 0);
         }
+        run->of_item = kind != DRIVER_UP_TO_DATE && kind != DRIVER_TOLD;
         take(L, run, kind, &item);
     }
 }
@@ -402,7 +404,7 @@ static void over(struct task *task, const struct error *e) {
     if (e) {
         struct error located = *e;
         if (e->code == ERROR_SCRIPT) { /* the others name their place themselves */
-            stream->driver.locate(stream->driver.user, &located);
+            stream->driver.locate(stream->driver.user, stream->run->of_item, &located);
         }
         stream->script->host.failed(stream->script->host.user, &located);
     }

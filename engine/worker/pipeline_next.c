@@ -384,8 +384,12 @@ static bool refuse(void *user, const struct driver_item *item, const char *decis
     return refusal_pass_over(&pipeline->refusal, refusal_policy(&pipeline->refusal, decision), item->text, e);
 }
 
-static void locate(void *user, struct error *e) {
+static void locate(void *user, bool of_item, struct error *e) {
     const struct pipeline *pipeline = user;
+    if (!of_item) {
+        error_context(e, "%s", pipeline->intake.name);
+        return;
+    }
     if (pipeline->local) {
         error_context(e, "%s: a write of its own", pipeline->stream->name);
         return;
@@ -398,8 +402,8 @@ static bool give_up(void *user, const struct driver_item *item, const char *deci
                     struct error *e) {
     struct pipeline *pipeline = user;
     error_set(e, ERROR_SCRIPT, "a handler failed: %s", reason);
-    if (pipeline->local) {
-        locate(pipeline, e);
+    if (!item || pipeline->local) {
+        locate(pipeline, item != NULL, e);
     } else {
         intake_locate(&pipeline->intake, e);
     }
