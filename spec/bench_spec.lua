@@ -48,6 +48,14 @@ describe("bench", function()
       done.stdout)
   end)
 
+  it("fills databases, and agrees with its peers on what is in them", function()
+    local done = bench({"sqlite", "postgres", "mysql", "redis"}, {WEIR_BENCH_RUNS = "1"})
+    assert.equal(0, done.code, done.stderr)
+    for _, line in ipairs{"C loop of single prepared upserts", "C loop of single HSETs", "C loop of HSETs, pipelined in MULTI"} do
+      assert.matches("\n +" .. line .. " +%S", done.stdout)
+    end
+  end)
+
   it("puts the same load on weir serve and on the reference server", function()
     local done = bench({"serve-append", "serve-append-files", "serve-catch-up", "serve-sse"}, {WEIR_BENCH_RUNS = "1"})
     assert.equal(0, done.code, done.stderr)
@@ -67,6 +75,7 @@ describe("bench", function()
     local done = bench{"list"}
     assert.equal(0, done.code, done.stderr)
     assert.matches("^materialize +%S", done.stdout)
+    assert.matches("\nredis +%S[^\n]+\n", done.stdout)
     assert.matches("\nserve%-sse +%S[^\n]+\n$", done.stdout)
   end)
 

@@ -18,6 +18,7 @@ size_t conn_backlog(const struct conn *conn) {
 static void on_empty(struct conn *conn) {
     if (conn->out.bytes == 0) {
         handle_drained(conn);
+        conn_resume(conn);
         conn_flush(conn);
         conn_settle(conn);
     }
