@@ -37,6 +37,38 @@ static void on_written(uv_write_t *request, int status) {
     on_empty(conn);
 }
 
+/* Of all others that have not taken what they were sent, the one that has not for the longest; NULL: none. */
+static struct conn *slowest(const struct conn *but) {
+    struct conn *found = NULL;
+    for (struct conn *conn = but->server->conns; conn; conn = conn->next) {
+        if (conn == but || !conn->writing) {
+            continue;
+        }
+        uint64_t taken = conn_taken(conn);
+        if (!found || taken < found->sent || (taken == found->sent && conn->out.bytes > found->out.bytes)) {
+            found = conn;
+        }
+    }
+    return found;
+}
+
+/* Something more waits now, of this connection: where that is too much, others have to go. */
+static void make_way(const struct conn *conn) {
+    const struct server *server = conn->server;
+    while (server->output > server->options.max_output) {
+        struct conn *other = slowest(conn);
+        if (!other) {
+            return;
+        }
+        if (server->options.log) {
+            log_write(server->options.log, LOG_INFO,
+                      "a connection was cut off: %zu bytes wait to be taken by slow clients (--max-output)",
+                      server->output);
+        }
+        conn_close(other);
+    }
+}
+
 /* Sends from the outbox: at once what the kernel takes, the rest as it takes it. */
 static void send_waiting(struct conn *conn) {
     uv_buf_t bufs[BUFS_MAX];
@@ -64,6 +96,7 @@ static void send_waiting(struct conn *conn) {
             return;
         }
         conn->writing = true;
+        make_way(conn);
         conn_set_deadline(conn, conn->deadline); /* from now on a client that takes nothing is noticed */
     }
 }

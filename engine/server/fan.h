@@ -1,5 +1,6 @@
-/* An event that many readers wait for: it leaves for all of them together, on several processors at once. Part of its
- * server; the loop's thread waits until all of it is with the kernel, so that nothing else needs a lock. */
+/* An event that many readers wait for: it leaves for all of them together, on several processors at once.
+ * Part of its server. The loop's thread waits until the kernel has it all, so that nothing else needs a
+ * lock. */
 #ifndef SERVER_FAN_H
 #define SERVER_FAN_H
 

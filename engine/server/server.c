@@ -91,6 +91,7 @@ static void take_numbers(struct server *server, const struct server_options *giv
     or_default(&o->request_ms, 30 * 1000);
     o->max_body = o->max_body ? o->max_body : (size_t)64 * 1024 * 1024;
     o->max_connections = o->max_connections ? o->max_connections : 10000;
+    o->max_output = o->max_output ? o->max_output : (size_t)256 * 1024 * 1024;
     cap_connections(server);
     o->streams = (struct streams_options){0};
     o->host = o->token_file = o->tls_cert = o->tls_key = o->cors_origin = NULL;
