@@ -7,7 +7,7 @@
 --
 -- Updates, patches, deletes and resets of types and keys of the worst kind. options: count; seed; keys (of a type, 40);
 -- snapshots ("merge", "replace": some stand in the stream, to be read by a worker with that option); long (texts of
--- some kilobytes).
+-- a kilobyte or two).
 --
 --   changes.file{line, line}           -- a file of lines: its path
 --   changes.append(path, line, ...)
@@ -178,7 +178,7 @@ end
 
 function Maker:text()
   local coded, plain = {}, {}
-  for i = 1, self:draw(self.options.long and 200 or 12) do
+  for i = 1, self:draw(self.options.long and 100 or 12) do
     local snippet = SNIPPETS[self:draw(#SNIPPETS)]
     coded[i], plain[i] = snippet[1], snippet[2]
     if self.options.long then

@@ -52,7 +52,7 @@ local CASES = {
   {name = "reading a file", snapshots = "merge"},
   {name = "with columns, where snapshots replace the state", layout = "columns", snapshots = "replace"},
   {name = "with snapshots of its own", data = true},
-  {name = "while it is filled from a snapshot", fill = true, keys = 200, long = true},
+  {name = "while it is filled from a snapshot", fill = true, keys = 100, long = true},
   {name = "from a server, while the stream grows", live = true},
 }
 
@@ -113,7 +113,7 @@ local Trial = {}
 Trial.__index = Trial
 
 local function new_trial(sink, case, seed)
-  local stream = changes.new{count = case.fill and 5000 or 3000, seed = seed, keys = case.keys, long = case.long,
+  local stream = changes.new{count = 3000, seed = seed, keys = case.keys, long = case.long,
     snapshots = case.snapshots}
   local names = {}
   for _, type in ipairs(changes.types) do
