@@ -176,7 +176,7 @@ describe("the end", function()
     local began = wait.now()
     other:signal "INT"
     assert.equal(0, other:wait(10).code)
-    assert.is_true(wait.now() - began < 2)
+    assert.is_true(wait.now() - began < 4) -- less than the time that bodies under way are given
     clients:wait_for_output "all out"
     clients:wait(5)
   end)
