@@ -1,6 +1,6 @@
 -- A MariaDB server of the specs' own, in a temporary folder, on a socket.
 --
---   local server = mariadb.start()
+--   local server = mariadb.start{arguments = {"--port=3307"}}
 --   server:url("name")            -- a new database's URL for weir.sink.mysql
 --   server:ask("name", SQL)       -- what it answers: columns by tabs, rows by line ends
 --   server:held "name"            -- what is there of a stream: see support.held
@@ -36,13 +36,15 @@ function Server:again()
   self.child = process.spawn{cmd = {self.program, "--no-defaults", "--datadir=" .. self.folder .. "/data",
     "--socket=" .. self.socket, "--skip-networking", "--pid-file=" .. self.folder .. "/pid", "--user=" .. self.user,
     "--tmpdir=" .. self.folder .. "/data",
-    "--innodb-buffer-pool-size=32M", "--skip-log-bin", "--innodb-flush-log-at-trx-commit=1"}, timeout = process.LIFE}
+    "--innodb-buffer-pool-size=32M", "--skip-log-bin", "--innodb-flush-log-at-trx-commit=1",
+    table.unpack(self.arguments)}, timeout = process.LIFE}
   wait.till(function()
     return pcall(self.ask, self, "mysql", "SELECT 1")
   end, 60, function() return "the MariaDB server: " .. self.child:stderr() end)
 end
 
-function mariadb.start()
+--- options: arguments (more of them).
+function mariadb.start(options)
   local folder = tmp.dir()
   local user = answer "id -un"
   assert(os.execute("mkdir " .. folder .. "/data"))
@@ -56,7 +58,8 @@ function mariadb.start()
     env = {TMPDIR = folder .. "/data"}}
   assert(installed.code == 0, installed.stderr .. installed.stdout)
   local program = answer "PATH=$PATH:/usr/sbin command -v mariadbd"
-  local server = setmetatable({folder = folder, socket = folder .. "/s", user = user, program = program}, Server)
+  local server = setmetatable({folder = folder, socket = folder .. "/s", user = user, program = program,
+    arguments = options and options.arguments or {}}, Server)
   server:again()
   return server
 end

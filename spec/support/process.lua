@@ -18,6 +18,14 @@ process.LIFE = 280 + 4 * (tonumber(os.getenv "WEIR_KILLS") or 0)
 local LIMIT = 60 -- seconds a process may live, unless told otherwise
 local TIMED_OUT = 124 -- what timeout(1) exits with
 
+-- Of this Lua, for servers that end when it does.
+function process.own_pid()
+  local pipe = assert(io.popen("echo $PPID"))
+  local pid = pipe:read("l")
+  pipe:close()
+  return pid
+end
+
 function process.quote(text)
   return "'" .. tostring(text):gsub("'", [['\'']]) .. "'"
 end
