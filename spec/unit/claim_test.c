@@ -18,7 +18,7 @@ enum {
     NET_MAX = 64,
     STORED_MAX = 512,
     STEPS = 1500,
-    WORLDS = 4000
+    WORLDS = 600
 };
 
 #define OTHERS UINT64_MAX /* a Stream-Seq of somebody else's, above all of ours */
