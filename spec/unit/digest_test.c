@@ -18,7 +18,7 @@ static uint64_t of(const char *const *messages) {
         struct error e;
         const char *at = *messages;
         bool ok = event_decode(&decoder, &at, at + strlen(at), &e) == MESSAGE_OK;
-        digest_add(&digest, ok ? &decoder.event : NULL);
+        digest_add(&digest, ok ? decoder.event : NULL);
     }
     assert_true(digest.known);
     uint64_t value = digest.value;
