@@ -387,6 +387,7 @@ void conn_close(struct conn *conn) {
         return;
     }
     handle_cancel(conn);
+    fan_remove(conn);
     conn->state = CONN_CLOSING;
     if (server->writer == conn) {
         server->writer = NULL;
