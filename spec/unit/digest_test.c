@@ -30,7 +30,7 @@ static uint64_t of(const char *const *messages) {
 #define OF(...) of((const char *const[]){__VA_ARGS__, NULL})
 #define PUT(key, value, more)                                                                                \
     "{\"type\":\"t\",\"key\":\"" key "\",\"value\":" value ",\"headers\":{\"operation\":\"upsert\"" more "}" \
-                                                                                                         "}"
+    "}"
 #define GONE "{\"type\":\"t\",\"key\":\"a\",\"headers\":{\"operation\":\"delete\"}}"
 
 static void test_says_the_same(void **state) {
