@@ -301,7 +301,8 @@ static void warn_of_strangers(const struct serve *serve) {
     }
     if (!o->token_file) {
         log_write(&serve->log, LOG_WARN,
-                  "whoever reaches %s may read, change and delete every stream: give it a --token-file", o->host);
+                  "whoever reaches %s may read, change and delete every stream: give it a --token-file",
+                  o->host);
     } else if (!o->tls_cert) {
         log_write(&serve->log, LOG_WARN,
                   "the token crosses the network for all to read: give it a --tls-cert and a --tls-key");
@@ -311,9 +312,10 @@ static void warn_of_strangers(const struct serve *serve) {
 static void warn_of_descriptors(const struct serve *serve) {
     size_t most = server_most_connections(serve->server);
     if (most < serve->options.max_connections) {
-        log_write(&serve->log, LOG_WARN,
-                  "%zu connections at most: the system lets this process have no more descriptors (ulimit -n)",
-                  most);
+        log_write(
+            &serve->log, LOG_WARN,
+            "%zu connections at most: the system lets this process have no more descriptors (ulimit -n)",
+            most);
     }
 }
 

@@ -265,6 +265,7 @@ static bool listen_on(struct server *server, const struct server_options *o, str
 static void server_free(struct server *server) {
     void (*closed)(void *user) = server->closed;
     void *user = server->user;
+    fan_free(server);
     block_drop(server->sse.data);
     block_drop(server->sse.control);
     block_drop(server->comment);
@@ -371,6 +372,7 @@ struct server *server_open(struct loop *loop, const struct server_options *optio
     server->listener.data = server;
     server->grace.data = server;
     server->handles = 2;
+    fan_init(server);
     if (!take_options(server, options, e) || !open_streams(server, options, e) ||
         !listen_on(server, options, e)) {
         server_close(server, 0, NULL, NULL);

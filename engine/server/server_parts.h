@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/strmap.h"
 #include "server/conn.h"
+#include "server/fan.h"
 #include "server/server.h"
 
 enum { SERVER_READ = 64 * 1024, SERVER_SCRATCH_MAX = 64 * 1024 * 1024 };
@@ -35,6 +36,7 @@ struct server {
     struct buf token;    /* empty: none is asked for */
     struct buf origin;   /* empty: no CORS */
     struct sse_last sse;
+    struct fan fan;
     struct block *comment;
     struct faults *faults;
     struct tls_context *tls;
