@@ -2,7 +2,7 @@
 -- sink is SQLite, or one of Lua functions.
 
 local cli = require "support.cli"
-local paths = require "support.paths"
+local kills = require "support.kills"
 local process = require "support.process"
 local server = require "support.server"
 local tmp = require "support.tmp"
@@ -313,9 +313,6 @@ end)
 ---------------------------------------------------------------------------------------------------
 -- Kills
 
-local KILLS = tonumber(os.getenv "WEIR_KILLS" or "") or 10
-local SEED = tonumber(os.getenv "WEIR_SEED" or "") or 5
-
 --- A log at random, and what the state is after each number of messages: fn(n) -> as `rows` has it.
 local function random_log(count, options)
   local messages, steps = {}, {}
@@ -359,15 +356,8 @@ end
 
 --- Runs the worker and kills it after so many seconds, if it is there still.
 local function run_killed(seconds, options)
-  local path = tmp.file("worker.lua", options.script)
-  local cmd = {"timeout", "-s", "KILL", ("%.4f"):format(seconds), paths.weir, "run", path}
-  for name, value in pairs(options.set) do
-    cmd[#cmd + 1], cmd[#cmd + 2] = "--set", name .. "=" .. value
-  end
-  for _, argument in ipairs(options.args or {}) do
-    cmd[#cmd + 1] = argument
-  end
-  return (process.run{cmd = cmd, timeout = worker.patience(60)})
+  options.killed = seconds
+  return (worker.run(options))
 end
 
 local function seconds_of(fn)
@@ -407,7 +397,7 @@ describe("a worker that is killed at any instant", function()
     ["without handlers, from a server, with snapshots"] = {server = true, data = true, quiet = true},
   } do
     it("leaves exactly what lies before its place: " .. name, function()
-      math.randomseed(SEED)
+      math.randomseed(kills.seed)
       local dir = tmp.dir()
       local messages, state_after = random_log(3000, {resets = true, rules = case.rules})
       local url = dir .. "/events"
@@ -429,7 +419,7 @@ describe("a worker that is killed at any instant", function()
       set.DB2 = case.two and second or nil
       local dbs = {db, set.DB2}
       local options = options_of(url, db, {set = set, args = args})
-      for _ = 1, KILLS do
+      for _ = 1, kills.count do
         local from = {}
         for i, path in ipairs(dbs) do
           from[i] = reached(path)
@@ -458,16 +448,17 @@ describe("a worker that is killed at any instant", function()
   end
 
   it("ends with the same where a state is replaced", function()
-    math.randomseed(SEED)
+    math.randomseed(kills.seed)
     local dir = tmp.dir()
     local messages = random_log(3000, {resets = true})
     for i = 500, 2500, 500 do
-      messages[i], messages[i + 60] = '{"headers":{"control":"snapshot-start"}}', '{"headers":{"control":"snapshot-end"}}'
+      messages[i] = '{"headers":{"control":"snapshot-start"}}'
+      messages[i + 60] = '{"headers":{"control":"snapshot-end"}}'
     end
     local set = {SNAPSHOT = "replace", POLICY = "skip", ROWS = "30"}
     local db, url = dir .. "/room.db", s:stream()
     local at = 1
-    for _ = 1, KILLS do
+    for _ = 1, kills.count do
       local last = math.min(#messages, at + math.random(400))
       if at <= last then
         s:append(url, "[" .. table.concat(messages, ",", at, last) .. "]")

@@ -24,6 +24,10 @@ static const char help[] =
     "  --fsync WHEN         with --data, when an append is answered: batch (default), once it is on the "
     "disk,\n"
     "                       together with all that wait for it; always, the same, one by one; none, at once\n"
+    "  --checkpoint-size SIZE\n"
+    "                       with --data, how long the journal gets until its content goes to the streams' "
+    "files\n"
+    "                       (default: 64MB)\n"
     "  --long-poll-timeout DURATION\n"
     "                       how long a long-poll waits for data (default: 30s)\n"
     "  --sse-lifetime DURATION\n"
@@ -62,6 +66,7 @@ enum {
     OPTION_DATA,
     OPTION_MEMORY,
     OPTION_FSYNC,
+    OPTION_CHECKPOINT,
     OPTION_LONG_POLL,
     OPTION_SSE_LIFE,
     OPTION_REQUEST,
@@ -158,6 +163,8 @@ static int take_option(struct serve *serve, int answer, char **argv) {
         return -1;
     case OPTION_FSYNC:
         return take_fsync(serve, optarg);
+    case OPTION_CHECKPOINT:
+        return take_size(serve, "--checkpoint-size", &o->streams.checkpoint_bytes);
     case OPTION_LONG_POLL:
         return take_duration(serve, "--long-poll-timeout", &o->long_poll_ms);
     case OPTION_SSE_LIFE:
@@ -200,6 +207,7 @@ static int parse(struct serve *serve, int argc, char **argv) {
         {"data", required_argument, NULL, OPTION_DATA},
         {"memory", no_argument, NULL, OPTION_MEMORY},
         {"fsync", required_argument, NULL, OPTION_FSYNC},
+        {"checkpoint-size", required_argument, NULL, OPTION_CHECKPOINT},
         {"long-poll-timeout", required_argument, NULL, OPTION_LONG_POLL},
         {"sse-lifetime", required_argument, NULL, OPTION_SSE_LIFE},
         {"request-timeout", required_argument, NULL, OPTION_REQUEST},
@@ -285,6 +293,30 @@ static void say_where(const struct serve *serve) {
     }
 }
 
+/* Whoever reaches another address than this machine's own reaches every stream. */
+static void warn_of_strangers(const struct serve *serve) {
+    const struct server_options *o = &serve->options;
+    if (!o->host || server_is_loopback(o->host)) {
+        return;
+    }
+    if (!o->token_file) {
+        log_write(&serve->log, LOG_WARN,
+                  "whoever reaches %s may read, change and delete every stream: give it a --token-file", o->host);
+    } else if (!o->tls_cert) {
+        log_write(&serve->log, LOG_WARN,
+                  "the token crosses the network for all to read: give it a --tls-cert and a --tls-key");
+    }
+}
+
+static void warn_of_descriptors(const struct serve *serve) {
+    size_t most = server_most_connections(serve->server);
+    if (most < serve->options.max_connections) {
+        log_write(&serve->log, LOG_WARN,
+                  "%zu connections at most: the system lets this process have no more descriptors (ulimit -n)",
+                  most);
+    }
+}
+
 static int serve_run(struct serve *serve) {
     struct error e;
     raise_descriptors();
@@ -297,6 +329,8 @@ static int serve_run(struct serve *serve) {
     int code = EXIT_DONE;
     if (serve->server) {
         say_where(serve);
+        warn_of_strangers(serve);
+        warn_of_descriptors(serve);
         loop_run_until(serve->loop, is_over, serve);
     } else {
         code = command_fail(&e);

@@ -117,6 +117,7 @@ static void take_options(lua_State *L, struct server_options *o) {
     o->streams.fsync = fsync_option(L);
     o->streams.max_streams = count_option(L, "maxStreams");
     o->streams.max_bytes = size_option(L, "maxBytes");
+    o->streams.checkpoint_bytes = size_option(L, "checkpointSize");
     o->long_poll_ms = options_duration(L, 1, "longPollTimeout", 0);
     o->sse_life_ms = options_duration(L, 1, "sseLifetime", 0);
     o->request_ms = options_duration(L, 1, "requestTimeout", 0);

@@ -83,6 +83,9 @@ void conn_flush(struct conn *conn);
 /* The answer is whole: the next request is taken, or the connection ends. */
 void conn_answered(struct conn *conn);
 
+/* Takes what came behind the request that was answered. */
+void conn_resume(struct conn *conn);
+
 /* Takes back what a handler has under way (waits, watches) and closes the connection at once. */
 void conn_close(struct conn *conn);
 

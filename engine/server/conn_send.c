@@ -24,6 +24,7 @@ static void on_written(uv_write_t *request, int status) {
     send_waiting(conn);
     if (conn->out.bytes == 0) {
         handle_drained(conn);
+        conn_resume(conn);
         conn_flush(conn);
         conn_settle(conn);
     }

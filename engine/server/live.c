@@ -244,8 +244,10 @@ static void on_deleted(struct conn *conn) {
     if (conn->exchange.kind == EXCHANGE_SSE) {
         live_sse_end(conn);
     } else {
+        struct stream_info info;
+        enum stream_status status = streams_head(conn->server->streams, buf_slice(&conn->request.path), &info);
         leave(conn);
-        handle_status(conn, STREAM_NOT_FOUND, NULL);
+        handle_status(conn, status == STREAM_GONE ? STREAM_GONE : STREAM_NOT_FOUND, NULL);
     }
 }
 

@@ -39,6 +39,7 @@ struct server {
     struct faults *faults;
     struct tls_context *tls;
     uint64_t random;
+    uint32_t life; /* for ETags, see etag.h */
     bool closing, streams_closed;
     void (*closed)(void *user);
     void *user;

@@ -167,7 +167,7 @@ void search_bulk_next(struct search_sink *s) {
     }
     if (!s->cleared) {
         s->cleared = true;
-        s->dialect->clear(s);
+        search_clear(s);
         return;
     }
     if (!skip_unfit(s)) {
@@ -209,7 +209,7 @@ void search_commit(struct sink *sink, const struct sink_batch *batch) {
     s->tries = 0;
     error_clear(&s->error);
     if (search_plan_make(&s->plan, &s->types, batch, &s->error)) {
-        s->dialect->check(s);
+        search_place_check(s);
     } else {
         search_end(s);
     }

@@ -154,16 +154,6 @@ static void on_timer(struct loop_task *task) {
 
 /* ---- start ---- */
 
-static struct slice keep(char **at, struct slice s) {
-    if (!s.ptr) {
-        return s;
-    }
-    char *start = *at;
-    memcpy(start, s.ptr, s.len);
-    *at += s.len;
-    return slice_of(start, s.len);
-}
-
 /* Copies every text into one allocation. */
 static bool keep_all(struct call *call, struct error *e) {
     struct slice *all[] = {&call->content_type,    &call->body,        &call->ttl,
@@ -180,7 +170,7 @@ static bool keep_all(struct call *call, struct error *e) {
     }
     char *at = call->text;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        *all[i] = keep(&at, *all[i]);
+        *all[i] = slice_put(&at, *all[i]);
     }
     return true;
 }

@@ -166,7 +166,7 @@ struct pipeline *pipeline_new(const struct pipeline_options *options, struct err
         pipeline_free(pipeline);
         return NULL;
     }
-    intake_use_background(&pipeline->intake, pipeline->loop);
+    intake_use_beside(&pipeline->intake, pipeline->loop);
     pipeline->intake.decoder.strict = stream->strict;
     pipeline->intake.decoder.key_optional = stream->get_keys;
     if (stream->default_type) {

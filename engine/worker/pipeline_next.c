@@ -3,7 +3,7 @@
 #include "worker/pipeline_parts.h"
 
 enum {
-    TURN_EVENTS = 2000, /* events handed over before the loop gets its turn */
+    TURN_EVENTS = 1000, /* events handed over before the loop gets its turn */
     OFFSET_MAX = 4096,
 };
 

@@ -160,5 +160,5 @@ const struct event *rebuild_event(struct rebuild *rebuild, const struct rebuild_
     }
     const char *at = rebuild->text.ptr;
     enum message_status status = event_decode(&rebuild->decoder, &at, at + rebuild->text.len, e);
-    return status == MESSAGE_OK ? &rebuild->decoder.event : NULL;
+    return status == MESSAGE_OK ? rebuild->decoder.event : NULL;
 }

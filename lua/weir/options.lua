@@ -325,6 +325,7 @@ local SERVE_CHECKS = {
   listen = text,
   data = text,
   fsync = one_of({ batch = true, always = true, none = true }, '"batch", "always" or "none"'),
+  checkpointSize = size,
   longPollTimeout = duration,
   sseLifetime = duration,
   requestTimeout = duration,

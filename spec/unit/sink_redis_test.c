@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "sink_drive.h"
+#include "sink_seeded.h"
 
 #define STREAM "http://h/{s}/1"
 #define TAG "weir:{http://h/%7Bs%7D/1}:"
