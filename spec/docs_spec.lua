@@ -34,7 +34,7 @@ local function list(command)
   return lines
 end
 
-local PAGES = list "ls README.md CHANGELOG.md docs/*.md docs/decisions/*.md"
+local PAGES = list "ls README.md CHANGELOG.md docs/*.md docs/decisions/*.md docs/sinks/stream.md"
 
 local function read(path)
   return assert(tmp.read(paths.root .. "/" .. path), path)
