@@ -291,7 +291,7 @@ static bool make(struct deadletter *d, struct error *e) {
 
 static bool hold(struct deadletter *d, struct error *e) {
     if (!buf_append_slice(&d->held, buf_slice(&d->line)) || !buf_append_byte(&d->held, '\n')) {
-        return buf_error(&d->held, e, "dead letters", "nothing: it is fixed");
+        return buf_error(&d->held, e, "dead letters", NULL);
     }
     return d->making || make(d, e);
 }
@@ -315,7 +315,7 @@ bool deadletter_write(struct deadletter *d, const struct deadletter_entry *entry
     buf_clear(line);
     buf_shrink(line, LINE_KEEP);
     if (!put_entry(line, entry) || (!d->is_stream && !buf_append_byte(line, '\n'))) {
-        return buf_error(line, e, "a dead letter", "nothing: it is fixed");
+        return buf_error(line, e, "a dead letter", NULL);
     }
     return d->is_stream ? send_letter(d, e) : write_line(d, e);
 }

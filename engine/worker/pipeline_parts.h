@@ -150,6 +150,6 @@ enum driver_kind bounds_before(struct pipeline *pipeline, enum intake_status sta
 void pipeline_drive(struct pipeline *pipeline);
 
 /* The driver's `next`. */
-enum driver_kind pipeline_next(void *pipeline, struct driver_item *item);
+enum driver_kind pipeline_next(void *user, struct driver_item *item);
 
 #endif

@@ -102,7 +102,7 @@ static bool append_line(struct pg_sink *self, const struct pg_table *table, stru
         ok = (c == 0 || buf_append_byte(piece, '\t')) && pg_copy_cell(piece, self->cells.texts[c]);
     }
     return (ok && buf_append_byte(piece, '\n')) ||
-           buf_error(piece, &self->cursor.error, "rows on their way to PostgreSQL", "limits.sinkBatch");
+           buf_error(piece, &self->cursor.error, "rows on their way to PostgreSQL", "raise limits.sinkBatch");
 }
 
 static bool copy_piece(void *user, const char **bytes, size_t *length) {

@@ -345,7 +345,10 @@ static void sqlite_commit(struct sink *base, const struct sink_batch *batch) {
 static bool prepare_types(struct sqlite_sink *sink, const struct store *store) {
     size_t count;
     struct slice *types = store_types(store, &count);
-    bool ok = types || error_set(&sink->error, ERROR_MEMORY, "%s: out of memory", sink->sink.name);
+    if (!types) {
+        return error_set(&sink->error, ERROR_MEMORY, "%s: out of memory", sink->sink.name);
+    }
+    bool ok = true;
     for (size_t i = 0; ok && i < count; i++) {
         ok = layout_prepare_type(&sink->layout, types[i], &sink->error);
     }
