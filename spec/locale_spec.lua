@@ -1,4 +1,5 @@
--- A script may set a locale that has another decimal point: what is read and written stays JSON, and messages as they are.
+-- A script may set a locale that has another decimal point: what is read and written stays JSON, and messages stay
+-- as they are.
 
 local cli = require "support.cli"
 local tmp = require "support.tmp"

@@ -126,13 +126,15 @@ describe("options", function()
 
   it("--tls-cert and --tls-key: https", function()
     local dir = tmp.dir()
-    local made = process.run{cmd = {"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+    local made = process.run{cmd = {"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+      "ec_paramgen_curve:prime256v1",
       "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
       "-keyout", dir .. "/key.pem", "-out", dir .. "/cert.pem"}}
     if made.code ~= 0 then
       return pending "openssl is not installed"
     end
-    local other, at = serve.start("--tls-cert", dir .. "/cert.pem", "--tls-key", dir .. "/key.pem", "--long-poll-timeout", "300ms")
+    local other, at = serve.start("--tls-cert", dir .. "/cert.pem", "--tls-key", dir .. "/key.pem",
+      "--long-poll-timeout", "300ms")
     assert.matches("^https://", at)
     local function weir(...)
       local done = process.run{cmd = {paths.weir, ...}}
@@ -192,7 +194,7 @@ describe("the end", function()
     local began = wait.now()
     other:signal "INT"
     assert.equal(0, other:wait(10).code)
-    assert.is_true(wait.now() - began < 2)
+    assert.is_true(wait.now() - began < 4) -- less than the time that bodies under way are given
     clients:wait_for_output "all out"
     clients:wait(5)
   end)

@@ -31,8 +31,8 @@ local function with(headers, more)
   return all
 end
 
--- steps: {STATUS, METHOD, PATH, HEADERS, BODY, expects = {header = value, ...}, body = TEXT}; a false header must not be
--- there. All over one connection, in this order. Returns the answers.
+-- steps: {STATUS, METHOD, PATH, HEADERS, BODY, expects = {header = value, ...}, body = TEXT}; a false header must not
+-- be there. All over one connection, in this order. Returns the answers.
 local function play(steps)
   local requests = {}
   for i, step in ipairs(steps) do
@@ -69,7 +69,8 @@ describe("create", function()
         ["stream-next-offset"] = START:sub(1, -2) .. "3", ["stream-closed"] = false}},
       {200, "PUT", a, TEXT, "else", expects = {location = false, ["stream-next-offset"] = START:sub(1, -2) .. "3"}},
       {200, "GET", a, body = "abc"},
-      {201, "PUT", a .. "/closed", with(TEXT, {["Stream-Closed"] = "TRUE"}), "x", expects = {["stream-closed"] = "true"}},
+      {201, "PUT", a .. "/closed", with(TEXT, {["Stream-Closed"] = "TRUE"}), "x",
+        expects = {["stream-closed"] = "true"}},
       {201, "PUT", a .. "/open", with(TEXT, {["Stream-Closed"] = "1"}), "x", expects = {["stream-closed"] = false}},
       {409, "PUT", a .. "/closed", TEXT},
       {409, "PUT", a .. "/open", with(TEXT, {["Stream-Closed"] = "true"})},
@@ -145,7 +146,8 @@ describe("forks", function()
     local a = path()
     local steps = {{201, "PUT", a, TEXT, "abc"}}
     for _, source in ipairs{"http://elsewhere" .. a, a .. "?offset=-1", a .. "#x", "", "a", "/../x"} do
-      steps[#steps + 1] = {400, "PUT", a .. "/f", {["Stream-Forked-From"] = source}, body = "path of a stream on this server"}
+      steps[#steps + 1] = {400, "PUT", a .. "/f", {["Stream-Forked-From"] = source},
+        body = "path of a stream on this server"}
     end
     steps[#steps + 1] = {404, "PUT", a .. "/f", {["Stream-Forked-From"] = a .. "/f"}}
     steps[#steps + 1] = {400, "PUT", a .. "/f", {["Stream-Fork-Offset"] = START}}
@@ -245,7 +247,7 @@ describe("append", function()
       {409, "POST", a, with(TEXT, {["Stream-Seq"] = "9"}), "x", body = "Stream-Seq"},
     }
     for _, number in ipairs{"", "-1", "+1", "1.5", "01", "a", "9007199254740992", ("9"):rep(50)} do
-      steps[#steps + 1] = {400, "POST", a, producer("q", number, "0"), "x", body = "Producer-Epoch to be a whole number"}
+      steps[#steps + 1] = {400, "POST", a, producer("q", number, "0"), "x", body = "Producer-Epoch to be a whole"}
       steps[#steps + 1] = {400, "POST", a, producer("q", "0", number), "x", body = "Producer-Seq to be a whole number"}
     end
     -- Its body is not read, so it is the connection's last one.
@@ -277,12 +279,12 @@ describe("catch-up", function()
     local a = path()
     local steps = {{201, "PUT", a, TEXT, "abc"}}
     local offset = "offset to be -1, now, or an offset"
-    for _, query in ipairs{"offset=", "offset=0", "offset=-2", "offset=NOW", "offset=now,now", "offset=%zz", "off%73et=x",
-      "offset=" .. ("9"):rep(700), "offset=0_0", "offset=" .. START .. "0", "offset"} do
+    for _, query in ipairs{"offset=", "offset=0", "offset=-2", "offset=NOW", "offset=now,now", "offset=%zz",
+      "off%73et=x", "offset=" .. ("9"):rep(700), "offset=0_0", "offset=" .. START .. "0", "offset"} do
       steps[#steps + 1] = {400, "GET", a .. "?" .. query, {}, nil, body = offset}
     end
     for _, query in ipairs{"offset=" .. START:gsub("0$", "4"), "offset=" .. ("9"):rep(16) .. START:sub(17)} do
-      steps[#steps + 1] = {400, "GET", a .. "?" .. query, {}, nil, body = "an offset that this server gave for this stream"}
+      steps[#steps + 1] = {400, "GET", a .. "?" .. query, {}, nil, body = "gave for this stream"}
     end
     for _, query in ipairs{"offset=-1", "offset=%2D1", "", "&&", "x=y&offset=" .. START, "cursor=x"} do
       steps[#steps + 1] = {200, "GET", a .. "?" .. query, {}, nil, body = "abc"}
@@ -316,7 +318,8 @@ describe("catch-up", function()
 
   it("knows what another run of the server said from what it says itself", function()
     local function etag_of(at)
-      local answers = raw.pipeline(at, {raw.request("PUT", "/v1/stream/same", TEXT, "abc"), raw.request("GET", "/v1/stream/same")})
+      local same = "/v1/stream/same"
+      local answers = raw.pipeline(at, {raw.request("PUT", same, TEXT, "abc"), raw.request("GET", same)})
       return assert(answers[2].headers.etag)
     end
     local one, _, its_port = serve.start()
@@ -341,21 +344,33 @@ describe("catch-up", function()
 end)
 
 describe("live reads", function()
-  local function live(a, query, limit)
-    return raw.talk(port, {{send = raw.request("GET", a .. query, {Connection = "close"})}}, limit or 5)
+  -- Each {PATH, QUERY} at the same time, to its end. Returns the texts.
+  local function live(...)
+    local conversations = {}
+    for i, read in ipairs{...} do
+      conversations[i] = {{send = raw.request("GET", read[1] .. read[2], {Connection = "close"})}}
+    end
+    local texts = {}
+    for i, answer in ipairs(raw.talk_all(port, conversations)) do
+      texts[i] = answer.text
+    end
+    return table.unpack(texts)
   end
 
   it("long-poll: when the time is over, at the end, and with any cursor", function()
     local a = path()
     play{{201, "PUT", a, TEXT, "abc"}, {201, "PUT", a .. "/closed", with(TEXT, {["Stream-Closed"] = "true"}), "abc"}}
-    local text = live(a, "?offset=now&live=long-poll&cursor=9999999")
-    assert.matches("^HTTP/1.1 204", text)
-    assert.matches("Stream%-Up%-To%-Date: true", text)
-    assert.is_true(tonumber(text:match "Stream%-Cursor: (%d+)") > 9999999)
-    text = live(a .. "/closed", "?offset=now&live=long-poll")
-    assert.matches("^HTTP/1.1 204.*Stream%-Closed: true", text)
-    for _, cursor in ipairs{"", "x", "-1", ("9"):rep(40), "%zz", "1&cursor=2"} do
-      text = live(a, "?offset=-1&live=long-poll&cursor=" .. cursor)
+    local open, closed = live({a, "?offset=now&live=long-poll&cursor=9999999"},
+      {a .. "/closed", "?offset=now&live=long-poll"})
+    assert.matches("^HTTP/1.1 204", open)
+    assert.matches("Stream%-Up%-To%-Date: true", open)
+    assert.is_true(tonumber(open:match "Stream%-Cursor: (%d+)") > 9999999)
+    assert.matches("^HTTP/1.1 204.*Stream%-Closed: true", closed)
+    local reads = {}
+    for i, cursor in ipairs{"", "x", "-1", ("9"):rep(40), "%zz", "1&cursor=2"} do
+      reads[i] = {a, "?offset=-1&live=long-poll&cursor=" .. cursor}
+    end
+    for _, text in ipairs{live(table.unpack(reads))} do
       assert.matches("^HTTP/1.1 200.*Stream%-Cursor: %d+.*abc$", text)
     end
   end)
@@ -368,25 +383,25 @@ describe("live reads", function()
       {201, "PUT", a .. "/json", with(JSON, {["Stream-Closed"] = "true"}), '[1,{"a":"\\n"}]'},
       {201, "PUT", a .. "/open", TEXT},
     }
-    local text = live(a, "?offset=-1&live=sse")
+    local text, bytes, json, open = live({a, "?offset=-1&live=sse"}, {a .. "/bytes", "?offset=-1&live=sse"},
+      {a .. "/json", "?offset=-1&live=sse"}, {a .. "/open", "?offset=now&live=sse"})
     -- Nothing of the data can pass for another field or event.
     assert.matches("event: data\ndata:one\ndata:  two\ndata:data: x\ndata:\ndata:event: control\n\n", text, 1, true)
     assert.matches('"upToDate":true,"streamClosed":true}\n\n\r\n0\r\n\r\n$', text)
     assert.is_nil(text:find "streamCursor")
-    text = live(a .. "/bytes", "?offset=-1&live=sse")
-    assert.matches("Stream%-SSE%-Data%-Encoding: base64\r\n", text)
-    assert.matches("event: data\ndata:AAEC/w==\n\n", text, 1, true)
-    text = live(a .. "/json", "?offset=-1&live=sse")
-    assert.matches('event: data\ndata:[1,\ndata:{"a":"\\n"}]\n\n', text, 1, true)
+    assert.matches("Stream%-SSE%-Data%-Encoding: base64\r\n", bytes)
+    assert.matches("event: data\ndata:AAEC/w==\n\n", bytes, 1, true)
+    assert.matches('event: data\ndata:[1,\ndata:{"a":"\\n"}]\n\n', json, 1, true)
     -- An open one ends after its lifetime, so that readers come back.
-    text = live(a .. "/open", "?offset=now&live=sse")
-    assert.matches('event: control\ndata:{"streamNextOffset":"' .. START .. '","streamCursor":"%d+","upToDate":true}\n\n', text)
-    assert.matches("\r\n0\r\n\r\n$", text)
+    assert.matches('event: control\ndata:{"streamNextOffset":"' .. START ..
+      '","streamCursor":"%d+","upToDate":true}\n\n', open)
+    assert.matches("\r\n0\r\n\r\n$", open)
   end)
 
   it("keep a stream with a time to live alive, HEAD does not", function()
     local a = path()
-    play{{201, "PUT", a, with(TEXT, {["Stream-TTL"] = "1"})}, {201, "PUT", a .. "/2", with(TEXT, {["Stream-TTL"] = "1"})}}
+    local short = with(TEXT, {["Stream-TTL"] = "1"})
+    play{{201, "PUT", a, short}, {201, "PUT", a .. "/2", short}}
     local reader = process.spawn{cmd = {"sh", "-c", ([[
       while curl -sfN --noproxy '*' 'http://127.0.0.1:%d%s?offset=now&live=sse'; do :; done]]):format(port, a)}}
     wait.till(function()
@@ -401,7 +416,8 @@ describe("answers to browsers", function()
   it("have CORS and security fields, whatever they say", function()
     local a = path()
     local answers = play{
-      {201, "PUT", a, TEXT, "abc"}, {200, "GET", a}, {200, "HEAD", a}, {204, "POST", a, TEXT, "x"}, {404, "GET", a .. "/none"},
+      {201, "PUT", a, TEXT, "abc"}, {200, "GET", a}, {200, "HEAD", a}, {204, "POST", a, TEXT, "x"},
+      {404, "GET", a .. "/none"},
       {400, "GET", "//"}, {204, "DELETE", a},
       {204, "OPTIONS", a, {Origin = "http://page", ["Access-Control-Request-Method"] = "POST"}},
     }

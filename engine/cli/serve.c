@@ -1,4 +1,5 @@
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -307,7 +308,8 @@ static void warn_of_strangers(const struct serve *serve) {
     }
     if (!o->token_file) {
         log_write(&serve->log, LOG_WARN,
-                  "whoever reaches %s may read, change and delete every stream: give it a --token-file", o->host);
+                  "whoever reaches %s may read, change and delete every stream: give it a --token-file",
+                  o->host);
     } else if (!o->tls_cert) {
         log_write(&serve->log, LOG_WARN,
                   "the token crosses the network for all to read: give it a --tls-cert and a --tls-key");
@@ -317,15 +319,17 @@ static void warn_of_strangers(const struct serve *serve) {
 static void warn_of_descriptors(const struct serve *serve) {
     size_t most = server_most_connections(serve->server);
     if (most < serve->options.max_connections) {
-        log_write(&serve->log, LOG_WARN,
-                  "%zu connections at most: the system lets this process have no more descriptors (ulimit -n)",
-                  most);
+        log_write(
+            &serve->log, LOG_WARN,
+            "%zu connections at most: the system lets this process have no more descriptors (ulimit -n)",
+            most);
     }
 }
 
 static int serve_run(struct serve *serve) {
     struct error e;
     raise_descriptors();
+    signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is to the streams' folder as a full disk is */
     serve->loop = loop_new(&e);
     if (!serve->loop) {
         return command_fail(&e);

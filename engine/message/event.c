@@ -113,7 +113,7 @@ static inline enum message_status take_name(struct event_decoder *decoder, const
         return refuse_name(raw, field, decoder->event->text, e);
     }
     if (parts->escaped && has_escape(*out) && !unescape(decoder, raw, scratch, out)) {
-        buf_error(scratch, e, field, "nothing: it is fixed");
+        buf_error(scratch, e, field, NULL);
         return MESSAGE_FAILED;
     }
     return MESSAGE_OK;

@@ -101,11 +101,11 @@ static bool put(struct core *core, const struct event *event, struct error *e) {
     }
     struct buf *record = &core->record;
     buf_clear(record);
-    bool ok = buf_append(record, &place, PLACE) || buf_error(record, e, "the value", "its cap");
+    bool ok = buf_append(record, &place, PLACE) || buf_error(record, e, "the value", NULL);
     if (ok && event->operation == EVENT_PATCH) {
         ok = json_merge_patch(record, old, event->value, e);
     } else if (ok) {
-        ok = buf_append_slice(record, event->value) || buf_error(record, e, "the value", "its cap");
+        ok = buf_append_slice(record, event->value) || buf_error(record, e, "the value", NULL);
     }
     struct event change = {
         .operation = EVENT_UPSERT, .type = event->type, .key = event->key, .value = buf_slice(record)};

@@ -12,8 +12,8 @@ enum {
     IN_MAX = WAITING_MAX + SERVER_READ,
     LINGER_MS = 2000,
     LINGER_MAX = 4 * 1024 * 1024,
-    BODY_RATE = 1024, /* bytes a second that a long body has to come with */
-    TOLD_MAX = 64,    /* connections over the limit, at one time */
+    BODY_RATE = 1024,        /* bytes a second that a long body has to come with */
+    TOLD_MAX = 64,           /* connections over the limit, at one time */
     UNREAD_MAX = 256 * 1024, /* bytes of answers that wait for the client, before it gets another one */
 };
 

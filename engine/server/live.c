@@ -247,7 +247,8 @@ static void on_deleted(struct conn *conn) {
         live_sse_end(conn);
     } else {
         struct stream_info info;
-        enum stream_status status = streams_head(conn->server->streams, buf_slice(&conn->request.path), &info);
+        enum stream_status status = streams_head(conn->server->streams, buf_slice(&conn->request.path),
+                                                 &info);
         leave(conn);
         handle_status(conn, status == STREAM_GONE ? STREAM_GONE : STREAM_NOT_FOUND, NULL);
     }

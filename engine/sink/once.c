@@ -215,7 +215,7 @@ bool once_append(struct once *once, const struct once_values *values, struct err
     buf_clear(&once->body);
     if (!buf_append_byte(&once->body, '[') || !buf_append_slice(&once->body, values->json) ||
         !buf_append_byte(&once->body, ']')) {
-        return buf_error(&once->body, e, "one append", "nothing: it is fixed");
+        return buf_error(&once->body, e, "one append", NULL);
     }
     return send_claim(once, e);
 }

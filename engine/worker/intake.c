@@ -92,6 +92,7 @@ static void arrived(struct intake *intake, bool kept) {
         return;
     }
     pause_if_full(intake);
+    intake_look_behind(intake);
     intake->ready(intake->user);
 }
 

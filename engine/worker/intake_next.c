@@ -193,6 +193,13 @@ static void look_behind(struct intake *intake) {
     start_back(intake);
 }
 
+void intake_look_behind(struct intake *intake) {
+    bool giving = intake->in_body && intake->front && intake->front->given < intake->front->count;
+    if (giving && !intake->back_ready && !intake->decoding.busy) {
+        look_behind(intake);
+    }
+}
+
 /* ---- giving ---- */
 
 static enum intake_status give(struct intake *intake) {

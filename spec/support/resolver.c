@@ -51,7 +51,8 @@ static int add(look_up *real, const char *list, const char *service, const struc
     return 0;
 }
 
-int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **result) {
+int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
+                struct addrinfo **result) {
     look_up *real = (look_up *)dlsym(RTLD_NEXT, "getaddrinfo");
     if (!name || is_address(name) || (hints && hints->ai_flags & AI_NUMERICHOST)) {
         return real(name, service, hints, result);

@@ -280,7 +280,8 @@ static inline void loopback_append(const struct loopback *lb, size_t n, char *ou
     const char *body = request ? strstr(request, "\r\n\r\n") : NULL;
     out[0] = '\0';
     if (epoch && seq && body) {
-        snprintf(out, size, "%lu/%lu %s", strtoul(epoch + 18, NULL, 10), strtoul(seq + 16, NULL, 10), body + 4);
+        snprintf(out, size, "%lu/%lu %s", strtoul(epoch + 18, NULL, 10), strtoul(seq + 16, NULL, 10),
+                 body + 4);
     }
 }
 

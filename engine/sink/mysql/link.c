@@ -203,7 +203,7 @@ static void set_options(struct my_link *link) {
     unsigned answer_s = ANSWER_S;
     unsigned tcp = MYSQL_PROTOCOL_TCP;
     my_bool yes = 1;
-    my_bool verify = address->tls == MY_TLS_VERIFY;
+    my_bool verify = (my_bool)(address->tls == MY_TLS_VERIFY);
     mysql_options(link->mysql, MYSQL_OPT_NONBLOCK, NULL);
     mysql_options(link->mysql, MYSQL_OPT_CONNECT_TIMEOUT, &connect_s);
     mysql_options(link->mysql, MYSQL_OPT_READ_TIMEOUT, &answer_s);
