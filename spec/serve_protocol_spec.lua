@@ -101,7 +101,7 @@ describe("create", function()
       steps[#steps + 1] = {400, "PUT", path(), with(TEXT, {["Stream-TTL"] = ttl}), body = "Stream-TTL in whole seconds"}
     end
     for _, time in ipairs{"", "tomorrow", "2030-02-30T00:00:00Z", "2030-01-01", "2030-01-01T25:00:00Z",
-      "2030-01-01T00:00:00", "99999-01-01T00:00:00Z"} do
+      "2030-01-01T00:00:00", "99999-01-01T00:00:00Z", "9999-12-31T23:59:59-00:01"} do
       steps[#steps + 1] = {400, "PUT", path(), with(TEXT, {["Stream-Expires-At"] = time}), body = "RFC 3339"}
     end
     steps[#steps + 1] = {400, "PUT", path(), with(TEXT, {["Stream-TTL"] = "1",
