@@ -344,21 +344,33 @@ describe("catch-up", function()
 end)
 
 describe("live reads", function()
-  local function live(a, query, limit)
-    return raw.talk(port, {{send = raw.request("GET", a .. query, {Connection = "close"})}}, limit or 5)
+  -- Each {PATH, QUERY} at the same time, to its end. Returns the texts.
+  local function live(...)
+    local conversations = {}
+    for i, read in ipairs{...} do
+      conversations[i] = {{send = raw.request("GET", read[1] .. read[2], {Connection = "close"})}}
+    end
+    local texts = {}
+    for i, answer in ipairs(raw.talk_all(port, conversations)) do
+      texts[i] = answer.text
+    end
+    return table.unpack(texts)
   end
 
   it("long-poll: when the time is over, at the end, and with any cursor", function()
     local a = path()
     play{{201, "PUT", a, TEXT, "abc"}, {201, "PUT", a .. "/closed", with(TEXT, {["Stream-Closed"] = "true"}), "abc"}}
-    local text = live(a, "?offset=now&live=long-poll&cursor=9999999")
-    assert.matches("^HTTP/1.1 204", text)
-    assert.matches("Stream%-Up%-To%-Date: true", text)
-    assert.is_true(tonumber(text:match "Stream%-Cursor: (%d+)") > 9999999)
-    text = live(a .. "/closed", "?offset=now&live=long-poll")
-    assert.matches("^HTTP/1.1 204.*Stream%-Closed: true", text)
-    for _, cursor in ipairs{"", "x", "-1", ("9"):rep(40), "%zz", "1&cursor=2"} do
-      text = live(a, "?offset=-1&live=long-poll&cursor=" .. cursor)
+    local open, closed = live({a, "?offset=now&live=long-poll&cursor=9999999"},
+      {a .. "/closed", "?offset=now&live=long-poll"})
+    assert.matches("^HTTP/1.1 204", open)
+    assert.matches("Stream%-Up%-To%-Date: true", open)
+    assert.is_true(tonumber(open:match "Stream%-Cursor: (%d+)") > 9999999)
+    assert.matches("^HTTP/1.1 204.*Stream%-Closed: true", closed)
+    local reads = {}
+    for i, cursor in ipairs{"", "x", "-1", ("9"):rep(40), "%zz", "1&cursor=2"} do
+      reads[i] = {a, "?offset=-1&live=long-poll&cursor=" .. cursor}
+    end
+    for _, text in ipairs{live(table.unpack(reads))} do
       assert.matches("^HTTP/1.1 200.*Stream%-Cursor: %d+.*abc$", text)
     end
   end)
@@ -371,21 +383,19 @@ describe("live reads", function()
       {201, "PUT", a .. "/json", with(JSON, {["Stream-Closed"] = "true"}), '[1,{"a":"\\n"}]'},
       {201, "PUT", a .. "/open", TEXT},
     }
-    local text = live(a, "?offset=-1&live=sse")
+    local text, bytes, json, open = live({a, "?offset=-1&live=sse"}, {a .. "/bytes", "?offset=-1&live=sse"},
+      {a .. "/json", "?offset=-1&live=sse"}, {a .. "/open", "?offset=now&live=sse"})
     -- Nothing of the data can pass for another field or event.
     assert.matches("event: data\ndata:one\ndata:  two\ndata:data: x\ndata:\ndata:event: control\n\n", text, 1, true)
     assert.matches('"upToDate":true,"streamClosed":true}\n\n\r\n0\r\n\r\n$', text)
     assert.is_nil(text:find "streamCursor")
-    text = live(a .. "/bytes", "?offset=-1&live=sse")
-    assert.matches("Stream%-SSE%-Data%-Encoding: base64\r\n", text)
-    assert.matches("event: data\ndata:AAEC/w==\n\n", text, 1, true)
-    text = live(a .. "/json", "?offset=-1&live=sse")
-    assert.matches('event: data\ndata:[1,\ndata:{"a":"\\n"}]\n\n', text, 1, true)
+    assert.matches("Stream%-SSE%-Data%-Encoding: base64\r\n", bytes)
+    assert.matches("event: data\ndata:AAEC/w==\n\n", bytes, 1, true)
+    assert.matches('event: data\ndata:[1,\ndata:{"a":"\\n"}]\n\n', json, 1, true)
     -- An open one ends after its lifetime, so that readers come back.
-    text = live(a .. "/open", "?offset=now&live=sse")
     assert.matches('event: control\ndata:{"streamNextOffset":"' .. START ..
-      '","streamCursor":"%d+","upToDate":true}\n\n', text)
-    assert.matches("\r\n0\r\n\r\n$", text)
+      '","streamCursor":"%d+","upToDate":true}\n\n', open)
+    assert.matches("\r\n0\r\n\r\n$", open)
   end)
 
   it("keep a stream with a time to live alive, HEAD does not", function()

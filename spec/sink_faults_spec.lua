@@ -88,13 +88,11 @@ for kind, db in databases.each() do
       end
       local place, count = db.new(), 1000
       place:fill()
-      finally(function()
-        if place.disk then
-          place.disk:remove()
-        end
-      end)
       local child = worker.spawn(options(place, {STREAM = many(count)}))
-      finally(function() child:kill() end)
+      finally(function()
+        child:kill()
+        place:remove()
+      end)
       wait.till(function()
         return child:stderr():find("trying again", 1, true)
       end, worker.patience(30), function() return "no room: " .. child:stderr() end)
@@ -212,7 +210,6 @@ describe("weir.sink.search", function()
 
     it("commits no place behind a refused row whose letter is not stored: " .. dialect, function()
       local db, dead = search.start(), s:stream "dead"
-      finally(function() db:stop() end)
       local set = {DB = db.url, DIALECT = dialect, LETTERS = dead, INVALID = "deadletter", STREAM = tmp.file(
         "events.jsonl", insert("t", "a", '{"n":1}') .. "\n" .. insert("t", ("k"):rep(600), '{"n":2}') .. "\n")}
       local function place()
@@ -225,7 +222,10 @@ describe("weir.sink.search", function()
       end
       s:inject(dead, {status = 503, count = 1000, method = "POST"})
       local child = worker.spawn{script = SEARCH, set = set, timeout = 60}
-      finally(function() child:kill() end)
+      finally(function()
+        child:kill()
+        db:stop()
+      end)
       child:wait_for_output("trying again", worker.patience(15))
       assert.is_nil(place())
       child:kill()
@@ -241,7 +241,6 @@ end)
 describe("weir.sink.stream", function()
   it("waits while its server is down, and stores each output once", function()
     local target = server.start{kind = "weir", dataDir = tmp.dir()}
-    finally(function() target:stop() end)
     local lines = {}
     for i = 1, 300 do
       lines[i] = insert("t", "k" .. i)
@@ -250,7 +249,10 @@ describe("weir.sink.stream", function()
     local out = target.url .. "/v1/stream/out"
     local child = worker.spawn(options(place, {STREAM = tmp.file("events.jsonl", table.concat(lines, "\n") .. "\n"),
       OUT = out}))
-    finally(function() child:kill() end)
+    finally(function()
+      child:kill()
+      target:stop()
+    end)
     local function stored()
       local answer = target:request("GET", out .. "?offset=-1")
       return answer.status == 200 and json.decode(answer.body) or {}

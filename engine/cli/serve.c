@@ -1,4 +1,5 @@
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -322,6 +323,7 @@ static void warn_of_descriptors(const struct serve *serve) {
 static int serve_run(struct serve *serve) {
     struct error e;
     raise_descriptors();
+    signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is to the streams' folder as a full disk is */
     serve->loop = loop_new(&e);
     if (!serve->loop) {
         return command_fail(&e);

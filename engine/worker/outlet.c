@@ -213,7 +213,8 @@ static bool on_refused(void *user, struct sink *sink, const struct sink_row *row
     return host->refused(host->user, row, e);
 }
 
-static struct sink *open_sink(struct outlet *outlet, struct target *target, struct error *e) {
+struct sink *outlet_open_sink(struct target *target, struct error *e) {
+    const struct outlet *outlet = target->outlet;
     const struct outlet_options *options = &outlet->options;
     struct sink_options sink = {
         .loop = options->loop,
@@ -249,7 +250,7 @@ static bool open_sinks(struct outlet *outlet, struct error *e) {
         target->is = &outlet->options.sinks[i];
         outlet->only_emits = outlet->only_emits && target->is->emits;
         outlet->unopened++;
-        target->sink = open_sink(outlet, target, e);
+        target->sink = outlet_open_sink(target, e);
         if (!target->sink && target->audited) {
             outlet->unopened--;
         } else if (!target->sink) {
@@ -292,6 +293,7 @@ void outlet_free(struct outlet *outlet) {
         if (outlet->targets[i].sink) {
             sink_close(outlet->targets[i].sink);
         }
+        loop_cancel(outlet->options.loop, &outlet->targets[i].look);
     }
     loop_cancel(outlet->options.loop, &outlet->turn);
     loop_timer_close(&outlet->timer, close_patience);

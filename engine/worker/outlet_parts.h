@@ -11,11 +11,14 @@ struct target {
     const struct outlet_sink *is;
     struct sink *sink; /* NULL: not open */
     bool opened;
-    bool busy;               /* a commit is under way */
-    bool empty;              /* it was never committed to */
-    bool partial;            /* it was being filled with a whole state when it was left */
-    bool load;               /* it is to be filled with the whole state */
-    bool audited;            /* it has been compared with the state, or cannot be */
+    bool busy;     /* a commit is under way */
+    bool empty;    /* it was never committed to */
+    bool partial;  /* it was being filled with a whole state when it was left */
+    bool load;     /* it is to be filled with the whole state */
+    bool audited;  /* it has been compared with the state, or cannot be */
+    bool looks;    /* it has been compared, and is opened again to see whether it was left alone */
+    uint64_t rows; /* of the state, that it was compared with */
+    struct loop_task look;
     struct sink_place place; /* when it was opened */
     uint64_t from;           /* messages: what comes of those before is not for it */
     bool marked;             /* messages before its place have not been compared yet with */
@@ -87,6 +90,9 @@ bool outlet_mark(struct outlet *outlet);
 
 /* Hands `filling` to the targets that want it. place: behind its last row. */
 void outlet_commit(struct outlet *outlet, const struct sink_place *place, bool load);
+
+/* Opens the target's sink. NULL with e; or without, where outlet_audit_open says so. */
+struct sink *outlet_open_sink(struct target *target, struct error *e);
 
 /* ---- outlet_open.c ---- */
 

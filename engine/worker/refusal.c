@@ -251,7 +251,7 @@ static bool question_fill(struct refusal_question *question, const struct sink_r
     if (is_event && event_decode(&question->decoder, &at, end, &failure) != MESSAGE_OK) {
         return false;
     }
-    question->event = is_event ? &question->decoder.event : NULL;
+    question->event = is_event ? question->decoder.event : NULL;
     question->row = *row;
     question->row.type = slice_of(question->type, row->type.len);
     question->row.key = slice_of(question->key, row->key.len);

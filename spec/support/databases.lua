@@ -9,6 +9,7 @@
 --     place:count()                        -- rows of type "t"
 --     place:drop()                         -- what holds that type, behind the worker's back
 --     place:fill(); place:room()           -- its disk is full soon; and is not
+--     place:remove()                       -- afterwards
 --   end
 --   databases.stop()
 
@@ -84,6 +85,10 @@ function Sqlite:room()
   self.disk:grow "64m"
 end
 
+function Sqlite:remove()
+  self.disk:remove()
+end
+
 ---------------------------------------------------------------------------------------------------
 
 local pg = {kind = "postgres", gone = "SQLSTATE 42P01"}
@@ -131,6 +136,12 @@ function Pg:room()
   self.disk:grow "64m"
 end
 
+function Pg:remove()
+  pcall(pg.server.query, pg.server, ("DROP DATABASE %s WITH (FORCE)"):format(self.name))
+  pcall(pg.server.query, pg.server, ("DROP TABLESPACE %s"):format(self.name))
+  self.disk:remove()
+end
+
 ---------------------------------------------------------------------------------------------------
 
 local mysql = {kind = "mysql", gone = "Table '.-' doesn't exist"}
@@ -171,6 +182,11 @@ end
 
 function My:room()
   self.disk:grow "64m"
+end
+
+function My:remove()
+  pcall(mysql.server.ask, mysql.server, self.name, "DROP TABLE t, _sync_state, _sync_tables")
+  self.disk:remove()
 end
 
 ---------------------------------------------------------------------------------------------------
@@ -217,6 +233,8 @@ end
 function Red:room()
   red.server:ask("CONFIG", "SET", "maxmemory", "0")
 end
+
+Red.remove = Red.room
 
 ---------------------------------------------------------------------------------------------------
 

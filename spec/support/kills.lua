@@ -310,6 +310,15 @@ function Trial:round(message)
   return true
 end
 
+--- Many kills come at every kind of place.
+function Trial:check_spread()
+  if self.tally.kills >= 100 then
+    for _, phase in ipairs{"starting", "committing", self.case.fill and "filling" or "restoring"} do
+      assert.is_truthy(self.tally.phases[phase], phase .. " in " .. self.tally:text())
+    end
+  end
+end
+
 function Trial:survive(count)
   local began, left = wait.now(), count
   self:measure()
@@ -322,6 +331,7 @@ function Trial:survive(count)
   end
   assert.equal(0, left, "kills that came too late")
   self:run_to_end "after the last kill"
+  self:check_spread()
   assert.is_true(not self.sink.intact or self.sink.intact "killed")
   local undone = before and (", transactions undone: %d"):format(self.sink.undone "killed" - before) or ""
   return ("%s%s; %.0f s"):format(self.tally:text(), undone, wait.now() - began)
@@ -342,10 +352,8 @@ function kills.of(sink)
       busted.it(case.name, function()
         math.randomseed(kills.seed + i)
         local trial = new_trial(sink, case, kills.seed + i)
-        if case.live then
-          source = server.start{kind = "weir"}
-          trial.server = source
-        end
+        source = case.live and server.start{kind = "weir"}
+        trial.server = source
         local text = trial:survive((kills.count + #CASES - 1) // #CASES)
         kills.report(("%s, seed %d, %s: %s"):format(sink.sink:match "^[%w.]+", kills.seed, case.name, text))
       end)

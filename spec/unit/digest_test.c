@@ -18,7 +18,7 @@ static uint64_t of(const char *const *messages) {
         struct error e;
         const char *at = *messages;
         bool ok = event_decode(&decoder, &at, at + strlen(at), &e) == MESSAGE_OK;
-        digest_add(&digest, ok ? &decoder.event : NULL);
+        digest_add(&digest, ok ? decoder.event : NULL);
     }
     assert_true(digest.known);
     uint64_t value = digest.value;
@@ -30,7 +30,7 @@ static uint64_t of(const char *const *messages) {
 #define OF(...) of((const char *const[]){__VA_ARGS__, NULL})
 #define PUT(key, value, more)                                                                                \
     "{\"type\":\"t\",\"key\":\"" key "\",\"value\":" value ",\"headers\":{\"operation\":\"upsert\"" more "}" \
-                                                                                                         "}"
+    "}"
 #define GONE "{\"type\":\"t\",\"key\":\"a\",\"headers\":{\"operation\":\"delete\"}}"
 
 static void test_says_the_same(void **state) {
