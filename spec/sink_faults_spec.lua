@@ -1,5 +1,5 @@
--- What each sink does when its database has no room, loses what it had, or is started again: it waits, or stops by name,
--- and nothing is lost or doubled. What is covered where ("own": spec/sink_NAME_spec.lua):
+-- What each sink does when its database has no room, loses what it had, or is started again: it waits, or stops by
+-- name, and nothing is lost or doubled. What is covered where ("own": spec/sink_NAME_spec.lua):
 --
 --              server restarted   no room        connection cut    table dropped       letter waits
 --   sqlite     own (locks)        here           own (kill -9)     own, here (live)    here
@@ -185,7 +185,8 @@ describe("weir.sink.search", function()
       sinks = { weir.sink.search { url = weir.env "DB", dialect = weir.env "DIALECT", prefix = "w-" } } }
   ]]
   local full = {
-    elasticsearch = '{"match":"^(PUT|POST) ","count":6,"status":403,"body":{"error":{"type":"cluster_block_exception"}}}',
+    elasticsearch = '{"match":"^(PUT|POST) ","count":6,"status":403,' ..
+      '"body":{"error":{"type":"cluster_block_exception"}}}',
     typesense = '{"match":"^POST ","count":6,"status":422,' ..
       '"body":{"message":"Rejecting write: running out of resource type: OUT_OF_DISK"}}',
   }
@@ -193,8 +194,8 @@ describe("weir.sink.search", function()
     it("waits while its server has no room: " .. dialect, function()
       local db = search.start()
       finally(function() db:stop() end)
-      local set = {DB = db.url, DIALECT = dialect, STREAM = tmp.file("events.jsonl",
-        insert("t", "a", '{"n":1}') .. "\n" .. insert("t", "b", '{"n":2}') .. "\n" .. insert("t", "c", '{"n":3}') .. "\n")}
+      local events = {insert("t", "a", '{"n":1}'), insert("t", "b", '{"n":2}'), insert("t", "c", '{"n":3}'), ""}
+      local set = {DB = db.url, DIALECT = dialect, STREAM = tmp.file("events.jsonl", table.concat(events, "\n"))}
       db:faults("[" .. fault .. "]")
       local done = worker.run{script = SEARCH, set = set, timeout = 60}
       assert.equal(0, done.code, done.stderr)

@@ -1,5 +1,5 @@
--- Types and keys that were made to break out of what they are quoted in, to be cut to the same name, or to be the same to
--- a database that looks less closely: each sink has to hold every one of them apart. `weir verify` reads them back.
+-- Types and keys that were made to break out of what they are quoted in, to be cut to the same name, or to be the same
+-- to a database that looks less closely: each sink has to hold every one of them apart. `weir verify` reads them back.
 
 local cli = require "support.cli"
 local databases = require "support.databases"
@@ -25,21 +25,21 @@ local LONG = ("n"):rep(63)
 -- Each of them is a type, and each a key of every type.
 local NAMES = {
   -- quotes, and what stands behind them
-  [[a"b]], "a'b", "a`b", [[a\]], [[a\'; DROP TABLE "t"; --]], [['; DROP TABLE "_sync_state"; --]], [["]], "'", "`", [[\]],
-  "a]b", "$1", "$$", "?", ":a", "@a", "%s", "%n", "%00", "a%2Fb", "/* a", "a */", "--", "#", ";",
+  [[a"b]], "a'b", "a`b", [[a\]], [[a\'; DROP TABLE "t"; --]], [['; DROP TABLE "_sync_state"; --]], [["]], "'", "`",
+  [[\]], "a]b", "$1", "$$", "?", ":a", "@a", "%s", "%n", "%00", "a%2Fb", "/* a", "a */", "--", "#", ";",
   -- of URLs, of Redis keys, of patterns, of bulk requests
   "a/b", "../a", ".", "..", "a?b=c", "a#b", "a&b", "{a}", "{", "}", "}:t:x", "*", "_all", "a,b", "_id:1", "a:=b", "[a]",
   "\\u000a", "a\nb", "a\rb", "a\tb", '\n{"delete":{"_id":"x"}}\n', "a\1b", "\127", " ", "a ", " a", "  ",
   -- equal but for their case, their accents, how they are composed; and to be equal when folded
-  "a", "A", "users", "Users", "USERS", "e\u{301}", "\u{e9}", "\u{c9}", "e", "ss", "\u{df}", "\u{1e9e}", "i", "I", "\u{130}",
-  "\u{131}", "\u{fb01}", "fi", "\u{212b}", "\u{c5}", "A\u{30a}", "\u{3c3}", "\u{3c2}", "\u{ff41}",
+  "a", "A", "users", "Users", "USERS", "e\u{301}", "\u{e9}", "\u{c9}", "e", "ss", "\u{df}", "\u{1e9e}", "i", "I",
+  "\u{130}", "\u{131}", "\u{fb01}", "fi", "\u{212b}", "\u{c5}", "A\u{30a}", "\u{3c3}", "\u{3c2}", "\u{ff41}",
   -- long ones, that differ where they are cut; and one that is what another one would be cut to
   LONG, LONG .. "n", LONG .. "x", LONG .. "y", ("\u{e9}"):rep(40), ("\u{e9}"):rep(40) .. "x", ("\u{1f600}"):rep(20),
   ("n"):rep(255), ("n"):rep(255) .. "a", ("n"):rep(255) .. "b",
   -- names that are the database's, or weir's
-  "_sync_state", "_sync_tables", "_SYNC_STATE", "sync", "types", "stage", "sqlite_master", "sqlite_x", "SQLITE_Y", "pg_class",
-  "pg_x", "information_schema", "mysql", "select", "table", "user", "group", "order", "id", "data", "updated_at", "null",
-  "rowid", "oid", "ctid", "tableoid", "xmin", "weir-sync-state", "t--1",
+  "_sync_state", "_sync_tables", "_SYNC_STATE", "sync", "types", "stage", "sqlite_master", "sqlite_x", "SQLITE_Y",
+  "pg_class", "pg_x", "information_schema", "mysql", "select", "table", "user", "group", "order", "id", "data",
+  "updated_at", "null", "rowid", "oid", "ctid", "tableoid", "xmin", "weir-sync-state", "t--1",
   -- outside of the plane that old servers know, invisible, and from right to left
   "\u{1f600}", "\u{1f468}\u{200d}\u{1f469}", "\u{200b}", "\u{feff}", "\u{202e}a", "\u{fffd}", "\u{10ffff}", "\u{e000}",
 }
@@ -48,8 +48,8 @@ local NAMES = {
 local FEW = {"a'b\"`\\", "a", "A", "a ", "\u{e9}", "e\u{301}"}
 
 local function line(type, key, value)
-  return ('{"type":%s,"key":%s,"value":%s,"headers":{"operation":"upsert"}}\n'):format(json.encode(type), json.encode(key),
-    json.encode(value))
+  local event = '{"type":%s,"key":%s,"value":%s,"headers":{"operation":"upsert"}}\n'
+  return event:format(json.encode(type), json.encode(key), json.encode(value))
 end
 
 local function events()

@@ -318,8 +318,8 @@ describe("a sink of Lua functions", function()
 
   it("may refuse rows that onInvalid, a function, is asked about", function()
     local path, url, letters = tmp.dir() .. "/place", s:stream(), tmp.dir() .. "/letters"
-    s:append(url, "[" .. insert("t", "a") .. "," .. insert("t", "bad", '{"x":"y"}') .. "," .. change("t", "bad2", "delete") ..
-      "," .. insert("t", "c") .. "]")
+    local events = {insert("t", "a"), insert("t", "bad", '{"x":"y"}'), change("t", "bad2", "delete"), insert("t", "c")}
+    s:append(url, "[" .. table.concat(events, ",") .. "]")
     local asked = "asked\tt\tbad\ty\tupsert\troom: offset -1, message 2: t/bad: own: not this one\n"
     for answer, expected in pairs{
       stop = "weir: room: offset %-1, message 2: t/bad: own: not this one\n",
