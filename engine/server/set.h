@@ -57,8 +57,8 @@ struct stream {
     uint32_t path_len;
     bool closed : 1, sealed_closed : 1, staged_closed : 1;
     bool has_ttl : 1, has_expires : 1;
-    bool deleted : 1;   /* but forks refer to it */
-    bool gone : 1;      /* not among the names any more */
+    bool deleted : 1;                    /* but forks refer to it */
+    bool gone : 1;                       /* not among the names any more */
     bool sealed_gone : 1, gone_safe : 1; /* and that is in the batch under way; is committed */
     bool changed : 1, dirty : 1, flushing : 1;
     char path[];
