@@ -35,15 +35,6 @@ local function run(url, script, set)
   return worker.run{script = PRELUDE .. script, set = set}
 end
 
--- The numbers n of {"n":n} values stored in a stream, in order.
-local function numbers(url)
-  local list = {}
-  for n in s:read(url).body:gmatch('"n":(%d+)') do
-    list[#list + 1] = tonumber(n)
-  end
-  return list
-end
-
 local function up_to(n)
   local list = {}
   for i = 1, n do
@@ -130,7 +121,7 @@ describe("append", function()
     ]], {LIVE = "sse"})
     assert.equal("", done.stderr)
     assert.same({"1\t1\t1", "2\t2\t2", "3\t3\t3", "4\t4\t4", "5\t5\t5"}, worker.lines(done.stdout))
-    assert.same(up_to(6), numbers(url))
+    assert.same(up_to(6), s:numbers(url))
   end)
 
   it("keeps the order of several timers and handlers", function()
@@ -150,7 +141,7 @@ describe("append", function()
     ]], {LIVE = "sse"})
     assert.equal("", done.stderr)
     assert.equal(0, done.code)
-    assert.same(up_to(100), numbers(url))
+    assert.same(up_to(100), s:numbers(url))
   end)
 
   it("under way is finished when the streams end", function()
@@ -163,7 +154,7 @@ describe("append", function()
       end)
     ]])
     assert.equal("", done.stderr)
-    assert.same(up_to(3), numbers(url))
+    assert.same(up_to(3), s:numbers(url))
   end)
 
   it("takes values of 1 MB", function()
@@ -215,7 +206,7 @@ describe("an append is stored exactly once", function()
       '{"method":"POST","cut":0}]')
     local done = append_many(p:url(url), 5)
     assert.equal(0, done.code, done.stderr)
-    assert.same(up_to(5), numbers(url))
+    assert.same(up_to(5), s:numbers(url))
     local _, retries = done.stderr:gsub("trying again", "")
     assert.equal(3, retries)
   end)
@@ -225,7 +216,7 @@ describe("an append is stored exactly once", function()
     s:inject(url, {dropConnection = true, count = 3, method = "POST"})
     local done = append_many(url, 4)
     assert.equal(0, done.code, done.stderr)
-    assert.same(up_to(4), numbers(url))
+    assert.same(up_to(4), s:numbers(url))
   end)
 
   it("through 500, 503 and 429", function()
@@ -235,10 +226,10 @@ describe("an append is stored exactly once", function()
       fault.method = "POST"
       s:inject(url, fault)
       local start = wait.now()
-      local before = #numbers(url)
+      local before = #s:numbers(url)
       local done = append_many(url, 2)
       assert.equal(0, done.code, done.stderr)
-      assert.equal(before + 2, #numbers(url))
+      assert.equal(before + 2, #s:numbers(url))
       assert.is_true(not fault.retryAfter or wait.now() - start >= 1)
     end
   end)
@@ -332,7 +323,7 @@ describe("an append that fails", function()
       end
     ]], {LIVE = "sse"})
     assert.equal("1 http, 2 ok, 3 ok, 4 ok\n", done.stdout, done.stderr)
-    assert.same({2, 3, 4}, numbers(url))
+    assert.same({2, 3, 4}, s:numbers(url))
   end)
 
   it("for what cannot be JSON says where, before anything is sent", function()

@@ -481,7 +481,8 @@ describe("dead letters", function()
   it("are added to those that are there", function()
     local letters = tmp.file("letters", "first\n")
     cli.script(SCRIPT, {events = "x\n", set = {POLICY = "deadletter", LETTERS = letters}})
-    assert.matches('^first\n{"stream":"[^\n]*","url":"[^\n]*","offset":"%-1","index":0,[^\n]*"reason":"[^\n]*","event":"x"}\n$',
+    assert.matches('^first\n{"stream":"[^\n]*","url":"[^\n]*","offset":"%-1","index":0,[^\n]*"reason":"[^\n]*",' ..
+      '"event":"x"}\n$',
       tmp.read(letters))
   end)
 end)

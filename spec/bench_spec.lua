@@ -48,11 +48,36 @@ describe("bench", function()
       done.stdout)
   end)
 
+  it("fills databases, and agrees with its peers on what is in them", function()
+    local done = bench({"sqlite", "postgres", "mysql", "redis"}, {WEIR_BENCH_RUNS = "1"})
+    assert.equal(0, done.code, done.stderr)
+    for _, line in ipairs{"C loop of single prepared upserts", "C loop of single HSETs",
+      "C loop of HSETs, pipelined in MULTI"} do
+      assert.matches("\n +" .. line .. " +%S", done.stdout)
+    end
+  end)
+
+  it("puts the same load on weir serve and on the reference server", function()
+    local done = bench({"serve-append", "serve-append-files", "serve-catch-up", "serve-sse"}, {WEIR_BENCH_RUNS = "1"})
+    assert.equal(0, done.code, done.stderr)
+    for _, row in ipairs{"serve%-append", "serve%-append%-files"} do
+      assert.matches("\n" .. row .. " +weir serve +[%d.]+ µs[^\n]+\n +reference server +[%d.]+ µs +[%d.]+–[%d.]+ +"
+        .. "[%d.]+ × weir serve +≥ %d0 +%l+\n", done.stdout)
+    end
+    assert.matches("\nserve%-catch%-up +weir serve +[%d.]+ ms", done.stdout)
+    assert.matches("\n +reference server, files +[%d.]+ ms +[%d.]+–[%d.]+ +[%d.]+ × weir serve, files +≥ 10 +%l+\n",
+      done.stdout)
+    assert.matches("\n +reference server, p99 +[%d.]+ ms +[%d.]+–[%d.]+ +[%d.]+ × weir serve, p99 +≥ 5 +%l+\n",
+      done.stdout)
+    assert.matches("\nserve%-sse: 10 events, one after the other, each to 20 readers of the stream\n", done.stdout)
+  end)
+
   it("lists its rows", function()
     local done = bench{"list"}
     assert.equal(0, done.code, done.stderr)
     assert.matches("^materialize +%S", done.stdout)
-    assert.matches("\npostgres +%S[^\n]+\n$", done.stdout)
+    assert.matches("\nredis +%S[^\n]+\n", done.stdout)
+    assert.matches("\nserve%-sse +%S[^\n]+\n$", done.stdout)
   end)
 
   it("says what is wrong with its arguments", function()

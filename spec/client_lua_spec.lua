@@ -57,15 +57,6 @@ local function fresh(name)
   return ("%s/v1/stream/%s-%d"):format(s.url, name, s.count)
 end
 
--- The numbers n of {"n":n} in a stream, in order.
-local function numbers(url)
-  local list = {}
-  for n in s:read(url).body:gmatch('"n":(%d+)') do
-    list[#list + 1] = tonumber(n)
-  end
-  return list
-end
-
 local function up_to(n)
   local list = {}
   for i = 1, n do
@@ -99,7 +90,7 @@ describe("a stream's own calls", function()
     assert.equal("true\ttrue", lines[5])
     assert.equal("true", lines[6])
     has(lines[7], "closed 409 ")
-    assert.same(up_to(3), numbers(url))
+    assert.same(up_to(3), s:numbers(url))
     lines = good(url, STREAM .. "print(stream:remove()) print(failure(stream.remove, stream))")
     has(lines[2], "not-found 404 ")
     assert.equal(404, s:request("HEAD", url).status)
@@ -126,8 +117,8 @@ describe("a stream's own calls", function()
     assert.equal("true", lines[1])
     has(lines[2], "true\t2099-01-01T00:00:00")
     assert.equal("[[1,2]]", s:read(url).body)
-    assert.same({1, 2, 3}, numbers(url .. "-fork"))
-    assert.same({1, 2}, numbers(url .. "-part"))
+    assert.same({1, 2, 3}, s:numbers(url .. "-fork"))
+    assert.same({1, 2}, s:numbers(url .. "-part"))
     assert.equal("[as it is", s:read(url .. "-text").body)
     assert.equal("text/plain", lines[5])
     has(lines[6], "conflict 409 ")
@@ -166,7 +157,7 @@ describe("a stream's own calls", function()
       print(stream:close { n = 1 } == stream:head().offset)
     ]])
     assert.equal("true", lines[1])
-    assert.same({1}, numbers(url))
+    assert.same({1}, s:numbers(url))
     p:faults '[{"method":"HEAD","stall":true}]'
     local done = worker.run{set = {URL = p:url(s:stream())}, script = PRELUDE .. [[
       local stream = weir.stream { url = weir.env "URL" }
@@ -202,7 +193,7 @@ describe("weir.producer", function()
     assert.equal(s:tail(url), lines[4])
     assert.equal(s:tail(url), lines[5])
     has(lines[6], "closed nil ")
-    assert.same(up_to(502), numbers(url))
+    assert.same(up_to(502), s:numbers(url))
   end)
 
   it("detaches, carries any content type, and works in handlers", function()
@@ -259,7 +250,7 @@ describe("weir.producer", function()
     ]]}
     assert.equal(0, done.code, done.stderr)
     assert.equal("", done.stderr)
-    assert.same(up_to(3), numbers(url))
+    assert.same(up_to(3), s:numbers(url))
   end)
 
   it("works in plain Lua, and is collected when it is done with", function()
@@ -276,7 +267,7 @@ describe("weir.producer", function()
       weir.producer { url = weir.env "URL" }
     ]]}
     assert.equal(0, done.code, done.stderr)
-    assert.same(up_to(20), numbers(url))
+    assert.same(up_to(20), s:numbers(url))
   end)
 
   it("says what is lost when the worker ends before a flush", function()
@@ -310,7 +301,7 @@ describe("weir.producer", function()
     has(lines[2], "http 403 ")
     assert.equal("4", lines[3])
     has(lines[4], "http 403 ")
-    assert.same(up_to(4), numbers(url))
+    assert.same(up_to(4), s:numbers(url))
   end)
 
   local mistakes = {
@@ -444,7 +435,7 @@ describe("headers and parameters", function()
     end
     assert.same({"POST fixed=a%20b&tag=c1", "POST fixed=a%20b&tag=c2", "POST fixed=a%20b&tag=c3",
       "HEAD fixed=a%20b&tag=c4", "POST tag=c5"}, seen)
-    assert.same({1, 2}, numbers(url))
+    assert.same({1, 2}, s:numbers(url))
   end)
 
   it("that cannot be had fail the request by name, without their values", function()
@@ -570,6 +561,6 @@ describe("onError about requests", function()
       producer:flush()
     ]])
     assert.same({"403", "403"}, lines)
-    assert.same({1, 2}, numbers(url))
+    assert.same({1, 2}, s:numbers(url))
   end)
 end)

@@ -309,7 +309,8 @@ describe("options that are wrong", function()
       message("{ url = 'x', headers = { a = 1 } }"))
     assert.matches("headers: expected names and values that fit into an HTTP header %(a b does not%)",
       message("{ url = 'x', headers = { ['a b'] = 'c' } }"))
-    assert.matches('^limits: expected message, connect, outage, append, confirm, sinkBatch, sinkBytes, sinkDelay or sinkRows, got '
+    assert.matches('^limits: expected message, connect, outage, append, confirm, sinkBatch, sinkBytes, sinkDelay or ' ..
+      'sinkRows, got '
       .. '"speed"',
       message("{ url = 'x', limits = { speed = 1 } }"))
     assert.matches('^limits.outage: expected a duration.*, got "long"',

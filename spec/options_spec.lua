@@ -29,7 +29,8 @@ describe("an option of weir.stream", function()
     ['limits = { message = "1XB" }'] = "limits.message: " .. SIZE .. ', got "1XB"',
     ["limits = { connect = -1 }"] = "limits.connect: " .. DURATION .. ", got -1",
     ["limits = { speed = 1 }"] =
-      'limits: expected message, connect, outage, append, confirm, sinkBatch, sinkBytes, sinkDelay or sinkRows, got "speed"',
+      'limits: expected message, connect, outage, append, confirm, sinkBatch, sinkBytes, sinkDelay or sinkRows, ' ..
+        'got "speed"',
     ["limits = 5"] = "limits: expected a table, got 5",
     ["headers = { a = 1 }"] = "headers: " .. OUTGOING .. " (a is number), got a table",
     ['headers = { ["a b"] = "c" }'] = "names and values that fit into an HTTP header (a b does not)",

@@ -691,6 +691,8 @@ describe("weir append", function()
     end
     has(fails{"append", url, "--file", "/no/such"}.stderr, "/no/such: cannot be opened")
     has(fails{"append", url, "--file", url}.stderr, "expected a file, or - for standard input")
+    local done = fails{"append", "http://127.0.0.1:9/x", "--file", "/no/such"} -- which nobody has to ask for that
+    assert.equal("weir: /no/such: cannot be opened: No such file or directory\n", done.stderr)
   end)
 end)
 
@@ -954,6 +956,7 @@ describe("standard output", function()
     s:append(url, "1")
     for _, command in ipairs{"head", "read", "append", "close"} do
       local more = command == "append" and " 1" or ""
+      more = command == "read" and " --print-offset" or more -- which is not known then
       local done = shell(('"$1" %s "$2"%s --quiet >/dev/full'):format(command, more), url)
       assert.equal(1, done.code)
       assert.equal("weir: cannot write to standard output: No space left on device\n", done.stderr)

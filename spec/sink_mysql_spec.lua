@@ -2,12 +2,15 @@
 -- commits, two workers at once, schemas that change, and types that were made to break out of SQL.
 
 local changes = require "support.changes"
+local cli = require "support.cli"
+local kills = require "support.kills"
 local mariadb = require "support.mariadb"
 local paths = require "support.paths"
 local process = require "support.process"
-local tmp = require "support.tmp"
 local wait = require "support.wait"
 local worker = require "support.worker"
+
+local change, insert = cli.change, cli.insert
 
 local SCRIPT = [[
   local weir = require "weir"
@@ -40,52 +43,17 @@ describe("weir.sink.mysql", function()
     return worker.run(options(source, url, more))
   end
 
-  local function append(path, text)
-    local file = assert(io.open(path, "ab"))
-    assert(file:write(text))
-    assert(file:close())
-  end
-
-  local function line(type, key, value)
-    return ('{"type":"%s","key":"%s","value":%s,"headers":{"operation":"upsert"}}\n'):format(type, key, value)
-  end
-
-  --- "type/key value" a row, sorted, and the place: of one moment.
-  local function dump(database)
-    if server:ask(database, "SHOW TABLES LIKE '\\_sync\\_tables'") == "" then
-      return "", 0
-    end
-    local selects = {"SELECT 0, coalesce((SELECT sequence FROM _sync_state), 0)"}
-    local names = server:ask(database, "SELECT hex(type), hex(table_name) FROM _sync_tables WHERE made")
-    for type, name in names:gmatch "(%x+)\t(%x+)" do
-      name = name:gsub("%x%x", function(byte) return string.char(tonumber(byte, 16)) end)
-      selects[#selects + 1] = ("SELECT 1, concat(CONVERT(x'%s' USING utf8mb4), '/', id, ' ', data) FROM `%s`"):format(
-        type, name:gsub("`", "``"))
-    end
-    local rows, sequence = {}, nil
-    for kind, text in (server:ask(database, table.concat(selects, " UNION ALL ")) .. "\n"):gmatch "(%d)\t([^\n]*)\n" do
-      if kind == "0" then
-        sequence = tonumber(text)
-      else
-        rows[#rows + 1] = text
-      end
-    end
-    table.sort(rows)
-    return table.concat(rows, "\n"), sequence
-  end
-
   it("keeps a database equal to the stream, and goes on behind its place", function()
     local url = server:url "plain"
-    local source = tmp.file("events.jsonl", line("users", "u1", [[{"name": "O'Neil \\ \"x\""}]]) ..
-      line("users", "u1 ", "1e2") .. line("users", "U1", "3"))
+    local source = changes.file{insert("users", "u1", [[{"name": "O'Neil \\ \"x\""}]]),
+      insert("users", "u1 ", "1e2"), insert("users", "U1", "3")}
     local done = run(source, url)
     assert.equal(0, done.code, done.stderr)
     assert.equal([[U1	3
 u1	{"name": "O'Neil \\ \"x\""}
 u1 	1e2]], server:ask("plain", "SELECT id, data FROM users ORDER BY id"))
-    append(source, '{"type":"users","key":"u1","headers":{"operation":"delete"}}\n' ..
-      '{"type":"users","key":"U1","value":{"a":1},"headers":{"operation":"update"}}\n' ..
-      '{"type":"users","key":"U1","value":{"b":2},"headers":{"operation":"patch"}}\n')
+    changes.append(source, change("users", "u1", "delete"), change("users", "U1", "update", '{"a":1}'),
+      change("users", "U1", "patch", '{"b":2}'))
     done = run(source, url)
     assert.equal(0, done.code, done.stderr)
     assert.equal('U1\t{"a":1,"b":2}\nu1 \t1e2', server:ask("plain", "SELECT id, data FROM users ORDER BY id"))
@@ -96,18 +64,20 @@ u1 	1e2]], server:ask("plain", "SELECT id, data FROM users ORDER BY id"))
   it("lets no type break out of its quotes", function()
     local stream = changes.new{count = 2000, seed = 3}
     local url = server:url "hostile"
-    local done = run(tmp.file("events.jsonl", stream.text .. line("`; DROP TABLE users; --", "'; --", "1")), url)
+    local source = changes.file(stream.lines)
+    changes.append(source, insert("`; DROP TABLE users; --", "'; --"))
+    local done = run(source, url)
     assert.equal(0, done.code, done.stderr)
-    local rows, sequence = dump "hostile"
-    assert.equal(2001, sequence)
+    local rows, place = server:held "hostile"
+    assert.equal(2001, place.sequence)
     assert.equal(stream:rows(2000), (rows:gsub("`; DROP TABLE users; %-%-/'; %-%- 1\n?", "")))
     assert.equal("7", server:ask("hostile", "SELECT count(DISTINCT table_name) FROM _sync_tables"))
   end)
 
   it("refuses what it cannot keep by name, and stores the rest", function()
     local url = server:url "refused"
-    local source = tmp.file("events.jsonl", line("users", "a\\u0000b", "1") .. line("users", ("k"):rep(769), "2") ..
-      line("users", "good", "3"))
+    local source = changes.file{insert("users", "a\\u0000b", "1"), insert("users", ("k"):rep(769), "2"),
+      insert("users", "good", "3")}
     local done = run(source, url)
     assert.equal(1, done.code)
     assert.matches('table "users": the key holds the character NUL', done.stderr)
@@ -116,68 +86,43 @@ u1 	1e2]], server:ask("plain", "SELECT id, data FROM users ORDER BY id"))
     assert.matches("the key has more than 768 characters", done.stderr)
     assert.equal("good\t3", server:ask("refused", "SELECT id, data FROM users"))
     server:ask("refused", "ALTER TABLE users ADD CHECK (data <> 'null')")
-    append(source, line("users", "g2", "1") .. line("users", "g2", "null") .. line("users", "g3", "3"))
+    changes.append(source, insert("users", "g2"),
+      change("users", "g2", "update", "null"), insert("users", "g3", "3"))
     done = run(source, url, {script = SCRIPT:gsub("url =", 'onInvalid = "skip", url =', 1)})
     assert.equal(0, done.code, done.stderr)
     assert.matches("CONSTRAINT", done.stderr)
     assert.equal("g2\t1\ng3\t3\ngood\t3", server:ask("refused", "SELECT id, data FROM users ORDER BY id"))
   end)
 
-  -- At any instant of the worker, or of the server.
-  local function survives(database, kills, strike)
-    local stream = changes.new{count = 4000, seed = 11}
-    local source, url = tmp.file("events.jsonl", stream.text), server:url(database)
-    local script, struck, longest = tmp.file("worker.lua", SCRIPT), 0, 0.5
-    math.randomseed(tonumber(os.getenv "WEIR_SEED") or 20261122)
-    for round = 1, kills * 20 do
-      local cmd = {paths.weir, "run", script, "--once", "--set", "SOURCE=" .. source, "--set", "DB=" .. url, "--set",
-        "ROWS=50"}
-      local done, hit = strike(cmd, 0.02 + math.random() * longest)
-      assert.not_matches("Sanitizer", done.stderr)
-      struck = struck + (hit and 1 or 0)
-      local rows, sequence = dump(database)
-      assert.equal(stream:rows(sequence), rows, ("round %d, place %d: %s"):format(round, sequence, done.stderr))
-      if sequence == stream.count then
-        url = server:url(database)
-        longest = hit and longest or longest * 0.8
-      end
-      if struck >= kills then
-        break
-      end
-    end
-    assert.is_true(struck >= kills)
-    local done = run(source, url)
-    assert.equal(0, done.code, done.stderr)
-    assert.equal(stream:rows(stream.count), (dump(database)))
-  end
-
-  local KILLS = tonumber(os.getenv "WEIR_KILLS") or 10
-
-  it("is equal to an uninterrupted run after every kill -9", function()
-    survives("killed", KILLS, function(cmd, delay)
-      local done = process.run{cmd = {"timeout", "-s", "KILL", ("%.3f"):format(delay), table.unpack(cmd)},
-        timeout = worker.patience(60)}
-      assert.is_true(done.code == 137 or done.code == 0, done.stderr)
-      return done, done.code == 137
-    end)
-  end)
+  kills.of{
+    sink = 'weir.sink.mysql { url = weir.env "DB", layout = weir.env("LAYOUT", "json") }',
+    layouts = true,
+    fresh = function(name) return server:url(name) end,
+    held = function(name) return server:held(name) end,
+    undone = function() return server:undone() end,
+  }
 
   it("goes on when the server is killed in its commits", function()
-    survives("restarted", math.max(2, KILLS // 5), function(cmd, delay)
-      local child = process.spawn{cmd = cmd, timeout = worker.patience(60)}
-      process.run{cmd = {"sleep", ("%.3f"):format(delay)}}
-      local running = child:running()
+    local stream = changes.new{count = 4000, seed = kills.seed}
+    local source, url = changes.file(stream.lines), server:url "restarted"
+    math.randomseed(kills.seed)
+    for _ = 1, math.max(2, kills.count // 5) do
+      local child = worker.spawn(options(source, url, {set = {SOURCE = source, DB = url, ROWS = 50}}))
+      process.run{cmd = {"sleep", ("%.3f"):format(0.02 + math.random() * 0.5)}}
       server:kill()
       server:again()
       local done = child:wait(worker.patience(60))
       assert.equal(0, done.code, done.stderr)
-      return done, running
-    end)
+      local rows, place = server:held "restarted"
+      assert.equal(stream.count, place.sequence)
+      assert.equal(stream:rows(stream.count), rows)
+      url = server:url "restarted"
+    end
   end)
 
   it("goes on when its connection is cut", function()
     local url = server:url "cut"
-    local source = tmp.file("events.jsonl", line("users", "u0", "0"))
+    local source = changes.file{insert("users", "u0", "0")}
     local child = worker.spawn(options(source, url, {args = {}}))
     finally(function() child:kill() end)
     local function count(n)
@@ -191,14 +136,14 @@ u1 	1e2]], server:ask("plain", "SELECT id, data FROM users ORDER BY id"))
       local id = server:ask("cut", "SELECT id FROM information_schema.processlist " ..
         "WHERE db = 'cut' AND id <> connection_id()")
       server:ask("cut", "KILL " .. id)
-      append(source, line("users", "u" .. i, "1"))
+      changes.append(source, insert("users", "u" .. i, "1"))
       count(i + 1)
     end
   end)
 
   it("is taken over by the newer of two workers", function()
     local url = server:url "fence"
-    local source = tmp.file("events.jsonl", line("users", "u0", "0"))
+    local source = changes.file{insert("users", "u0", "0")}
     local older = worker.spawn(options(source, url, {args = {}}))
     finally(function() older:kill() end)
     local function epoch(n)
@@ -211,7 +156,7 @@ u1 	1e2]], server:ask("plain", "SELECT id, data FROM users ORDER BY id"))
     local newer = worker.spawn(options(source, url, {args = {}}))
     finally(function() newer:kill() end)
     epoch "2"
-    append(source, line("users", "u1", "1"))
+    changes.append(source, insert("users", "u1", "1"))
     local done = older:wait(worker.patience(15))
     assert.equal(1, done.code)
     assert.matches("another worker has taken over stream .-events%.jsonl %(its epoch is 2, ours 1%)", done.stderr)
@@ -231,7 +176,7 @@ u1 	1e2]], server:ask("plain", "SELECT id, data FROM users ORDER BY id"))
       }
     ]]
     local url = server:url "typed"
-    local source = tmp.file("events.jsonl", line("users", "u1", '{"id":"u1","name":"Ada","age":36,"ok":true,"r":1.5}'))
+    local source = changes.file{insert("users", "u1", '{"id":"u1","name":"Ada","age":36,"ok":true,"r":1.5}')}
     local function try(fields)
       return run(source, url, {script = script:format(fields)})
     end
@@ -240,7 +185,7 @@ u1 	1e2]], server:ask("plain", "SELECT id, data FROM users ORDER BY id"))
     local done = try(fields)
     assert.equal(0, done.code, done.stderr)
     assert.equal("u1\t36\tAda\t1\t1.5", server:ask("typed", "SELECT * FROM users"))
-    append(source, line("users", "u2", '{"id":"u2","name":"Bo","age":7,"mail":"bo@x.org","tags":["a", "b"]}'))
+    changes.append(source, insert("users", "u2", '{"id":"u2","name":"Bo","age":7,"mail":"bo@x.org","tags":["a", "b"]}'))
     done = try(fields .. ", mail = s.email()")
     assert.equal(1, done.code)
     assert.matches('column "mail" is missing, and cannot be added', done.stderr)
@@ -248,7 +193,7 @@ u1 	1e2]], server:ask("plain", "SELECT id, data FROM users ORDER BY id"))
     assert.equal(0, done.code, done.stderr)
     assert.equal('Ada\tNULL\tNULL\nBo\tbo@x.org\t["a", "b"]',
       server:ask("typed", "SELECT name, mail, tags FROM users ORDER BY id"))
-    append(source, line("users", "u3", '{"id":"u3","name":"Cy","age":"8"}'))
+    changes.append(source, insert("users", "u3", '{"id":"u3","name":"Cy","age":"8"}'))
     done = try "id = s.string(), name = s.string(), age = s.any()"
     assert.equal(1, done.code)
     assert.matches('column "age" has another type', done.stderr)
@@ -256,7 +201,7 @@ u1 	1e2]], server:ask("plain", "SELECT id, data FROM users ORDER BY id"))
 
   it("stops by name where only somebody can help", function()
     local url = server:url "stops"
-    local source = tmp.file("events.jsonl", line("users", "u0", "0"))
+    local source = changes.file{insert("users", "u0", "0")}
     server:ask("stops", "CREATE TABLE users (id INT)")
     local done = run(source, url)
     assert.equal(1, done.code)
@@ -264,7 +209,7 @@ u1 	1e2]], server:ask("plain", "SELECT id, data FROM users ORDER BY id"))
     server:ask("stops", "DROP TABLE users")
     assert.equal(0, run(source, url).code)
     server:ask("stops", "DROP TABLE users")
-    append(source, line("users", "u1", "1"))
+    changes.append(source, insert("users", "u1", "1"))
     done = run(source, url)
     assert.equal(1, done.code)
     assert.matches('table "users" is gone', done.stderr)

@@ -1,15 +1,16 @@
 -- weir.sink.postgres against a real server: what arrives, and what is there after whatever happens.
 
+local changes = require "support.changes"
+local cli = require "support.cli"
+local kills = require "support.kills"
 local paths = require "support.paths"
 local postgres = require "support.postgres"
 local process = require "support.process"
 local server = require "support.server"
 local tmp = require "support.tmp"
-local wait = require "support.wait"
 local worker = require "support.worker"
 
-local KILLS = tonumber(os.getenv "WEIR_KILLS") or 8
-local SEED = tonumber(os.getenv "WEIR_SEED") or os.time()
+local change, insert = cli.change, cli.insert
 
 local SCRIPT = [[
 local weir = require "weir"
@@ -50,15 +51,6 @@ local function database()
   return name, db:database(name)
 end
 
-local function change(operation, kind, key, value)
-  return ('{"type":%s,"key":%s,%s"headers":{"operation":"%s"}}'):format(kind, key,
-    value and ('"value":%s,'):format(value) or "", operation)
-end
-
-local function file(lines)
-  return tmp.file("events.jsonl", table.concat(lines, "\n") .. "\n")
-end
-
 local function run(options)
   return worker.run{
     script = options.script or SCRIPT,
@@ -68,91 +60,60 @@ local function run(options)
   }
 end
 
--- What there is in all tables of weir's: {TABLE = {KEY = DATA}} as sorted text.
-local function dump(name)
-  local out = {}
-  for _, row in ipairs(db:query("SELECT type, table_name FROM _sync_tables ORDER BY type COLLATE \"C\"", name)) do
-    local quoted = '"' .. row[2]:gsub('"', '""') .. '"'
-    out[#out + 1] = "== " .. row[1]
-    for _, each in ipairs(db:query(("SELECT id, data FROM %s ORDER BY id COLLATE \"C\""):format(quoted), name)) do
-      out[#out + 1] = each[1] .. " " .. each[2]
-    end
-  end
-  return table.concat(out, "\n")
-end
-
--- Events at random: puts, patches, deletes, now and then a reset.
-local function random_events(count, keys, seed)
-  math.randomseed(seed)
-  local lines = {}
-  for i = 1, count do
-    local kind = ('"t%d"'):format(math.random(3))
-    local key = ('"k%d"'):format(math.random(keys))
-    local what = math.random(100)
-    if what <= 70 then
-      lines[i] = change("upsert", kind, key, ('{"n":%d,"text":"%s"}'):format(i, ("x"):rep(math.random(60))))
-    elseif what <= 85 then
-      lines[i] = change("patch", kind, key, ('{"p":%d}'):format(i))
-    elseif i % 997 == 0 then
-      lines[i] = '{"headers":{"control":"reset"}}'
-    else
-      lines[i] = change("delete", kind, key)
-    end
-  end
-  return lines
+local function rows(name)
+  return (db:held(name))
 end
 
 describe("weir.sink.postgres", function()
   it("holds what the state is", function()
     local name, url = database()
-    local events = file{
-      change("insert", '"users"', '"1"', '{"name":"Ann","n":1.50}'),
-      change("insert", '"users"', '"2"', '{"name":"Bob"}'),
-      change("patch", '"users"', '"1"', '{"age":3}'),
-      change("insert", '"things"', '"a"', "[1,null,true]"),
-      change("delete", '"users"', '"2"'),
+    local events = changes.file{
+      insert("users", "1", '{"name":"Ann","n":1.50}'),
+      insert("users", "2", '{"name":"Bob"}'),
+      change("users", "1", "patch", '{"age":3}'),
+      insert("things", "a", "[1,null,true]"),
+      change("users", "2", "delete"),
     }
     local done = run{set = {STREAM = events, DB = url}}
     assert.equal("", done.stderr)
     assert.equal(0, done.code)
-    assert.equal('== things\na [1, null, true]\n== users\n1 {"n": 1.50, "age": 3, "name": "Ann"}', dump(name))
+    assert.equal('things/a [1, null, true]\nusers/1 {"n": 1.50, "age": 3, "name": "Ann"}', rows(name))
     assert.same({{events, "5", "1"}}, db:query("SELECT stream_url, sequence, epoch FROM _sync_state", name))
     assert.equal(0, run{set = {STREAM = events, DB = url}}.code)
-    assert.equal('== things\na [1, null, true]\n== users\n1 {"n": 1.50, "age": 3, "name": "Ann"}', dump(name))
+    assert.equal('things/a [1, null, true]\nusers/1 {"n": 1.50, "age": 3, "name": "Ann"}', rows(name))
     assert.equal("2", db:value("SELECT epoch FROM _sync_state", name))
   end)
 
   it("takes a reset, and what is behind it", function()
     local name, url = database()
-    local events = file{
-      change("insert", '"a"', '"1"', "1"),
-      change("insert", '"b"', '"2"', "2"),
+    local events = changes.file{
+      insert("a", "1", "1"),
+      insert("b", "2", "2"),
       '{"headers":{"control":"reset"}}',
-      change("insert", '"a"', '"3"', "3"),
+      insert("a", "3", "3"),
     }
     assert.equal(0, run{set = {STREAM = events, DB = url}}.code)
-    assert.equal("== a\n3 3\n== b", dump(name))
+    assert.equal("a/3 3", rows(name))
     local one_by_one, other = database()
     assert.equal(0, run{set = {STREAM = events, DB = other, ROWS = 1}}.code)
-    assert.equal(dump(name), dump(one_by_one))
+    assert.equal(rows(name), rows(one_by_one))
   end)
 
   it("quotes types and keys, whatever they are", function()
     local name, url = database()
-    local hostile = {[["users\"; DROP TABLE users; --"]], [["'); DROP TABLE users; --"]], [["$1"]], [["_sync_state"]],
-      [["pg_class"]], [["Users"]], [["users"]], [["users_pkey"]], [["id"]], [["\\"]], [["select"]], [["a.b"]],
-      [["é中\ud83d\ude00"]],
-      [["]] .. ("long"):rep(50) .. [["]], [["]] .. ("long"):rep(50) .. [[x"]], [["\u0001\t\n"]], [[" "]], [["%s%n"]]}
+    local hostile = {[[users\"; DROP TABLE users; --]], [['); DROP TABLE users; --]], [[$1]], [[_sync_state]],
+      "pg_class", "Users", "users", "users_pkey", "id", [[\\]], "select", "a.b", [[é中\ud83d\ude00]],
+      ("long"):rep(50), ("long"):rep(50) .. "x", [[\u0001\t\n]], [[ ]], [[%s%n]]}
     local lines = {}
     for i, kind in ipairs(hostile) do
-      lines[#lines + 1] = change("insert", kind, kind, tostring(i))
-      lines[#lines + 1] = change("insert", kind, '"' .. "'; DELETE FROM users; --" .. '"', kind)
-      lines[#lines + 1] = change("insert", kind, '"gone"', "1")
-      lines[#lines + 1] = change("delete", kind, '"gone"')
+      lines[#lines + 1] = insert(kind, kind, tostring(i))
+      lines[#lines + 1] = insert(kind, "'; DELETE FROM users; --", '"' .. kind .. '"')
+      lines[#lines + 1] = insert(kind, "gone")
+      lines[#lines + 1] = change(kind, "gone", "delete")
     end
-    local events = file(lines)
-    for _, rows in ipairs{10000, 3} do
-      local done = run{set = {STREAM = events, DB = url, ROWS = rows}}
+    local events = changes.file(lines)
+    for _, batch in ipairs{10000, 3} do
+      local done = run{set = {STREAM = events, DB = url, ROWS = batch}}
       assert.equal("", done.stderr:gsub("[^\n]* info [^\n]*\n", ""))
       assert.equal(0, done.code)
       assert.equal(tostring(#hostile), db:value("SELECT count(*) FROM _sync_tables", name))
@@ -170,11 +131,11 @@ describe("weir.sink.postgres", function()
     local name, url = database()
     local lines = {}
     for i = 1, 3000 do
-      lines[i] = change("insert", '"t"', ('"k%d\\\\%d"'):format(i, i),
+      lines[i] = insert("t", ("k%d\\\\%d"):format(i, i),
         ('{"n":%d,"text":"a\\tb\\n\\\\ \\u00e9"}'):format(i))
     end
-    lines[#lines + 1] = change("insert", '"few"', '"1"', "null")
-    local events = file(lines)
+    lines[#lines + 1] = insert("few", "1", "null")
+    local events = changes.file(lines)
     local data = tmp.dir()
     local plain = SCRIPT:gsub("sinks = [^\n]*", "")
     assert.equal(0, run{script = plain, set = {STREAM = events}, args = {"--data", data}}.code)
@@ -182,75 +143,56 @@ describe("weir.sink.postgres", function()
     assert.equal(0, done.code, done.stderr)
     local other, other_url = database()
     assert.equal(0, run{set = {STREAM = events, DB = other_url, ROWS = 100}}.code)
-    assert.equal(dump(other), dump(name))
+    assert.equal(rows(other), rows(name))
     assert.equal("3000", db:value("SELECT count(*) FROM t", name))
     assert.equal("a\tb", db:query("SELECT data->>'text' FROM t LIMIT 1", name)[1][1])
   end)
 
-  it("is that of an uninterrupted run after kill -9", function()
-    local events = file(random_events(6000, 400, SEED))
-    local name, url = database()
-    local began = wait.now()
-    assert.equal(0, run{set = {STREAM = events, DB = url, ROWS = 25}}.code)
-    local whole = wait.now() - began
-    local expected = dump(name)
-    local killed, ended = 0, 0
-    local other, other_url = database()
-    local path = tmp.file("worker.lua", SCRIPT)
-    while killed < KILLS do
-      local limit = ("%.3f"):format(0.02 + math.random() * whole * 0.6)
-      local done = process.run{cmd = {"timeout", "-s", "KILL", limit, paths.weir, "run", path, "--once", "--set",
-        "STREAM=" .. events, "--set", "DB=" .. other_url, "--set", "ROWS=25"}, timeout = 60}
-      if done.code == 0 then
-        ended = ended + 1
-        assert.equal(expected, dump(other), "seed " .. SEED)
-        db:query("DROP SCHEMA public CASCADE; CREATE SCHEMA public", other)
-      else
-        assert.equal(137, done.code, done.stderr)
-        killed = killed + 1
-      end
-    end
-    assert.equal(0, run{set = {STREAM = events, DB = other_url, ROWS = 25}}.code)
-    assert.equal(expected, dump(other), "seed " .. SEED)
-  end)
+  kills.of{
+    sink = 'weir.sink.postgres { url = weir.env "DB", layout = weir.env("LAYOUT", "json") }',
+    layouts = true,
+    text = changes.jsonb,
+    fresh = function(name) return db:fresh(name) end,
+    held = function(name) return db:held(name) end,
+    undone = function(name) return db:undone(name) end,
+  }
 
   it("goes on when the server is restarted", function()
-    local events = file(random_events(6000, 400, SEED))
+    local stream = changes.new{count = 6000, keys = 200, seed = kills.seed}
     local name, url = database()
-    assert.equal(0, run{set = {STREAM = events, DB = url, ROWS = 25}}.code)
-    local other, other_url = database()
-    local child = worker.spawn{script = SCRIPT, set = {STREAM = events, DB = other_url, ROWS = 25}, args = {"--once"},
-      timeout = 60}
-    db:wait_for("SELECT commits > 10 FROM _sync_state", "t", 20, other)
+    local child = worker.spawn{script = SCRIPT, set = {STREAM = changes.file(stream.lines), DB = url, ROWS = 25},
+      args = {"--once"}, timeout = 60}
+    db:wait_for("SELECT commits > 10 FROM _sync_state", "t", 20, name)
     db:crash()
     child:wait_for_output("trying again", 20)
     db:start()
     local done = child:wait(worker.patience(40))
     assert.equal(0, done.code, done.stderr)
-    assert.equal(dump(name), dump(other))
+    assert.equal(stream:rows(stream.count, changes.jsonb), rows(name))
   end)
 
   it("loses and doubles nothing where its connection is cut", function()
-    local events = file(random_events(4000, 400, SEED))
+    local stream = changes.new{count = 4000, keys = 200, seed = kills.seed}
+    local events = changes.file(stream.lines)
     local name, url = database()
     assert.equal(0, run{set = {STREAM = events, DB = url, ROWS = 100}}.code)
     local other, other_url = database()
     local folder = tmp.dir()
     os.execute("chmod 755 " .. folder)
     local child = process.spawn{cmd = {"node", paths.spec .. "/support/pgproxy.mjs", db.dir .. "/.s.PGSQL.5432",
-      folder .. "/.s.PGSQL.5432", tostring(SEED % 1000000), "16"}, timeout = 300}
+      folder .. "/.s.PGSQL.5432", tostring(kills.seed % 1000000), "16"}, timeout = 300}
     child:wait_for_output("listening", 20)
     local done = run{set = {STREAM = events, DB = other_url:gsub("host=[^&]*", "host=" .. folder), ROWS = 100}}
     assert.equal(0, done.code, done.stderr)
     child:kill()
-    assert.equal(dump(name), dump(other))
+    assert.equal(stream:rows(stream.count, changes.jsonb), rows(other))
     -- Each batch once: the counter of commits that were done is that of the other database.
     assert.equal(db:value("SELECT commits FROM _sync_state", name), db:value("SELECT commits FROM _sync_state", other))
   end)
 
   it("tries again what the server has no room or no time for", function()
     local name, url = database()
-    local events = file{change("insert", '"users"', '"1"', "1")}
+    local events = changes.file{insert("users", "1", "1")}
     assert.equal(0, run{set = {STREAM = events, DB = url}}.code)
     -- A server that says each of these once, and then takes it.
     db:query([[
@@ -266,12 +208,10 @@ describe("weir.sink.postgres", function()
       END $$;
       CREATE TRIGGER refuse BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION refuse();
     ]], name)
-    local more = io.open(events, "a")
-    more:write(change("insert", '"users"', '"2"', "2"), "\n")
-    more:close()
+    changes.append(events, insert("users", "2", "2"))
     local done = run{set = {STREAM = events, DB = url}}
     assert.equal(0, done.code, done.stderr)
-    assert.equal("== users\n1 1\n2 2", dump(name))
+    assert.equal("users/1 1\nusers/2 2", rows(name))
     for _, code in ipairs{"53100", "40001", "40P01", "57014", "53200", "55P03"} do
       assert.truthy(done.stderr:find("not now (SQLSTATE " .. code .. "); trying again", 1, true), done.stderr)
     end
@@ -279,7 +219,7 @@ describe("weir.sink.postgres", function()
 
   it("gives up by name when an outage lasts", function()
     local _, url = database()
-    local events = file{change("insert", '"users"', '"1"', "1")}
+    local events = changes.file{insert("users", "1", "1")}
     local nowhere = url:gsub("port=%d+", "port=1")
     local done = run{set = {STREAM = events, DB = nowhere, OUTAGE = "300ms"}}
     assert.equal(1, done.code)
@@ -289,12 +229,10 @@ describe("weir.sink.postgres", function()
 
   it("stops by name where a table was dropped", function()
     local name, url = database()
-    local events = file{change("insert", '"users"', '"1"', "1")}
+    local events = changes.file{insert("users", "1", "1")}
     assert.equal(0, run{set = {STREAM = events, DB = url}}.code)
     db:query("DROP TABLE users", name)
-    local more = io.open(events, "a")
-    more:write(change("insert", '"users"', '"2"', "2"), "\n")
-    more:close()
+    changes.append(events, insert("users", "2", "2"))
     local done = run{set = {STREAM = events, DB = url}}
     assert.equal(1, done.code)
     assert.truthy(done.stderr:find('table "public"."users" is gone', 1, true), done.stderr)
@@ -303,7 +241,7 @@ describe("weir.sink.postgres", function()
 
   it("stops by name where something behind its back does not fit", function()
     local name, url = database()
-    local events = file{change("insert", '"users"', '"1"', "1")}
+    local events = changes.file{insert("users", "1", "1")}
     db:query("CREATE TABLE users (id integer PRIMARY KEY, x text)", name)
     local done = run{set = {STREAM = events, DB = url}}
     assert.equal(1, done.code)
@@ -312,7 +250,7 @@ describe("weir.sink.postgres", function()
     assert.equal(0, run{set = {STREAM = events, DB = url, PREFIX = "w_"}}.code)
     assert.equal("1", db:value("SELECT data FROM w_users", name))
     -- Another stream with the same type.
-    local second = file{change("insert", '"users"', '"1"', "1")}
+    local second = changes.file{insert("users", "1", "1")}
     done = run{set = {STREAM = second, DB = url, PREFIX = "w_"}}
     assert.equal(1, done.code)
     assert.truthy(done.stderr:find('table "public"."w_users" belongs to stream ' .. events, 1, true), done.stderr)
@@ -320,7 +258,7 @@ describe("weir.sink.postgres", function()
 
   it("stops by name without a permission, a database or a password, and shows none", function()
     local name, url = database()
-    local events = file{change("insert", '"users"', '"1"', "1")}
+    local events = changes.file{insert("users", "1", "1")}
     db:query("CREATE ROLE nobody LOGIN", name)
     local done = run{set = {STREAM = events, DB = db:url_of(name, "nobody")}}
     assert.equal(1, done.code)
@@ -341,25 +279,25 @@ describe("weir.sink.postgres", function()
   it("sends rows that the database will never take to the dead letters, and goes on", function()
     local name, url = database()
     local letters = tmp.file "letters.jsonl"
-    local events = file{change("insert", '"users"', '"0"', "0")}
+    local events = changes.file{insert("users", "0", "0")}
     assert.equal(0, run{set = {STREAM = events, DB = url}}.code)
     db:query("ALTER TABLE users ADD CHECK (data <> '13')", name)
-    local lines = {change("insert", '"users"', '"0"', "0")}
+    local lines = {insert("users", "0", "0")}
     local long = {}
     for i = 1, 9000 do
       long[i] = string.char(97 + math.random(0, 25))
     end
     for i = 1, 40 do
-      lines[#lines + 1] = change("insert", '"users"', ('"%d"'):format(i), tostring(i)) -- 13 is refused
+      lines[#lines + 1] = insert("users", ("%d"):format(i), tostring(i)) -- 13 is refused
     end
-    lines[#lines + 1] = change("insert", '"users"', '"nul\\u0000"', "1")
-    lines[#lines + 1] = change("insert", '"users"', '"nul"', '{"a":["\\u0000"]}')
-    lines[#lines + 1] = change("insert", '"users"', '"half"', '"\\ud800"')
-    lines[#lines + 1] = change("insert", '"users"', '"not half"', '"\\\\ud800 \\ud83d\\ude00"')
-    lines[#lines + 1] = change("insert", '"users"', '"huge"', "1e200000")
-    lines[#lines + 1] = change("insert", '"users"', '"' .. table.concat(long) .. '"', "1")
-    lines[#lines + 1] = change("insert", '"n\\u0000"', '"1"', "1")
-    lines[#lines + 1] = change("update", '"users"', '"0"', '"end"')
+    lines[#lines + 1] = insert("users", "nul\\u0000", "1")
+    lines[#lines + 1] = insert("users", "nul", '{"a":["\\u0000"]}')
+    lines[#lines + 1] = insert("users", "half", '"\\ud800"')
+    lines[#lines + 1] = insert("users", "not half", '"\\\\ud800 \\ud83d\\ude00"')
+    lines[#lines + 1] = insert("users", "huge", "1e200000")
+    lines[#lines + 1] = insert("users", table.concat(long))
+    lines[#lines + 1] = insert("n\\u0000", "1", "1")
+    lines[#lines + 1] = change("users", "0", "update", '"end"')
     tmp.write(events, table.concat(lines, "\n") .. "\n")
     local done = run{set = {STREAM = events, DB = url, INVALID = "deadletter", LETTERS = letters}}
     assert.equal(0, done.code, done.stderr)
@@ -380,7 +318,7 @@ describe("weir.sink.postgres", function()
 
   it("stops at such a row where it is told to", function()
     local name, url = database()
-    local events = file{change("insert", '"users"', '"1"', "1"), change("insert", '"users"', '"2"', '"\\u0000"')}
+    local events = changes.file{insert("users", "1", "1"), insert("users", "2", '"\\u0000"')}
     local done = run{set = {STREAM = events, DB = url}}
     assert.equal(1, done.code)
     assert.truthy(done.stderr:find("the value holds the character NUL", 1, true), done.stderr)
@@ -411,15 +349,15 @@ weir.stream {
 ]]
 
   local function user(key, more)
-    return change("insert", '"users"', key,
+    return insert("users", key,
       ('{"name":"Ann","ok":true,"score":1.5,"at":"2026-05-01T10:00:00.5+02:00","tags":["x","\\u00e9"]%s}')
         :format(more or ""))
   end
 
   it("has a column of each property, and follows a changed schema", function()
     local name, url = database()
-    local events = file{user('"1"', ',"age":3e0,"a\\"b\'; --":"q"'), user('"2"'),
-      change("insert", '"loose"', '"x"', "[1]")}
+    local events = changes.file{user("1", ',"age":3e0,"a\\"b\'; --":"q"'), user("2"),
+      insert("loose", "x", "[1]")}
     local done = run{script = COLUMNS, set = {STREAM = events, DB = url}}
     assert.equal(0, done.code, done.stderr)
     assert.same({
@@ -428,18 +366,13 @@ weir.stream {
     }, db:query([[SET timezone TO 'UTC';
       SELECT id, name, age, score, ok, at, tags, "a""b'; --" FROM users ORDER BY id]], name))
     assert.equal("[1]", db:value("SELECT data FROM loose", name))
-    local function add(line)
-      local more = io.open(events, "a")
-      more:write(line, "\n")
-      more:close()
-    end
-    add(user('"3"', ',"email":"a@b.c"'))
+    changes.append(events, user("3", ',"email":"a@b.c"'))
     done = run{script = COLUMNS, set = {STREAM = events, DB = url, MORE = 1, INDEX = 1}}
     assert.equal(0, done.code, done.stderr)
     assert.same({{"1", nil}, {"2", nil}, {"3", "a@b.c"}}, db:query("SELECT id, email FROM users ORDER BY id", name))
     assert.equal("1", db:value([[SELECT count(*) FROM pg_indexes WHERE tablename = 'users'
       AND indexdef LIKE '%(name)']], name))
-    add(user('"4"'))
+    changes.append(events, user("4"))
     done = run{script = COLUMNS, set = {STREAM = events, DB = url, CHANGED = 1}}
     assert.equal(1, done.code)
     assert.truthy(done.stderr:find('table "public"."users", column age: the schema needs text, the table has bigint', 1,
@@ -447,7 +380,7 @@ weir.stream {
     done = run{script = COLUMNS, set = {STREAM = events, DB = url}}
     assert.equal(0, done.code, done.stderr)
     assert.equal("4", db:value("SELECT count(*) FROM users", name))
-    add(user('"5"', ',"needed":"n"'))
+    changes.append(events, user("5", ',"needed":"n"'))
     done = run{script = COLUMNS, set = {STREAM = events, DB = url, NEEDED = 1, INVALID = "skip"}}
     assert.equal(1, done.code)
     assert.truthy(done.stderr:find('column "needed" of relation "users" contains null values', 1, true), done.stderr)
@@ -472,12 +405,12 @@ describe("two workers on one sink of weir.sink.postgres", function()
   it("are one: the newer takes over", function()
     local name, url = database()
     local stream = s:stream "fence"
-    s:append(stream, change("insert", '"users"', '"1"', "1"))
+    s:append(stream, insert("users", "1", "1"))
     local older = live(url, stream)
     db:wait_for("SELECT sequence FROM _sync_state", 1, 20, name)
     local newer = live(url, stream)
     db:wait_for("SELECT epoch FROM _sync_state", 2, 20, name)
-    s:append(stream, change("insert", '"users"', '"2"', "2"))
+    s:append(stream, insert("users", "2", "2"))
     db:wait_for("SELECT sequence FROM _sync_state", 2, 20, name)
     local done = older:wait(20)
     assert.equal(1, done.code, done.stderr)
@@ -486,13 +419,13 @@ describe("two workers on one sink of weir.sink.postgres", function()
     assert.truthy(newer:running())
     newer:signal "INT"
     newer:wait(20)
-    assert.equal("== users\n1 1\n2 2", dump(name))
+    assert.equal("users/1 1\nusers/2 2", rows(name))
   end)
 
   it("do not wait for one that is stuck in a transaction", function()
     local name, url = database()
     local stream = s:stream "stuck"
-    s:append(stream, change("insert", '"users"', '"1"', "1"))
+    s:append(stream, insert("users", "1", "1"))
     local done = worker.run{script = SCRIPT, set = {STREAM = stream, DB = url}, args = {"--once"}}
     assert.equal(0, done.code, done.stderr)
     -- A connection that looks like that of the worker before, and holds the lock.
@@ -502,13 +435,13 @@ describe("two workers on one sink of weir.sink.postgres", function()
       COMMIT; BEGIN; UPDATE _sync_state SET notes = notes; SELECT pg_sleep(60); COMMIT]]}, timeout = 90}
     db:wait_for("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND wait_event = 'PgSleep'", 1,
       20, name)
-    s:append(stream, change("insert", '"users"', '"2"', "2"))
+    s:append(stream, insert("users", "2", "2"))
     done = worker.run{script = SCRIPT, args = {"--once"}, set = {STREAM = stream,
       DB = url .. "&options=-clock_timeout%3D200"}}
     assert.equal(0, done.code, done.stderr)
     assert.truthy(done.stderr:find("the checkpoint is locked: ending the connection that holds it", 1, true),
       done.stderr)
-    assert.equal("== users\n1 1\n2 2", dump(name))
+    assert.equal("users/1 1\nusers/2 2", rows(name))
     assert.truthy(stuck:wait(20).stderr:find("terminating connection", 1, true))
   end)
 end)

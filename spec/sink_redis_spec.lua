@@ -1,15 +1,15 @@
 -- weir.sink.redis against a real server: what arrives, and what is there after whatever happens.
 
-local paths = require "support.paths"
-local process = require "support.process"
+local changes = require "support.changes"
+local cli = require "support.cli"
+local kills = require "support.kills"
 local redis = require "support.redis"
 local server = require "support.server"
 local tmp = require "support.tmp"
 local wait = require "support.wait"
 local worker = require "support.worker"
 
-local KILLS = tonumber(os.getenv "WEIR_KILLS") or 8
-local SEED = tonumber(os.getenv "WEIR_SEED") or os.time()
+local change, insert = cli.change, cli.insert
 
 local SCRIPT = [[
 local weir = require "weir"
@@ -43,15 +43,6 @@ before_each(function()
   db:ask "FLUSHALL"
 end)
 
-local function change(operation, kind, key, value)
-  return ('{"type":%s,"key":%s,%s"headers":{"operation":"%s"}}'):format(kind, key,
-    value and ('"value":%s,'):format(value) or "", operation)
-end
-
-local function file(lines)
-  return tmp.file("events.jsonl", table.concat(lines, "\n") .. "\n")
-end
-
 local function run(options)
   return worker.run{
     script = options.script or SCRIPT,
@@ -67,71 +58,55 @@ local function must(options)
   return done
 end
 
-local function random_events(count, keys, seed)
-  math.randomseed(seed)
-  local lines = {}
-  for i = 1, count do
-    local kind = ('"t%d"'):format(math.random(3))
-    local key = ('"k%d"'):format(math.random(keys))
-    local what = math.random(100)
-    if i % 997 == 0 then
-      lines[i] = '{"headers":{"control":"reset"}}'
-    elseif what <= 70 then
-      lines[i] = change("upsert", kind, key, ('{"n":%d,"text":"%s"}'):format(i, ("x"):rep(math.random(60))))
-    elseif what <= 85 then
-      lines[i] = change("patch", kind, key, ('{"p":%d}'):format(i))
-    else
-      lines[i] = change("delete", kind, key)
-    end
-  end
-  return lines
+local function rows(prefix)
+  return (db:held(prefix))
 end
 
 describe("weir.sink.redis", function()
   it("holds what the state is", function()
-    local events = file{
-      change("insert", '"users"', '"1"', '{"name":"Ann","n":1.50}'),
-      change("insert", '"users"', '"2"', '{"name":"Bob"}'),
-      change("patch", '"users"', '"1"', '{"age":3}'),
-      change("insert", '"things"', '"a"', "[1,null,true]"),
-      change("delete", '"users"', '"2"'),
+    local events = changes.file{
+      insert("users", "1", '{"name":"Ann","n":1.50}'),
+      insert("users", "2", '{"name":"Bob"}'),
+      change("users", "1", "patch", '{"age":3}'),
+      insert("things", "a", "[1,null,true]"),
+      change("users", "2", "delete"),
     }
-    local expected = '== things\n"a" [1,null,true]\n== users\n"1" {"name":"Ann","n":1.50,"age":3}'
+    local expected = 'things/a [1,null,true]\nusers/1 {"name":"Ann","n":1.50,"age":3}'
     must{set = {STREAM = events, DB = db.url}}
-    assert.equal(expected, db:dump())
+    assert.equal(expected, rows())
     local sync = "weir:{" .. events .. "}:sync"
     assert.equal(events .. "\n5\n1", db:ask("HMGET", sync, "stream_url", "sequence", "epoch"))
     assert.equal("1\n1", db:ask("HMGET", "weir:{" .. events .. "}:types", "things", "users"))
     must{set = {STREAM = events, DB = db.url}}
-    assert.equal(expected, db:dump())
+    assert.equal(expected, rows())
     assert.equal("2", db:ask("HGET", sync, "epoch"))
     must{set = {STREAM = events, DB = db.url, PREFIX = "other-"}}
-    assert.equal(expected, db:dump "other-")
+    assert.equal(expected, rows "other-")
   end)
 
   it("takes a reset, and what is behind it", function()
-    local events = file{
-      change("insert", '"a"', '"1"', "1"),
-      change("insert", '"b"', '"2"', "2"),
+    local events = changes.file{
+      insert("a", "1", "1"),
+      insert("b", "2", "2"),
       '{"headers":{"control":"reset"}}',
-      change("insert", '"a"', '"3"', "3"),
+      insert("a", "3", "3"),
     }
     must{set = {STREAM = events, DB = db.url}}
-    assert.equal('== a\n"3" 3', db:dump())
+    assert.equal("a/3 3", rows())
     must{set = {STREAM = events, DB = db.url, ROWS = 1, PREFIX = "one-"}}
-    assert.equal('== a\n"3" 3', db:dump "one-")
+    assert.equal("a/3 3", rows "one-")
   end)
 
   it("keeps every key of a stream under one hash tag, whatever types and keys are", function()
-    local hostile = {[["}{"]], [["{x}"]], [["sync"]], [["types"]], [["Users"]], [["users"]], [["a b"]], [["%7B"]],
-      [["\r\n*1\r\n$8\r\nFLUSHALL\r\n"]], [["\u0000\u0001"]], [["'\"\\"]], [["é中\ud83d\ude00"]]}
+    local hostile = {"}{", "{x}", "sync", "types", "Users", "users", "a b", "%7B",
+      [[\r\n*1\r\n$8\r\nFLUSHALL\r\n]], [[\u0000\u0001]], [['\"\\]], [[é中\ud83d\ude00]]}
     local lines = {}
     for i, kind in ipairs(hostile) do
-      lines[#lines + 1] = change("insert", kind, kind, tostring(i))
-      lines[#lines + 1] = change("insert", kind, '"gone"', "1")
-      lines[#lines + 1] = change("delete", kind, '"gone"')
+      lines[#lines + 1] = insert(kind, kind, tostring(i))
+      lines[#lines + 1] = insert(kind, "gone")
+      lines[#lines + 1] = change(kind, "gone", "delete")
     end
-    local events = file(lines)
+    local events = changes.file(lines)
     must{set = {STREAM = events, DB = db.url, ROWS = 3}}
     local tag = "weir:{" .. events .. "}:"
     assert.equal(tostring(#hostile + 2), db:ask "DBSIZE")
@@ -139,54 +114,35 @@ describe("weir.sink.redis", function()
       assert.equal(tag, key:sub(1, #tag))
       assert.falsy(key:sub(#tag + 1):find "[{}%s]")
     end
-    local _, count = db:dump():gsub("== ", "")
-    assert.equal(#hostile, count)
+    assert.equal(tostring(#hostile), db:ask("HLEN", tag .. "types"))
   end)
 
   it("is filled with a state that came from a snapshot", function()
     local lines = {}
     for i = 1, 3000 do
-      lines[i] = change("insert", '"t"', ('"k%d"'):format(i), ('{"n":%d}'):format(i))
+      lines[i] = insert("t", ("k%d"):format(i), ('{"n":%d}'):format(i))
     end
-    local events = file(lines)
+    local events = changes.file(lines)
     local data = tmp.dir()
     must{script = SCRIPT:gsub("sinks = [^\n]*", ""), set = {STREAM = events}, args = {"--data", data}}
     must{set = {STREAM = events, DB = db.url}, args = {"--data", data}}
     must{set = {STREAM = events, DB = db.url, ROWS = 100, PREFIX = "o:"}}
-    assert.equal(db:dump "o:", db:dump())
+    assert.equal(rows "o:", rows())
     assert.equal("3000", db:ask("HLEN", "weir:{" .. events .. "}:t:t"))
   end)
 
-  it("is that of an uninterrupted run after kill -9", function()
-    local events = file(random_events(6000, 400, SEED))
-    local began = wait.now()
-    must{set = {STREAM = events, DB = db.url, ROWS = 25, PREFIX = "whole:"}}
-    local whole = wait.now() - began
-    local expected = db:dump "whole:"
-    local path = tmp.file("worker.lua", SCRIPT)
-    local killed = 0
-    for _ = 1, KILLS * 5 do
-      if killed == KILLS then
-        break
-      end
-      local limit = ("%.3f"):format(0.02 + math.random() * whole * 0.6)
-      local done = process.run{cmd = {"timeout", "-s", "KILL", limit, paths.weir, "run", path, "--once", "--set",
-        "STREAM=" .. events, "--set", "DB=" .. db.url, "--set", "ROWS=25"}, timeout = 60}
-      if done.code == 0 then
-        assert.equal(expected, db:dump(), "seed " .. SEED)
-        db:ask("EVAL", "for _, key in ipairs(redis.call('KEYS', 'weir:*')) do redis.call('DEL', key) end", "0")
-      else
-        assert.equal(137, done.code, done.stderr)
-        killed = killed + 1
-      end
-    end
-    must{set = {STREAM = events, DB = db.url, ROWS = 25}}
-    assert.equal(expected, db:dump(), "seed " .. SEED)
-  end)
+  kills.of{
+    sink = 'weir.sink.redis { url = weir.env "DB" }',
+    fresh = function()
+      db:ask "FLUSHALL"
+      return db.url
+    end,
+    held = function() return db:held() end,
+  }
 
   it("goes on when a server that logs its writes is killed and comes back", function()
-    local events = file(random_events(4000, 400, SEED))
-    must{set = {STREAM = events, DB = db.url, ROWS = 25}}
+    local stream = changes.new{count = 4000, keys = 200, seed = kills.seed}
+    local events = changes.file(stream.lines)
     local other = redis.start{appendonly = "yes"}
     local child = worker.spawn{script = SCRIPT, set = {STREAM = events, DB = other.url, ROWS = 25}, args = {"--once"},
       timeout = 60}
@@ -199,28 +155,28 @@ describe("weir.sink.redis", function()
     local done = child:wait(worker.patience(40))
     assert.equal(0, done.code, done.stderr)
     assert.truthy(done.stderr:find("trying again", 1, true), done.stderr)
-    assert.equal(db:dump(), other:dump())
+    assert.equal(stream:rows(stream.count), (other:held()))
     other:stop()
   end)
 
   it("stops by name where the server comes back with nothing, and starts anew", function()
     local source = server.start()
     local url = source:stream "room"
-    source:append(url, change("insert", '"t"', '"1"', "1"))
+    source:append(url, insert("t", "1", "1"))
     local other = redis.start()
     local child = worker.spawn{script = SCRIPT, set = {STREAM = url, DB = other.url, LIVE = "1"}, timeout = 60}
     wait.till(function()
-      return other:dump():find("== t", 1, true)
+      return (other:held()) ~= ""
     end, 20, "the first row")
     other:crash()
     other:launch()
-    source:append(url, change("insert", '"t"', '"2"', "2"))
+    source:append(url, insert("t", "2", "2"))
     local done = child:wait(worker.patience(20))
     assert.equal(1, done.code)
     assert.truthy(done.stderr:find("the server has lost what it had stored of stream " .. url, 1, true), done.stderr)
     assert.equal("0", other:ask "DBSIZE")
     must{set = {STREAM = url, DB = other.url}}
-    assert.equal('== t\n"1" 1\n"2" 2', other:dump())
+    assert.equal("t/1 1\nt/2 2", (other:held()))
     other:stop()
     source:stop()
   end)
@@ -228,24 +184,24 @@ describe("weir.sink.redis", function()
   it("lets the newer of two workers take over", function()
     local source = server.start()
     local url = source:stream "room"
-    source:append(url, change("insert", '"t"', '"1"', "1"))
+    source:append(url, insert("t", "1", "1"))
     local set = {STREAM = url, DB = db.url, LIVE = "1"}
     local epoch = "weir:{" .. url .. "}:sync"
     local older = worker.spawn{script = SCRIPT, set = set, timeout = 60}
     wait.till(function()
-      return db:dump():find("== t", 1, true)
+      return rows() ~= ""
     end, 20, "the first row")
     local newer = worker.spawn{script = SCRIPT, set = set, timeout = 60}
     wait.till(function()
       return db:ask("HGET", epoch, "epoch") == "2"
     end, 20, "the second worker")
-    source:append(url, change("insert", '"t"', '"2"', "2"))
+    source:append(url, insert("t", "2", "2"))
     local done = older:wait(worker.patience(20))
     assert.equal(1, done.code)
     local expected = "another worker has taken over stream " .. url .. " (its epoch is 2, ours 1)"
     assert.truthy(done.stderr:find(expected, 1, true), done.stderr)
     wait.till(function()
-      return db:dump() == '== t\n"1" 1\n"2" 2'
+      return rows() == "t/1 1\nt/2 2"
     end, 20, "the second row")
     newer:signal "INT"
     newer:wait(worker.patience(20))
@@ -253,13 +209,11 @@ describe("weir.sink.redis", function()
   end)
 
   it("stops by name where a key was removed or is somebody else's", function()
-    local events = file{change("insert", '"users"', '"1"', "1")}
+    local events = changes.file{insert("users", "1", "1")}
     local key = "weir:{" .. events .. "}:t:users"
     must{set = {STREAM = events, DB = db.url}}
     db:ask("DEL", key)
-    local more = io.open(events, "a")
-    more:write(change("insert", '"users"', '"2"', "2"), "\n")
-    more:close()
+    changes.append(events, insert("users", "2", "2"))
     local done = run{set = {STREAM = events, DB = db.url}}
     assert.equal(1, done.code)
     local expected = "the key " .. key .. " has 0 entities where weir has stored 1"
@@ -268,11 +222,11 @@ describe("weir.sink.redis", function()
     done = run{set = {STREAM = events, DB = db.url, PREFIX = "o:"}}
     assert.equal(1, done.code)
     assert.truthy(done.stderr:find("}:t:users is not weir's (it is a string", 1, true), done.stderr)
-    assert.equal("", db:dump())
+    assert.equal("", rows())
   end)
 
   it("gives up by name when an outage lasts, and shows no password", function()
-    local events = file{change("insert", '"users"', '"1"', "1")}
+    local events = changes.file{insert("users", "1", "1")}
     local done = run{set = {STREAM = events, DB = "unix://:s3cret@/nowhere/s", OUTAGE = "300ms"}}
     assert.equal(1, done.code)
     assert.truthy(done.stderr:find "Redis at /nowhere/s: .*; gave up after .* s %(limits.outage%)", done.stderr)
@@ -299,7 +253,8 @@ describe("weir.sink.redis in a cluster", function()
 
   it("follows the stream's slot to the node that has it", function()
     local one, two = node(), node()
-    local events = file(random_events(2000, 100, SEED))
+    local stream = changes.new{count = 2000, seed = kills.seed}
+    local events = changes.file(stream.lines)
     one:ask("CLUSTER", "MEET", "127.0.0.1", tostring(two.port))
     one:ask("CLUSTER", "ADDSLOTSRANGE", "0", "8191")
     two:ask("CLUSTER", "ADDSLOTSRANGE", "8192", "16383")
@@ -313,8 +268,7 @@ describe("weir.sink.redis in a cluster", function()
     local done = must{set = {STREAM = events, DB = "redis://127.0.0.1:" .. far.port, ROWS = 25}}
     assert.truthy(done.stderr:find("MOVED", 1, true), done.stderr)
     assert.equal("0", far:ask "DBSIZE")
-    must{set = {STREAM = events, DB = db.url}}
-    assert.equal(db:dump(), near:dump())
+    assert.equal(stream:rows(stream.count), (near:held()))
     one:stop()
     two:stop()
   end)

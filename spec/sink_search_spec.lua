@@ -1,5 +1,8 @@
 -- weir.sink.search against a server that does what the documentation of Elasticsearch and Typesense says.
 
+local changes = require "support.changes"
+local cli = require "support.cli"
+local kills = require "support.kills"
 local paths = require "support.paths"
 local process = require "support.process"
 local search = require "support.search"
@@ -10,8 +13,8 @@ local worker = require "support.worker"
 
 local weir = require "weir"
 
-local KILLS = tonumber(os.getenv "WEIR_KILLS") or 6
-local SEED = tonumber(os.getenv "WEIR_SEED") or os.time()
+local SEED = kills.seed
+local change, insert = cli.change, cli.insert
 
 local SCRIPT = [[
 local weir = require "weir"
@@ -31,15 +34,6 @@ weir.stream {
 }
 ]]
 
-local function change(operation, kind, key, value)
-  return ('{"type":%s,"key":%s,%s"headers":{"operation":"%s"}}'):format(kind, key,
-    value and ('"value":%s,'):format(value) or "", operation)
-end
-
-local function file(lines)
-  return tmp.file("events.jsonl", table.concat(lines, "\n") .. "\n")
-end
-
 local function run(set)
   return worker.run{script = SCRIPT, set = set, args = {"--once"}, timeout = 60}
 end
@@ -50,22 +44,22 @@ local function must(set)
   return done
 end
 
--- Types whose names are their own, so that the spec knows them.
+-- Types whose names are those of their indexes.
 local function random_events(count, keys, seed)
   math.randomseed(seed)
   local lines = {}
   for i = 1, count do
-    local kind = ('"t%d"'):format(math.random(3))
-    local key = ('"k %d"'):format(math.random(keys))
+    local kind, key = "t" .. math.random(3), "k " .. math.random(keys)
     local what = math.random(100)
     if i % 397 == 0 then
       lines[i] = '{"headers":{"control":"reset"}}'
     elseif what <= 70 then
-      lines[i] = change("upsert", kind, key, ('{"n":%d,"id":"own","text":"%s"}'):format(i, ("x"):rep(math.random(60))))
+      local text = ("x"):rep(math.random(60))
+      lines[i] = change(kind, key, "upsert", ('{"n":%d,"id":"own","text":"%s"}'):format(i, text))
     elseif what <= 85 then
-      lines[i] = change("patch", kind, key, ('{"p":%d}'):format(i))
+      lines[i] = change(kind, key, "patch", ('{"p":%d}'):format(i))
     else
-      lines[i] = change("delete", kind, key)
+      lines[i] = change(kind, key, "delete")
     end
   end
   return lines
@@ -115,7 +109,7 @@ for _, dialect in ipairs{"elasticsearch", "typesense"} do
 
     it("holds what the state is, and goes on where it was", function()
       local lines = random_events(1500, 60, SEED)
-      local events = file{table.unpack(lines, 1, 1000)}
+      local events = changes.file{table.unpack(lines, 1, 1000)}
       must(set{STREAM = events, ROWS = 100})
       assert.same({}, db:differences(documents(events, dialect)))
       tmp.write(events, table.concat(lines, "\n") .. "\n")
@@ -127,9 +121,9 @@ for _, dialect in ipairs{"elasticsearch", "typesense"} do
       local hostile = {"Users", "users", "_all", "..", "a,b", "a/../b", "*", "weir-sync-state", "users--1", "ü", "a b"}
       local lines = {}
       for i, kind in ipairs(hostile) do
-        lines[i] = change("insert", weir.json.encode(kind), '"../_all?x"', ('{"n":%d}'):format(i))
+        lines[i] = insert(kind, "../_all?x", ('{"n":%d}'):format(i))
       end
-      must(set{STREAM = file(lines)})
+      must(set{STREAM = changes.file(lines)})
       local count = 0
       for name, docs in pairs(db:dump()) do
         if name ~= "w-weir-sync-state" then
@@ -142,7 +136,7 @@ for _, dialect in ipairs{"elasticsearch", "typesense"} do
     end)
 
     it("endures a server that breaks off, is too busy, or takes only some of the rows", function()
-      local events = file(random_events(1500, 60, SEED))
+      local events = changes.file(random_events(1500, 60, SEED))
       db:chaos(SEED, 0.15)
       must(set{STREAM = events, ROWS = 100})
       db:chaos()
@@ -150,13 +144,11 @@ for _, dialect in ipairs{"elasticsearch", "typesense"} do
     end)
 
     it("is that of an uninterrupted run after kill -9", function()
-      local events = file(random_events(3000, 60, SEED))
-      local path = tmp.file("worker.lua", SCRIPT)
-      for _ = 1, KILLS do
-        local limit = ("%.3f"):format(0.03 + math.random() * 0.3)
-        local done = process.run{cmd = {"timeout", "-s", "KILL", limit, paths.weir, "run", path, "--once", "--set",
-          "STREAM=" .. events, "--set", "DB=" .. db.url, "--set", "DIALECT=" .. dialect, "--set", "ROWS=25"},
-          timeout = 60}
+      local lines, events = random_events(3000, 60, SEED), changes.file{}
+      for i = 1, kills.count do
+        changes.append(events, table.unpack(lines, (i - 1) * #lines // kills.count + 1, i * #lines // kills.count))
+        local done = worker.run{script = SCRIPT, set = set{STREAM = events, ROWS = 25}, args = {"--once"},
+          killed = 0.03 + math.random() * 0.3, timeout = 60}
         assert.truthy(done.code == 137 or done.code == 0, done.stderr)
       end
       must(set{STREAM = events, ROWS = 25})
@@ -166,7 +158,7 @@ for _, dialect in ipairs{"elasticsearch", "typesense"} do
     it("lets the newer of two workers take over", function()
       local source = server.start()
       local url = source:stream "room"
-      source:append(url, change("insert", '"t"', '"1"', '{"n":1}'))
+      source:append(url, insert("t", "1", '{"n":1}'))
       local older = worker.spawn{script = SCRIPT, set = set{STREAM = url, LIVE = "1"}, timeout = 60}
       local function stored(count)
         wait.till(function()
@@ -188,7 +180,7 @@ for _, dialect in ipairs{"elasticsearch", "typesense"} do
         local _, place = next(db:dump()["w-weir-sync-state"])
         return place.epoch == 2
       end, worker.patience(20), "its epoch")
-      source:append(url, change("insert", '"t"', '"2"', '{"n":2}'))
+      source:append(url, insert("t", "2", '{"n":2}'))
       local done = older:wait(worker.patience(20))
       assert.equal(1, done.code)
       assert.truthy(done.stderr:find("another worker has taken over stream " .. url, 1, true), done.stderr)
@@ -200,11 +192,11 @@ for _, dialect in ipairs{"elasticsearch", "typesense"} do
 
     it("hands rows that do not fit to the dead letters", function()
       local letters = tmp.file "letters.jsonl"
-      local events = file{
-        change("insert", '"t"', '"1"', '{"v":1}'),
-        change("insert", '"t"', '"2"', '{"v":{"not":"a number"}}'),
-        change("insert", '"t"', '"' .. ("k"):rep(600) .. '"', '{"v":3}'),
-        change("insert", '"t"', '"4"', '{"v":4}'),
+      local events = changes.file{
+        insert("t", "1", '{"v":1}'),
+        insert("t", "2", '{"v":{"not":"a number"}}'),
+        insert("t", ("k"):rep(600), '{"v":3}'),
+        insert("t", "4", '{"v":4}'),
       }
       must(set{STREAM = events, INVALID = "deadletter", LETTERS = letters})
       local text = tmp.read(letters)
@@ -215,14 +207,14 @@ for _, dialect in ipairs{"elasticsearch", "typesense"} do
       local id = dialect == "typesense" and {["1"] = {v = 1, id = "1"}, ["4"] = {v = 4, id = "4"}}
         or {["1"] = {v = 1}, ["4"] = {v = 4}}
       assert.same({}, db:differences{["w-t"] = id})
-      local done = run(set{STREAM = file{change("insert", '"s"', '"1"', '{"v":1}'),
-        change("insert", '"s"', '"2"', '{"v":{}}')}})
+      local done = run(set{STREAM = changes.file{insert("s", "1", '{"v":1}'),
+        insert("s", "2", '{"v":{}}')}})
       assert.equal(1, done.code)
       assert.truthy(done.stderr:find("does not take s/2: ", 1, true), done.stderr)
     end)
 
     it("stops by name where what it stored in was removed", function()
-      local events = file{change("insert", '"t"', '"1"', '{"n":1}')}
+      local events = changes.file{insert("t", "1", '{"n":1}')}
       must(set{STREAM = events})
       db:remove(dialect == "typesense" and "w-t" or "w-t--1")
       db:remove "w-weir-sync-state"
@@ -235,7 +227,7 @@ end
 describe("weir.sink.search", function()
   it("shows no key, and names what is not allowed", function()
     local db = search.start{key = "s3cret"}
-    local events = file{change("insert", '"t"', '"1"', '{"n":1}')}
+    local events = changes.file{insert("t", "1", '{"n":1}')}
     for _, dialect in ipairs{"elasticsearch", "typesense"} do
       local done = run{STREAM = events, DB = db.url, DIALECT = dialect, KEY = "wr0ng"}
       assert.equal(1, done.code)

@@ -1,13 +1,11 @@
 -- Derived streams end to end: each output once and in order, whatever happens to the worker, to connections and to
 -- the target. What scripts may write to one, and when, is spec/derived_lua_spec.lua's.
 
-local process = require "support.process"
+local kills = require "support.kills"
 local server = require "support.server"
 local tmp = require "support.tmp"
 local wait = require "support.wait"
 local worker = require "support.worker"
-
-local KILLS = tonumber(os.getenv "WEIR_KILLS") or 8
 
 local json
 local s
@@ -107,38 +105,67 @@ describe("a derived stream", function()
     assert.equal(expected(90), stored(out))
   end)
 
-  -- The worker is killed at random instants while the source grows.
-  local function survives(seed, set, args)
-    local url, count = s:stream("room"), 0
-    math.randomseed(seed)
-    set.URL, set.OUT = url, target()
-    for _ = 1, KILLS do
-      local child = worker.spawn(options({ URL = url, OUT = set.OUT, DB = set.DB, LIVE = "yes" }, args))
+  -- What has been stored is the beginning of what is to be.
+  local function check(out, count)
+    local answer = s:request("GET", out .. "?offset=-1")
+    local now = answer.status ~= 404 and stored(out) or ""
+    local whole = expected(count)
+    assert.equal(now, whole:sub(1, #now))
+    assert.is_true(now == "" or now == whole or whole:sub(#now + 1, #now + 1) == " ")
+    return #now, now == whole
+  end
+
+  -- Workers are killed at random instants while the source grows. begin() gives the database and the arguments of those
+  -- that are to go on where the ones before were killed.
+  local function survives(case, begin)
+    local seen = { nothing = 0, ["a part"] = 0, everything = 0 }
+    local kept, set, args, count, length, whole
+    local function finish()
+      for _ = 1, 2 do
+        succeeds(set, args)
+        assert.equal(expected(count), stored(set.OUT))
+      end
+    end
+    math.randomseed(kills.seed + case)
+    for i = 1, (kills.count + 2) // 3 do
+      if i % 20 == 1 then
+        kept, args = begin()
+        set = { URL = s:stream "room", OUT = target(), DB = kept }
+        count, length = 0, 0
+      end
+      local all = options({ URL = set.URL, OUT = set.OUT, DB = set.DB, LIVE = "yes" }, args)
+      all.killed = worker.patience(math.random() * 0.2)
+      local child = worker.spawn(all)
       for _ = 1, 2 do
         local more = math.random(150)
-        s:append(url, lines(count + 1, count + more))
+        s:append(set.URL, lines(count + 1, count + more))
         count = count + more
       end
-      process.run { cmd = { "sleep", ("%.3f"):format(math.random() * 0.06) } } -- it is in the middle of them
-      child:signal "KILL"
-      child:wait()
+      local done = child:wait(worker.patience(20))
+      assert.equal(137, done.code, done.stderr)
+      local before = length
+      length, whole = check(set.OUT, count)
+      local what = whole and "everything" or length == before and "nothing" or "a part"
+      seen[what] = seen[what] + 1
+      if i % 20 == 0 then
+        finish()
+      end
     end
-    succeeds(set, args)
-    assert.equal(expected(count), stored(set.OUT))
-    succeeds(set, args)
-    assert.equal(expected(count), stored(set.OUT))
+    finish()
+    kills.report(("weir.sink.stream, seed %d, case %d: killed when it had stored nothing new %d, a part %d, all %d")
+      :format(kills.seed, case, seen.nothing, seen["a part"], seen.everything))
   end
 
   it("holds each output once, in order, after kill -9, with the place kept nowhere", function()
-    survives(101, {})
+    survives(1, function() end)
   end)
 
   it("likewise with snapshots", function()
-    survives(102, {}, { "--data", tmp.dir(), "--snapshot-every", "20ms" })
+    survives(2, function() return nil, { "--data", tmp.dir(), "--snapshot-every", "20ms" } end)
   end)
 
   it("likewise with a database beside it, which keeps the place", function()
-    survives(103, { DB = tmp.file("room.db") })
+    survives(3, function() return tmp.file "room.db" end)
   end)
 
   it("likewise where connections break and the server is busy", function()
@@ -234,7 +261,8 @@ describe("a derived stream that cannot be written to", function()
     fails({ URL = url, OUT = text }, "out: http://[^ ]*: its content type is text/plain, expected application/json")
     fails({ URL = url, OUT = target(), CREATE = "no" },
       "out: http://[^ ]*: 404: [^\n]*; create it, or leave out create = false")
-    fails({ URL = url, OUT = "http://127.0.0.1:9/out", OUTAGE = "200ms" }, "room: out: HEAD http://127.0.0.1:9/out: .*gave up after")
+    fails({ URL = url, OUT = "http://127.0.0.1:9/out", OUTAGE = "200ms" },
+      "room: out: HEAD http://127.0.0.1:9/out: .*gave up after")
   end)
 
   it("because it was closed or deleted meanwhile, likewise", function()

@@ -247,6 +247,7 @@ local KINDS = {
   discriminatedUnion = {
     [[s.discriminatedUnion("k", { s.object { k = s.literal(1) }, s.object { k = s.literal(2) } })]], "shop.t|shop.t_2",
   },
+  lazy = { "s.lazy(function() return s.record(s.string()) end)", "table<string, string>" },
   fromJsonSchema = { [[s.fromJsonSchema { type = "boolean" }]], "boolean" },
   array = { [[s.array(s.enum("a", 1))]], '("a"|1)[]' },
   object = { "s.object { a = s.string() }", "shop.t" },

@@ -59,6 +59,11 @@ describe("a URL", function()
     assert.matches("trying again in", run.stderr, 1, true)
   end)
 
+  it("that refuses connections, tried again by a command", function()
+    local done = process.run{cmd = {paths.weir, "head", "http://127.0.0.1:9/x", "--timeout", "300ms"}}
+    assert.matches(" warn  HEAD http://127.0.0.1:9/x: [^\n]*; trying again in 0%.%d s\n", done.stderr)
+  end)
+
   it("that refuses connections, with less patience", function()
     local message = failure("http://127.0.0.1:9/v1/stream/x",
       {more = ', limits = { connect = "200ms" }', prompt = 2, script_only = true})

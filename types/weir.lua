@@ -636,6 +636,11 @@ function NumberSchema:nonpositive() end
 ---@return weir.NumberSchema
 function NumberSchema:int() end
 
+---A whole multiple of this, in decimal: 0.3 is one of 0.1.
+---@param factor number above 0
+---@return weir.NumberSchema
+function NumberSchema:multipleOf(factor) end
+
 ---@class weir.ArraySchema: weir.Schema
 local ArraySchema = {}
 
@@ -795,6 +800,12 @@ function schema.object(fields) end
 ---@param second? weir.StandardSchema
 ---@return weir.Schema
 function schema.record(first, second) end
+
+---What the function returns, which is asked when the schema is used for the first time: so a schema can be a part of
+---itself. It has to return the same one each time.
+---@param get fun(): weir.StandardSchema
+---@return weir.Schema
+function schema.lazy(get) end
 
 ---The schema that a JSON Schema (draft 2020-12, a table) describes. Raises an error that names what is not supported.
 ---@param jsonSchema table<string, any>

@@ -20,7 +20,7 @@ environment:
 
 local function list()
   for _, name in ipairs(rows.names) do
-    print(("%-12s %s"):format(name, rows.load(name).title))
+    print(("%-18s %s"):format(name, rows.load(name).title))
   end
   return 0
 end

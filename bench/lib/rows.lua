@@ -5,7 +5,8 @@ local rows = {}
 --- In the order of the table.
 rows.names = {
   "materialize", "small", "large", "multibyte", "handler", "schema", "restart", "catch-up", "latency", "memory",
-  "streams", "scale", "sqlite", "postgres",
+  "streams", "scale", "sqlite", "postgres", "mysql", "redis", "serve-append", "serve-append-files", "serve-catch-up",
+  "serve-sse",
 }
 
 function rows.known(name)

@@ -3,13 +3,13 @@
  *     postgres_upserts FILE URL ROWS
  *
  * One table a type (id, data, updated_at), a prepared statement for each change, one after the other, a transaction for
- * every ROWS of them with the place in it. There is no JSON parser: type, key, value and operation are cut out of the
- * line by where generate puts them. */
+ * every ROWS of them with the place in it. */
 #include <libpq-fe.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "changes.h"
 
 enum { TABLES_MAX = 16, NAME_MAX = 64, SQL_MAX = 512 };
 
@@ -70,33 +70,11 @@ static struct table *table_of(struct peer *peer, const char *name, size_t len) {
     return table;
 }
 
-/* The text between two marks, ended by a NUL, and the place behind the second. */
-static char *cut(char *at, const char *from, const char *to, char **text) {
-    char *start = strstr(at, from);
-    char *end = start ? strstr(start + strlen(from), to) : NULL;
-    if (!end) {
-        fputs("postgres_upserts: a line that generate did not write\n", stderr);
-        exit(EXIT_FAILURE);
-    }
-    *text = start + strlen(from);
-    *end = '\0';
-    return end + strlen(to);
-}
-
-static void apply(struct peer *peer, char *line) {
-    char *type;
-    char *key;
-    char *value = NULL;
-    char *at = cut(line, "\"type\":\"", "\",", &type);
-    at = cut(at, "\"key\":\"", "\",", &key);
-    struct table *table = table_of(peer, type, strlen(type));
-    bool put = strncmp(at, "\"value\":", 8) == 0;
-    if (put) {
-        (void)cut(at, "\"value\":", ",\"headers\":", &value);
-    }
-    const char *const values[] = {key, value};
-    check(peer,
-          PQexecPrepared(peer->conn, put ? table->put : table->del, put ? 2 : 1, values, NULL, NULL, 0));
+static void apply(struct peer *peer, const struct change *change) {
+    const struct table *table = table_of(peer, change->type, change->type_len);
+    const char *const values[] = {change->key, change->value};
+    check(peer, PQexecPrepared(peer->conn, change->value ? table->put : table->del, change->value ? 2 : 1,
+                               values, NULL, NULL, 0));
 }
 
 static void commit(struct peer *peer, size_t rows) {
@@ -123,23 +101,21 @@ static void set_up(struct peer *peer, const char *url) {
 }
 
 int main(int argc, char **argv) {
-    FILE *file = argc == 4 ? fopen(argv[1], "re") : NULL;
+    struct changes changes;
+    struct change change;
     size_t every = argc == 4 ? strtoul(argv[3], NULL, 10) : 0;
     struct peer peer = {0};
-    char *line = NULL;
-    size_t room = 0;
     size_t rows = 0;
-    if (!file || every == 0) {
+    if (every == 0 || !changes_open(&changes, argv[1])) {
         fputs("usage: postgres_upserts FILE URL ROWS\n", stderr);
         return 2;
     }
-    setvbuf(file, NULL, _IOFBF, 1 << 18);
     set_up(&peer, argv[2]);
-    while (getline(&line, &room, file) > 0) {
+    while (changes_next(&changes, &change)) {
         if (rows % every == 0) {
             run(&peer, "BEGIN");
         }
-        apply(&peer, line);
+        apply(&peer, &change);
         if (++rows % every == 0) {
             commit(&peer, rows);
         }
@@ -147,8 +123,7 @@ int main(int argc, char **argv) {
     if (rows % every != 0) {
         commit(&peer, rows);
     }
-    free(line);
-    fclose(file);
+    changes_close(&changes);
     PQfinish(peer.conn);
     return EXIT_SUCCESS;
 }

@@ -3,15 +3,14 @@
  *     sqlite_upserts FILE DATABASE ROWS
  *
  * One table a type (id, data, updated_at), a transaction for every ROWS changes with the place in it, a write-ahead
- * log, synchronous = FULL: what weir's sink does. There is no JSON parser: type, key, value and operation are cut out
- * of the line by where generate puts them. The clock runs from before the first byte is read to the last commit. */
+ * log, synchronous = FULL: what weir's sink does. The clock runs from before the first byte is read to the last commit. */
 #include <sqlite3.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "changes.h"
 #include "clock.h"
 
 enum { TABLES_MAX = 16, NAME_MAX = 64, SQL_MAX = 512 };
@@ -80,35 +79,12 @@ static struct table *table_of(struct peer *peer, const char *name, size_t len) {
     return table;
 }
 
-/* The text between two marks, and the place behind the second. */
-static char *cut(char *at, const char *from, const char *to, const char **text, size_t *len) {
-    char *start = strstr(at, from);
-    char *end = start ? strstr(start + strlen(from), to) : NULL;
-    if (!end) {
-        fputs("sqlite_upserts: a line that generate did not write\n", stderr);
-        exit(EXIT_FAILURE);
-    }
-    *text = start + strlen(from);
-    *len = (size_t)(end - *text);
-    return end + strlen(to);
-}
-
-static void apply(struct peer *peer, char *line) {
-    const char *type;
-    const char *key;
-    const char *value;
-    size_t type_len;
-    size_t key_len;
-    size_t value_len;
-    char *at = cut(line, "\"type\":\"", "\",", &type, &type_len);
-    at = cut(at, "\"key\":\"", "\",", &key, &key_len);
-    struct table *table = table_of(peer, type, type_len);
-    bool put = strncmp(at, "\"value\":", 8) == 0;
-    sqlite3_stmt *statement = put ? table->put : table->del;
-    sqlite3_bind_text(statement, 1, key, (int)key_len, SQLITE_STATIC);
-    if (put) {
-        (void)cut(at, "\"value\":", ",\"headers\":", &value, &value_len);
-        sqlite3_bind_text(statement, 2, value, (int)value_len, SQLITE_STATIC);
+static void apply(struct peer *peer, const struct change *change) {
+    struct table *table = table_of(peer, change->type, change->type_len);
+    sqlite3_stmt *statement = change->value ? table->put : table->del;
+    sqlite3_bind_text(statement, 1, change->key, (int)change->key_len, SQLITE_STATIC);
+    if (change->value) {
+        sqlite3_bind_text(statement, 2, change->value, (int)change->value_len, SQLITE_STATIC);
         sqlite3_bind_text(statement, 3, peer->now, -1, SQLITE_STATIC);
     }
     step(peer, statement);
@@ -165,24 +141,22 @@ static void tear_down(struct peer *peer) {
 }
 
 int main(int argc, char **argv) {
-    FILE *file = argc == 4 ? fopen(argv[1], "re") : NULL;
+    struct changes changes;
+    struct change change;
     size_t every = argc == 4 ? strtoul(argv[3], NULL, 10) : 0;
     struct peer peer = {0};
-    char *line = NULL;
-    size_t room = 0;
     size_t rows = 0;
-    if (!file || every == 0) {
+    if (every == 0 || !changes_open(&changes, argv[1])) {
         fputs("usage: sqlite_upserts FILE DATABASE ROWS\n", stderr);
         return 2;
     }
     double start = clock_seconds();
-    setvbuf(file, NULL, _IOFBF, 1 << 18);
     set_up(&peer, argv[2]);
-    while (getline(&line, &room, file) > 0) {
+    while (changes_next(&changes, &change)) {
         if (rows % every == 0) {
             begin(&peer);
         }
-        apply(&peer, line);
+        apply(&peer, &change);
         if (++rows % every == 0) {
             commit(&peer, rows);
         }
@@ -191,8 +165,7 @@ int main(int argc, char **argv) {
         commit(&peer, rows);
     }
     printf("seconds=%.6f entities=%lld\n", clock_seconds() - start, count(&peer));
-    free(line);
-    fclose(file);
+    changes_close(&changes);
     tear_down(&peer);
     return EXIT_SUCCESS;
 }

@@ -101,10 +101,10 @@ void buf_shrink(struct buf *b, size_t keep) {
     }
 }
 
-bool buf_error(const struct buf *b, struct error *e, const char *what, const char *option) {
+bool buf_error(const struct buf *b, struct error *e, const char *what, const char *advice) {
     if (b->full) {
-        return error_set(e, ERROR_LIMIT, "%s would pass its cap of %zu bytes: raise %s", what, b->max,
-                         option);
+        return error_set(e, ERROR_LIMIT, "%s would pass its cap of %zu bytes%s%s", what, b->max,
+                         advice ? ": " : "", advice ? advice : "");
     }
     return error_set(e, ERROR_MEMORY, "out of memory while %s was growing", what);
 }

@@ -43,8 +43,8 @@ static inline struct slice buf_slice(const struct buf *b) {
     return slice_of(b->ptr ? b->ptr : "", b->len);
 }
 
-/* Fills e for a failed append: the cap if it was reached, memory otherwise. `what` names the buffer
- * and `option` the setting that raises its cap. Always returns false. */
-bool buf_error(const struct buf *b, struct error *e, const char *what, const char *option);
+/* Fills e for a failed append: the cap if it was reached, memory otherwise. `what` names the buffer,
+ * `advice` says what can be done about its cap ("raise limits.message"); NULL: nothing. Always returns false. */
+bool buf_error(const struct buf *b, struct error *e, const char *what, const char *advice);
 
 #endif

@@ -55,4 +55,15 @@ static inline char *slice_copy(struct slice s) {
     return copy;
 }
 
+/* Copies the bytes to *to and moves that behind them; the copy. Absent stays absent. */
+static inline struct slice slice_put(char **to, struct slice s) {
+    char *start = *to;
+    if (!s.ptr) {
+        return s;
+    }
+    memcpy(start, s.ptr, s.len);
+    *to += s.len;
+    return slice_of(start, s.len);
+}
+
 #endif

@@ -1,10 +1,13 @@
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/units.h"
 #include "cli/appending.h"
 #include "cli/ask.h"
+#include "stream/source.h"
 
 static const char help[] =
     "Appends each DATA, or what standard input holds, and prints the stream's next offset. Retries store\n"
@@ -144,11 +147,18 @@ static bool find_type(struct client *client, struct arguments *arguments, struct
     return true;
 }
 
+/* Before the server is asked anything. It is not opened: a pipe's writer would see that close. */
+static bool file_is_there(const char *path, struct error *e) {
+    return strcmp(path, "-") == 0 || source_is_url(path) || access(path, R_OK) == 0 ||
+           error_set(e, ERROR_SYSTEM, "%s: cannot be opened: %s", path, strerror(errno));
+}
+
 static int append(struct client *client, struct arguments *arguments) {
     struct answer head;
     struct error e;
     answer_init(&head);
-    bool ok = client_open(client, &e) && find_type(client, arguments, &head, &e);
+    bool ok = file_is_there(arguments->o.path, &e) && client_open(client, &e) &&
+              find_type(client, arguments, &head, &e);
     if (ok) {
         struct appending appending;
         appending_init(&appending, client, &arguments->o);

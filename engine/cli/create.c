@@ -145,7 +145,7 @@ static bool load(const struct arguments *arguments, const char *content_type, st
                        : arguments->data_file ? data_name(arguments->data_file)
                                               : NULL;
     if (arguments->data && !buf_append_text(body, arguments->data)) {
-        return buf_error(body, e, "--data", "nothing: shorten it");
+        return buf_error(body, e, "--data", "shorten it");
     }
     if (arguments->data_file && !data_read(body, arguments->data_file, e)) {
         return false;

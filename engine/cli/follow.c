@@ -64,7 +64,7 @@ static void expect_again(struct follow *follow) {
 static bool keep_message(struct follow *follow, struct slice message) {
     struct error *e = &follow->client->output.e;
     return (json_compact(follow->into, message) && buf_append_byte(follow->into, '\n')) ||
-           buf_error(follow->into, e, "what is read of the stream", "nothing: it is fixed");
+           buf_error(follow->into, e, "what is read of the stream", NULL);
 }
 
 static bool put_message(struct follow *follow, struct slice message) {
@@ -150,7 +150,7 @@ static void take_piece(struct follow *follow, const char *ptr, size_t len) {
     } else if (buf_append(&follow->window, ptr, len)) {
         slice(follow, follow->window.ptr, follow->window.ptr + follow->window.len, false);
     } else {
-        buf_error(&follow->window, &e, "the buffer of a message", "nothing");
+        buf_error(&follow->window, &e, "the buffer of a message", NULL);
         fail_long(follow, &e);
     }
 }

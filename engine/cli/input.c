@@ -266,7 +266,7 @@ static void on_bytes(void *user, const char *ptr, size_t len) {
         input->at = 0;
     }
     if (!buf_append(&input->window, ptr, len)) {
-        buf_error(&input->window, &e, "what was read and not taken", "nothing");
+        buf_error(&input->window, &e, "what was read and not taken", NULL);
         finish(input, &e);
         return;
     }

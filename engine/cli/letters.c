@@ -43,7 +43,7 @@ static bool system_error(const struct letters *letters, const char *what, struct
 static bool read_rest(const struct letters *letters, struct buf *out, struct error *e) {
     for (;;) {
         if (!buf_reserve(out, PIECE_BYTES) && !buf_reserve(out, 1)) {
-            return buf_error(out, e, "dead letters", "nothing: retry a part of the file at a time");
+            return buf_error(out, e, letters->shown, "retry a part of the file at a time");
         }
         ssize_t got = read(letters->fd, out->ptr + out->len, out->cap - out->len);
         if (got == 0) {
@@ -178,7 +178,7 @@ static bool gather_rest(const struct letters *letters, struct buf *rest, struct 
     for (size_t i = 0; i < letters->count; i++) {
         const struct letter *letter = &letters->items[i];
         if (!letter->done && !buf_append_slice(rest, letter->line)) {
-            return buf_error(rest, e, "dead letters", "nothing: it is fixed");
+            return buf_error(rest, e, letters->shown, NULL);
         }
     }
     bool cut = rest->len && rest->ptr[rest->len - 1] != '\n';

@@ -102,9 +102,9 @@ static void put_offset(const struct follow *follow) {
 static int read_stream(struct client *client, struct follow *follow, bool print_offset) {
     struct error e;
     bool ok = client_open(client, &e) && follow_run(follow, client, &e);
-    /* First what was read, then how far. */
+    /* First what was read, then how far; where not all of it was written, nobody knows that. */
     bool written = output_flush(&client->output);
-    if (client->loop && print_offset) {
+    if (client->loop && print_offset && written) {
         put_offset(follow);
     }
     if (ok && !written) {

@@ -87,7 +87,7 @@ bool recheck_event(struct recheck *recheck, struct slice name, struct slice text
     if (!stream || !decode(recheck, stream, text, e)) {
         return false;
     }
-    const struct event *event = &recheck->decoder.event;
+    const struct event *event = recheck->decoder.event;
     const struct api_type *type = event->kind == EVENT_CHANGE ? api_stream_type(stream, event->type) : NULL;
     if (!type || !type->schema || !event->value.ptr || event->operation == EVENT_PATCH) {
         return true;

@@ -294,6 +294,32 @@ static void say_where(const struct serve *serve) {
     }
 }
 
+/* Whoever reaches another address than this machine's own reaches every stream. */
+static void warn_of_strangers(const struct serve *serve) {
+    const struct server_options *o = &serve->options;
+    if (!o->host || server_is_loopback(o->host)) {
+        return;
+    }
+    if (!o->token_file) {
+        log_write(&serve->log, LOG_WARN,
+                  "whoever reaches %s may read, change and delete every stream: give it a --token-file",
+                  o->host);
+    } else if (!o->tls_cert) {
+        log_write(&serve->log, LOG_WARN,
+                  "the token crosses the network for all to read: give it a --tls-cert and a --tls-key");
+    }
+}
+
+static void warn_of_descriptors(const struct serve *serve) {
+    size_t most = server_most_connections(serve->server);
+    if (most < serve->options.max_connections) {
+        log_write(
+            &serve->log, LOG_WARN,
+            "%zu connections at most: the system lets this process have no more descriptors (ulimit -n)",
+            most);
+    }
+}
+
 static int serve_run(struct serve *serve) {
     struct error e;
     raise_descriptors();
@@ -307,6 +333,8 @@ static int serve_run(struct serve *serve) {
     int code = EXIT_DONE;
     if (serve->server) {
         say_where(serve);
+        warn_of_strangers(serve);
+        warn_of_descriptors(serve);
         loop_run_until(serve->loop, is_over, serve);
     } else {
         code = command_fail(&e);

@@ -1,36 +1,23 @@
 #include "io/http.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 
 #include "io/head.h"
+#include "io/multi.h"
 #include "io/transfer.h"
 
 enum {
     IDLE_MS = 120 * 1000,
-    CONNECTIONS_KEPT = 64,
     LARGE_MAX = 16, /* requests that read much at once, at one time */
 };
 
 struct http {
     struct loop *loop;
-    CURLM *multi;
-    uv_timer_t timer;      /* curl's one timeout */
-    struct loop_task kick; /* a timeout of zero: the next turn */
+    struct multi *multi;
     struct http_request *requests;
-    unsigned large;   /* requests under way that are HTTP_LARGE */
-    unsigned handles; /* open uv handles: the memory goes with the last */
-    unsigned busy;    /* inside curl: no handle may be added or removed */
+    unsigned large; /* requests under way that are HTTP_LARGE */
     bool settling;
-    bool dirty; /* requests were started or cancelled while busy */
-    bool closing;
-};
-
-/* A socket of curl's, watched. Freed in its close callback. */
-struct watch {
-    uv_poll_t poll;
-    struct http *http;
-    curl_socket_t fd;
+    bool dirty; /* requests were started or cancelled inside curl */
 };
 
 struct http_request {
@@ -94,9 +81,7 @@ static void request_finish(struct http_request *r, const struct error *e) {
     r->over = true;
     unlink_request(r);
     if (r->added) {
-        http->busy++;
-        curl_multi_remove_handle(http->multi, r->transfer.easy);
-        http->busy--;
+        multi_remove(http->multi, r->transfer.easy);
     }
     if (!r->cancelled && e->code == ERROR_NONE) {
         tell_head(r);
@@ -115,23 +100,13 @@ static void request_finish(struct http_request *r, const struct error *e) {
 /* ---- settling: what must not be done inside curl's callbacks ---- */
 
 static bool request_add(struct http_request *r) {
-    r->http->busy++;
-    CURLMcode rc = curl_multi_add_handle(r->http->multi, r->transfer.easy);
-    r->http->busy--;
-    r->added = rc == CURLM_OK;
-    if (!r->added) {
-        error_set(&r->refused, rc == CURLM_OUT_OF_MEMORY ? ERROR_MEMORY : ERROR_SYSTEM,
-                  "the request could not start: %s", curl_multi_strerror(rc));
-    }
+    r->added = multi_add(r->http->multi, r->transfer.easy, &r->refused);
     return r->added;
 }
 
 /* The answer was a redirect: asks there. False with e: it cannot. */
 static bool request_follow(struct http_request *r, struct error *e) {
-    struct http *http = r->http;
-    http->busy++;
-    curl_multi_remove_handle(http->multi, r->transfer.easy);
-    http->busy--;
+    multi_remove(r->http->multi, r->transfer.easy);
     r->added = false;
     if (!transfer_redirect(&r->transfer, e)) {
         return false;
@@ -142,18 +117,14 @@ static bool request_follow(struct http_request *r, struct error *e) {
 static bool is_final(struct http_request *r);
 
 /* One completed transfer, if there is any. */
-static bool settle_message(struct http *http) {
-    int left = 0;
-    CURLMsg *message = curl_multi_info_read(http->multi, &left);
-    if (!message) {
+static bool settle_completed(struct http *http) {
+    CURLcode rc = CURLE_OK;
+    CURL *easy = multi_completed(http->multi, &rc);
+    if (!easy) {
         return false;
     }
-    if (message->msg != CURLMSG_DONE) {
-        return true;
-    }
-    CURLcode rc = message->data.result;
     struct http_request *r = NULL;
-    curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&r);
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&r);
     struct error e;
     request_error(r, rc, &e);
     bool redirected = rc == CURLE_OK && !r->cancelled && !r->told && r->head.status && !is_final(r);
@@ -179,109 +150,17 @@ static bool settle_request(struct http *http) {
 /* Called after every entry into curl, whatever it said about running transfers. The callbacks it makes
  * may start and cancel requests; the outermost call sees to those too. */
 static void settle(struct http *http) {
-    if (http->busy || http->settling) {
+    if (multi_is_busy(http->multi) || http->settling) {
         return;
     }
     http->settling = true;
-    while (settle_message(http) || (http->dirty && settle_request(http))) {
+    while (settle_completed(http) || (http->dirty && settle_request(http))) {
     }
     http->settling = false;
 }
 
-static void act(struct http *http, curl_socket_t fd, int flags) {
-    int running = 0;
-    http->busy++;
-    curl_multi_socket_action(http->multi, fd, flags, &running);
-    http->busy--;
-    settle(http);
-}
-
-/* ---- libuv tells curl ---- */
-
-static void http_drop(struct http *http) {
-    if (--http->handles == 0) {
-        free(http);
-    }
-}
-
-static void on_poll(uv_poll_t *poll, int status, int events) {
-    struct watch *watch = poll->data;
-    int flags = status < 0 ? CURL_CSELECT_ERR : 0;
-    flags |= events & UV_READABLE ? CURL_CSELECT_IN : 0;
-    flags |= events & UV_WRITABLE ? CURL_CSELECT_OUT : 0;
-    act(watch->http, watch->fd, flags);
-}
-
-static void on_watch_closed(uv_handle_t *handle) {
-    struct watch *watch = handle->data;
-    http_drop(watch->http);
-    free(watch);
-}
-
-static void on_timer(uv_timer_t *timer) {
-    act(timer->data, CURL_SOCKET_TIMEOUT, 0);
-}
-
-static void on_kick(struct loop_task *task) {
-    act(task->owner, CURL_SOCKET_TIMEOUT, 0);
-}
-
-static void on_timer_closed(uv_handle_t *handle) {
-    http_drop(handle->data);
-}
-
-/* ---- curl tells libuv ---- */
-
-static struct watch *watch_new(struct http *http, curl_socket_t fd) {
-    struct watch *watch = calloc(1, sizeof *watch);
-    if (!watch) {
-        return NULL;
-    }
-    watch->http = http;
-    watch->fd = fd;
-    if (uv_poll_init_socket(loop_uv(http->loop), &watch->poll, fd) != 0) {
-        free(watch);
-        return NULL;
-    }
-    watch->poll.data = watch;
-    http->handles++;
-    curl_multi_assign(http->multi, fd, watch);
-    return watch;
-}
-
-static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *assigned) {
-    (void)easy;
-    struct http *http = user;
-    struct watch *watch = assigned;
-    if (what == CURL_POLL_REMOVE) {
-        if (watch) {
-            curl_multi_assign(http->multi, fd, NULL);
-            uv_poll_stop(&watch->poll);
-            uv_close((uv_handle_t *)&watch->poll, on_watch_closed);
-        }
-        return 0;
-    }
-    if (!watch && !(watch = watch_new(http, fd))) {
-        return -1;
-    }
-    int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
-    return uv_poll_start(&watch->poll, events, on_poll) == 0 ? 0 : -1;
-}
-
-static int on_curl_timer(CURLM *multi, long timeout_ms, void *user) {
-    (void)multi;
-    struct http *http = user;
-    uv_timer_stop(&http->timer);
-    loop_cancel(http->loop, &http->kick);
-    if (http->closing || timeout_ms < 0) {
-        return 0;
-    }
-    if (timeout_ms == 0) {
-        loop_defer(http->loop, &http->kick);
-    } else {
-        uv_timer_start(&http->timer, on_timer, (uint64_t)timeout_ms, 0);
-    }
-    return 0;
+static void on_acted(void *owner) {
+    settle(owner);
 }
 
 /* ---- a response comes ---- */
@@ -382,9 +261,7 @@ static void on_resume(struct loop_task *task) {
         return;
     }
     r->held = false;
-    http->busy++;
-    CURLcode rc = curl_easy_pause(r->transfer.easy, CURLPAUSE_CONT);
-    http->busy--;
+    CURLcode rc = multi_unpause(http->multi, r->transfer.easy);
     /* What curl held back went through the callbacks just now: one of them may have refused it. */
     if (rc != CURLE_OK && !r->cancelled) {
         struct error e;
@@ -433,7 +310,8 @@ struct http_request *http_start(struct http *http, const struct http_options *op
     r->resume = (struct loop_task){.run = on_resume, .owner = r};
     r->active_at = loop_now(http->loop);
     loop_timer_init(http->loop, &r->idle, on_idle, r);
-    if (!request_set(r, &r->o, e) || (!http->busy && !request_add(r))) {
+    bool busy = multi_is_busy(http->multi);
+    if (!request_set(r, &r->o, e) || (!busy && !request_add(r))) {
         if (r->refused.code != ERROR_NONE && e) {
             *e = r->refused;
         }
@@ -441,7 +319,7 @@ struct http_request *http_start(struct http *http, const struct http_options *op
         request_release(r);
         return NULL;
     }
-    http->dirty = http->dirty || http->busy;
+    http->dirty = http->dirty || busy;
     link_request(r);
     loop_timer_start(&r->idle, r->o.idle_timeout_ms);
     return r;
@@ -465,7 +343,7 @@ void http_cancel(struct http_request *request) {
         return;
     }
     request->cancelled = true;
-    if (http->busy) {
+    if (multi_is_busy(http->multi)) {
         http->dirty = true;
         return;
     }
@@ -475,30 +353,18 @@ void http_cancel(struct http_request *request) {
 
 /* ---- the client ---- */
 
-/* curl's global state is the one thing in the process that is shared; it is never torn down. */
-static void init_curl(void) {
-    curl_global_init(CURL_GLOBAL_DEFAULT);
-}
-
 struct http *http_new(struct loop *loop, struct error *e) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, init_curl);
     struct http *http = calloc(1, sizeof *http);
-    if (!http || !(http->multi = curl_multi_init())) {
-        free(http);
+    if (!http) {
         error_set(e, ERROR_MEMORY, "out of memory for an HTTP client");
         return NULL;
     }
     http->loop = loop;
-    http->kick = (struct loop_task){.run = on_kick, .owner = http};
-    uv_timer_init(loop_uv(loop), &http->timer);
-    http->timer.data = http;
-    http->handles = 1;
-    curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
-    curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
-    curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
-    curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http);
-    curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, (long)CONNECTIONS_KEPT);
+    http->multi = multi_new(loop, on_acted, http, e);
+    if (!http->multi) {
+        free(http);
+        return NULL;
+    }
     return http;
 }
 
@@ -506,12 +372,9 @@ void http_free(struct http *http) {
     if (!http) {
         return;
     }
-    http->closing = true;
     while (http->requests) {
         http_cancel(http->requests);
     }
-    curl_multi_cleanup(http->multi);
-    loop_cancel(http->loop, &http->kick);
-    uv_timer_stop(&http->timer);
-    uv_close((uv_handle_t *)&http->timer, on_timer_closed);
+    multi_free(http->multi);
+    free(http);
 }

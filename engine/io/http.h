@@ -1,4 +1,4 @@
-/* HTTP requests: libcurl's multi interface driven by libuv. http.c is the one file that knows both.
+/* HTTP requests, by libcurl.
  *
  * A request is started, reports through its callbacks, and is over after on_done, which is called
  * exactly once, except for a cancelled request, which makes no further callback.

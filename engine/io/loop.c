@@ -9,6 +9,7 @@ struct loop {
     uv_check_t check;       /* after each poll: drains the queue */
     uv_idle_t idle;         /* active while tasks wait, so that the poll does not block */
     uv_async_t async;       /* loop_wake */
+    struct beside *beside;  /* NULL: nobody has asked for it */
     struct loop_task queue; /* heads of two rings: what waits, and */
     struct loop_task batch; /* what is being drained now */
 };
@@ -117,7 +118,7 @@ struct loop *loop_new(struct error *e) {
 
 static bool is_own(const struct loop *loop, const uv_handle_t *handle) {
     return handle == (const uv_handle_t *)&loop->check || handle == (const uv_handle_t *)&loop->idle ||
-           handle == (const uv_handle_t *)&loop->async;
+           handle == (const uv_handle_t *)&loop->async || beside_has(loop->beside, handle);
 }
 
 /* What a walk over the handles looks for. */
@@ -164,6 +165,7 @@ bool loop_free(struct loop *loop, struct error *e) {
     uv_walk(&loop->uv, walk_unref, &walk);
     uv_run(&loop->uv, UV_RUN_DEFAULT);
     uv_walk(&loop->uv, walk_count, &walk);
+    beside_close(loop->beside);
     uv_walk(&loop->uv, walk_close, NULL);
     uv_run(&loop->uv, UV_RUN_DEFAULT);
     int rc = uv_loop_close(&loop->uv);
@@ -184,6 +186,13 @@ bool loop_free(struct loop *loop, struct error *e) {
 
 uv_loop_t *loop_uv(struct loop *loop) {
     return &loop->uv;
+}
+
+struct beside *loop_beside(struct loop *loop) {
+    if (!loop->beside) {
+        loop->beside = beside_new(&loop->uv);
+    }
+    return loop->beside;
 }
 
 uint64_t loop_now(struct loop *loop) {

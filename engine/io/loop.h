@@ -16,6 +16,7 @@
 #include <uv.h>
 
 #include "base/error.h"
+#include "io/beside.h"
 
 struct loop;
 
@@ -43,6 +44,9 @@ struct loop *loop_new(struct error *e);
 bool loop_free(struct loop *loop, struct error *e);
 
 uv_loop_t *loop_uv(struct loop *loop);
+
+/* The loop's own thread beside it, started when it is first asked for. NULL: there cannot be one. */
+struct beside *loop_beside(struct loop *loop);
 
 /* Milliseconds of the loop's own clock, cached once a turn. */
 uint64_t loop_now(struct loop *loop);

@@ -43,7 +43,7 @@ static bool add_field(struct transfer *t, const struct http_field *field, struct
     bool ok = buf_append_slice(&line, field->name) && buf_append_text(&line, field->value.len ? ": " : ";") &&
               buf_append_slice(&line, field->value) && buf_append_byte(&line, '\0');
     if (!ok) {
-        buf_error(&line, e, "a request header", "nothing: shorten it");
+        buf_error(&line, e, "a request header", "shorten it");
     } else if (!add_line(t, line.ptr)) {
         ok = error_set(e, ERROR_MEMORY, "out of memory for a request");
     }

@@ -227,11 +227,11 @@ static bool put_object(struct buf *out, struct object *target, struct object *pa
 
 bool json_merge_patch(struct buf *out, struct slice target, struct slice patch, struct error *e) {
     static const char *const what = "a merged value";
-    static const char *const option = "the cap of a value";
+    static const char *const advice = "raise limits.message";
     patch = json_trim(patch);
     target = target.ptr ? json_trim(target) : target;
     if (json_kind_of(patch) != JSON_OBJECT) {
-        return buf_append_slice(out, patch) || buf_error(out, e, what, option);
+        return buf_append_slice(out, patch) || buf_error(out, e, what, advice);
     }
     size_t before = out->len;
     bool base = target.ptr && json_kind_of(target) == JSON_OBJECT;
@@ -248,7 +248,7 @@ bool json_merge_patch(struct buf *out, struct slice target, struct slice patch, 
     if (!ok) {
         out->len = before;
         if (indexed) {
-            buf_error(out, e, what, option);
+            buf_error(out, e, what, advice);
         } else {
             error_set(e, ERROR_MEMORY, "out of memory while a patch was merged");
         }

@@ -176,7 +176,7 @@ bool json_quote(struct buf *out, struct slice bytes, struct error *e) {
     const unsigned char *at = start;
     bool bad = false;
     if (!buf_append_byte(out, '"')) {
-        return buf_error(out, e, "the text", "its cap");
+        return buf_error(out, e, "the text", NULL);
     }
     while (at < end) {
         const unsigned char *run = at;
@@ -197,9 +197,9 @@ bool json_quote(struct buf *out, struct slice bytes, struct error *e) {
             return false;
         }
         if (!ok) {
-            return buf_error(out, e, "the text", "its cap");
+            return buf_error(out, e, "the text", NULL);
         }
         at += len;
     }
-    return buf_append_byte(out, '"') || buf_error(out, e, "the text", "its cap");
+    return buf_append_byte(out, '"') || buf_error(out, e, "the text", NULL);
 }

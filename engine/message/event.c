@@ -34,7 +34,7 @@ bool event_needs_value(enum event_operation operation) {
 }
 
 void event_decoder_init(struct event_decoder *decoder) {
-    *decoder = (struct event_decoder){.default_type = SLICE("default")};
+    *decoder = (struct event_decoder){.default_type = SLICE("default"), .event = &decoder->own};
     buf_init(&decoder->type_text, NAME_MAX_BYTES);
     buf_init(&decoder->key_text, NAME_MAX_BYTES);
     decoder->guess = parts_guess_new(); /* without one it is only slower */
@@ -110,10 +110,10 @@ static inline enum message_status take_name(struct event_decoder *decoder, const
     struct slice raw = parts->of[part];
     *out = slice_of(raw.ptr + 1, raw.len - 2);
     if (raw.ptr[0] != '"' || raw.len == 2) {
-        return refuse_name(raw, field, decoder->event.text, e);
+        return refuse_name(raw, field, decoder->event->text, e);
     }
     if (parts->escaped && has_escape(*out) && !unescape(decoder, raw, scratch, out)) {
-        buf_error(scratch, e, field, "nothing: it is fixed");
+        buf_error(scratch, e, field, NULL);
         return MESSAGE_FAILED;
     }
     return MESSAGE_OK;
@@ -152,9 +152,9 @@ static enum message_status refuse_member(const struct event_decoder *decoder,
                                          struct error *e) {
     struct slice raw = member->raw;
     if (member->name) {
-        return refuse(e, decoder->event.text, raw, "%sunknown member \"%s\" (strict)", where, member->name);
+        return refuse(e, decoder->event->text, raw, "%sunknown member \"%s\" (strict)", where, member->name);
     }
-    return refuse(e, decoder->event.text, raw, "%sunknown member %.*s (strict)", where, shorten(raw),
+    return refuse(e, decoder->event->text, raw, "%sunknown member %.*s (strict)", where, shorten(raw),
                   raw.ptr);
 }
 
@@ -187,7 +187,7 @@ static enum message_status check_strict_change(const struct event_decoder *decod
                                             {parts->of[PART_TX_ID], "txId"},
                                             {parts->of[PART_FROM], "from"},
                                             {parts->of[PART_HEADERS_OFFSET], "offset"}};
-    const struct event *event = &decoder->event;
+    const struct event *event = decoder->event;
     if (!parts->of[PART_TYPE].ptr) {
         return refuse(e, event->text, event->text, "type is missing (strict)");
     }
@@ -214,8 +214,8 @@ static enum message_status check_strict_control(const struct event_decoder *deco
                                             {parts->of[PART_TX_ID], "txId"},
                                             {parts->of[PART_TIMESTAMP], "timestamp"},
                                             {parts->of[PART_FROM], "from"}};
-    if (decoder->event.control == EVENT_UP_TO_DATE) {
-        return refuse(e, decoder->event.text, parts->of[PART_CONTROL],
+    if (decoder->event->control == EVENT_UP_TO_DATE) {
+        return refuse(e, decoder->event->text, parts->of[PART_CONTROL],
                       "headers.control: up-to-date is not in the State Protocol (strict)");
     }
     enum message_status status = check_strict_members(decoder, members, 6, "", e);
@@ -224,7 +224,7 @@ static enum message_status check_strict_control(const struct event_decoder *deco
 
 static enum message_status take_change(struct event_decoder *decoder, const struct parts *parts,
                                        struct error *e) {
-    struct event *event = &decoder->event;
+    struct event *event = decoder->event;
     struct slice text = event->text;
     enum message_status status;
     int operation;
@@ -264,7 +264,7 @@ static enum message_status take_change(struct event_decoder *decoder, const stru
 
 static enum message_status take_control(struct event_decoder *decoder, struct slice name, const char *field,
                                         struct slice offset, struct error *e) {
-    struct event *event = &decoder->event;
+    struct event *event = decoder->event;
     int control;
     if (!find_name(name, control_names, 4, &control)) {
         return refuse(e, event->text, name, "%s: expected snapshot-start, snapshot-end or reset, got %.*s",
@@ -282,9 +282,9 @@ static enum message_status take_control(struct event_decoder *decoder, struct sl
 
 static enum message_status take_parts(struct event_decoder *decoder, const struct parts *parts,
                                       struct error *e) {
-    struct slice text = decoder->event.text;
+    struct slice text = decoder->event->text;
     int control;
-    decoder->event.headers = parts->of[PART_HEADERS];
+    decoder->event->headers = parts->of[PART_HEADERS];
     if (parts->of[PART_HEADERS].ptr && parts->of[PART_HEADERS].ptr[0] != '{') {
         return refuse(e, text, parts->of[PART_HEADERS], "headers: expected an object, got %.*s",
                       shorten(parts->of[PART_HEADERS]), parts->of[PART_HEADERS].ptr);
@@ -314,7 +314,7 @@ bool event_known(void *event_decoder, const char **at, const char *end) {
     if (!parts_known(&parts, decoder->guess, &behind, end)) {
         return false;
     }
-    decoder->event = (struct event){.text = slice_of(*at, (size_t)(behind - *at))};
+    *decoder->event = (struct event){.text = slice_of(*at, (size_t)(behind - *at))};
     decoder->unescaped = false;
     if (take_parts(decoder, &parts, NULL) != MESSAGE_OK) {
         return false; /* it is decoded again, to say why */
@@ -329,7 +329,7 @@ enum message_status event_decode(void *event_decoder, const char **at, const cha
     struct json_fault fault;
     const char *start = *at;
     bool object = start < end && *start == '{';
-    decoder->event = (struct event){0};
+    *decoder->event = (struct event){0};
     decoder->unescaped = false;
     enum json_status status = object ? parts_scan(&parts, decoder->guess, at, end, &fault)
                                      : json_scan_value(at, end, 0, &fault);
@@ -338,7 +338,7 @@ enum message_status event_decode(void *event_decoder, const char **at, const cha
         return status == JSON_CUT ? MESSAGE_CUT : MESSAGE_INVALID;
     }
     struct slice text = slice_of(start, (size_t)(*at - start));
-    decoder->event.text = text;
+    decoder->event->text = text;
     if (!object) {
         return refuse(e, text, text, "expected an event (an object), got %s %.*s",
                       json_kind_name(json_kind_of(text)), shorten(text), text.ptr);

@@ -49,13 +49,15 @@ struct event_decoder {
     struct slice default_type; /* for changes without a type; not owned */
     bool strict;               /* hold to the published schema: no other members, no upsert, no patch */
     bool key_optional;         /* a missing key is not refused here: the caller makes one */
-    struct event event;        /* the last one decoded */
-    bool unescaped;            /* its type or key lies in type_text or key_text, not in the message */
-    struct json_guess *guess;  /* the shapes of the messages so far */
-    struct buf type_text;      /* unescaped type and key, where they had escapes */
+    struct event *event;       /* the last one decoded: own, or where the caller has it put */
+    struct event own;
+    bool unescaped;           /* its type or key lies in type_text or key_text, not in the message */
+    struct json_guess *guess; /* the shapes of the messages so far */
+    struct buf type_text;     /* unescaped type and key, where they had escapes */
     struct buf key_text;
 };
 
+/* It has to stay where it is: it points into itself. */
 void event_decoder_init(struct event_decoder *decoder);
 void event_decoder_free(struct event_decoder *decoder);
 

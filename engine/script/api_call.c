@@ -176,11 +176,11 @@ static struct slice take_body(lua_State *L, struct api_call *call, bool json, co
     }
     bool ok = buf_append_byte(body, '[');
     if (!ok) {
-        buf_error(body, &e, "the value", "limits.message");
+        buf_error(body, &e, "the value", "raise limits.message");
     }
     ok = ok && convert_append(L, lua_gettop(L), body, &e);
     if (ok && !buf_append_byte(body, ']')) {
-        ok = buf_error(body, &e, "the value", "limits.message");
+        ok = buf_error(body, &e, "the value", "raise limits.message");
     }
     if (!ok) {
         error_context(&e, "%s", what);

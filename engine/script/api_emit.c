@@ -126,7 +126,7 @@ static int emit(lua_State *L) {
     }
     size_t at = emits->bytes.len;
     if (!buf_append_slice(&emits->bytes, text)) {
-        buf_error(&emits->bytes, &e, "what one handler writes to derived streams", "limits.sinkBatch");
+        buf_error(&emits->bytes, &e, "what one handler writes to derived streams", "raise limits.sinkBatch");
         return script_raise(L, &e);
     }
     emits->items[emits->count++] = (struct api_emit){sink, at, text.len};

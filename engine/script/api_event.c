@@ -86,17 +86,6 @@ static enum field field_named(struct slice name) {
     }
 }
 
-/* Copies bytes behind what is there; absent stays absent. */
-static struct slice keep(char **to, struct slice bytes) {
-    if (!bytes.ptr) {
-        return bytes;
-    }
-    char *at = *to;
-    memcpy(at, bytes.ptr, bytes.len);
-    *to = at + bytes.len;
-    return slice_of(at, bytes.len);
-}
-
 /* What a part of the message becomes when the message is copied. */
 static struct slice rebase(struct slice part, const char *from, const char *to) {
     return slice_of(part.ptr ? to + (part.ptr - from) : NULL, part.len);
@@ -115,7 +104,7 @@ static size_t bytes_beside(const struct driver_item *item, const struct event *e
 }
 
 static struct slice take(char **to, struct slice part, struct slice from, const char *text) {
-    return lies_in(part, from) ? rebase(part, from.ptr, text) : keep(to, part);
+    return lies_in(part, from) ? rebase(part, from.ptr, text) : slice_put(to, part);
 }
 
 static void fill(struct api_event *held, const struct driver_item *item, const struct event *from) {
@@ -124,7 +113,7 @@ static void fill(struct api_event *held, const struct driver_item *item, const s
     char *text = held->bytes;
     char *to = text;
     *event = *from;
-    event->text = keep(&to, item->text);
+    event->text = slice_put(&to, item->text);
     event->value = rebase(from->value, old_text, text);
     event->old_value = rebase(from->old_value, old_text, text);
     event->headers = rebase(from->headers, old_text, text);
@@ -135,7 +124,7 @@ static void fill(struct api_event *held, const struct driver_item *item, const s
     event->type = take(&to, from->type, item->text, text);
     event->key = take(&to, from->key, item->text, text);
     held->new_value = take(&to, item->new_value, item->text, text);
-    held->old = keep(&to, item->old);
+    held->old = slice_put(&to, item->old);
 }
 
 void api_event_push_kit(lua_State *L) {

@@ -59,7 +59,7 @@ static const struct event *decode(struct api_local *local, struct slice text) {
         event_decoder_init(&local->decoder);
         local->decoding = true;
     }
-    return event_decode(&local->decoder, &at, at + text.len, &e) == MESSAGE_OK ? &local->decoder.event : NULL;
+    return event_decode(&local->decoder, &at, at + text.len, &e) == MESSAGE_OK ? local->decoder.event : NULL;
 }
 
 enum driver_kind api_local_next(struct api_stream *stream, struct driver_item *item) {
@@ -141,16 +141,6 @@ int api_local_unpend(lua_State *L) {
 
 /* ---- telling ---- */
 
-static struct slice keep(char **to, struct slice bytes) {
-    if (!bytes.ptr) {
-        return bytes;
-    }
-    char *at = *to;
-    memcpy(at, bytes.ptr, bytes.len);
-    *to = at + bytes.len;
-    return slice_of(at, bytes.len);
-}
-
 /* Only what somebody wants is kept. */
 static bool is_wanted(struct api_stream *stream, struct slice text) {
     const struct event *event = decode(&stream->local, text);
@@ -172,9 +162,9 @@ int api_local_change(lua_State *L) {
     }
     char *to = item->bytes;
     *item = (struct local_item){.local = lua_toboolean(L, 5) ? DRIVER_ROLLBACK : DRIVER_OPTIMISTIC};
-    item->text = keep(&to, text);
-    item->old = keep(&to, old);
-    item->new_value = keep(&to, new_value);
+    item->text = slice_put(&to, text);
+    item->old = slice_put(&to, old);
+    item->new_value = slice_put(&to, new_value);
     enqueue(stream, item);
     return 0;
 }

@@ -101,11 +101,11 @@ static bool put(struct core *core, const struct event *event, struct error *e) {
     }
     struct buf *record = &core->record;
     buf_clear(record);
-    bool ok = buf_append(record, &place, PLACE) || buf_error(record, e, "the value", "its cap");
+    bool ok = buf_append(record, &place, PLACE) || buf_error(record, e, "the value", NULL);
     if (ok && event->operation == EVENT_PATCH) {
         ok = json_merge_patch(record, old, event->value, e);
     } else if (ok) {
-        ok = buf_append_slice(record, event->value) || buf_error(record, e, "the value", "its cap");
+        ok = buf_append_slice(record, event->value) || buf_error(record, e, "the value", NULL);
     }
     struct event change = {
         .operation = EVENT_UPSERT, .type = event->type, .key = event->key, .value = buf_slice(record)};
@@ -163,7 +163,7 @@ static bool take(lua_State *L, struct core *core, struct event *event, struct er
     if (!decode(core, text, !key.ptr, e)) {
         return false;
     }
-    *event = core->decoder.event;
+    *event = *core->decoder.event;
     event->key = key.ptr ? key : event->key;
     return true;
 }
@@ -174,7 +174,7 @@ static int core_read(lua_State *L) {
     if (!decode(core, check_text(L, 2), false, &e)) {
         return push_refusal(L, &e);
     }
-    const struct event event = core->decoder.event;
+    const struct event event = *core->decoder.event;
     push_optional(L, event.type); /* first: what follows may run a finalizer, which may use the decoder */
     lua_pushstring(L, kind_name(&event));
     lua_insert(L, -2);

@@ -1,6 +1,5 @@
 /* weir.schema, its native half. The builder is lua/weir/schema.lua: each schema is a table with a
- * metatable of its own and a description under `_def`. Here the description is compiled to a struct
- * schema, at the first use, and kept in the table under `_program`. */
+ * metatable of its own, compiled in script/program.h. */
 #ifndef SCRIPT_API_SCHEMA_H
 #define SCRIPT_API_SCHEMA_H
 
@@ -26,7 +25,8 @@ void api_schema_open(lua_State *L);
 const struct schema *api_schema_check(lua_State *L, int index);
 
 /* Whether the schema at index has parts that only Lua can check or fill in (refine, default, strip, the schema of
- * another library), which its compiled form passes over; or is another library's. */
+ * another library), which its compiled form passes over; or is another library's.
+ * Raises as api_schema_check does. */
 bool api_schema_needs_lua(lua_State *L, int index);
 
 /* Pushes an array of {path =, message =, value =}; the text that was checked must still be there. Raises

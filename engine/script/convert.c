@@ -1,7 +1,6 @@
 #include "script/convert.h"
 
 #include <lauxlib.h>
-#include <locale.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -90,15 +89,11 @@ static const char *push_string(lua_State *L, const char *at, const char *end) {
 
 enum { NUMBER_SHORT = 64 };
 
-/* The text in copy (room for len + 1 bytes) as a float, whatever the locale calls the point. */
+/* copy: room for len + 1 bytes. */
 static lua_Number read_float(struct slice text, char *copy) {
     memcpy(copy, text.ptr, text.len);
     copy[text.len] = '\0';
-    char *point = memchr(copy, '.', text.len);
-    if (point) {
-        *point = *localeconv()->decimal_point;
-    }
-    return strtod(copy, NULL);
+    return real_read(copy);
 }
 
 static void push_float(lua_State *L, struct slice text) {

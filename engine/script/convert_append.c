@@ -95,7 +95,7 @@ static bool out_of_memory(struct encoder *enc) {
 
 static bool out_of_room(struct encoder *enc) {
     const struct buf *out = enc->out;
-    buf_error(out, enc->e, "the JSON text", "its cap");
+    buf_error(out, enc->e, "the JSON text", NULL);
     if (enc->e && enc->e->code == ERROR_LIMIT) {
         char path[PATH_MAX_BYTES];
         error_set(enc->e, ERROR_LIMIT, "%s: the JSON text would pass its cap of %zu bytes",

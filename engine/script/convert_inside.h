@@ -6,6 +6,8 @@
 
 #include <lua.h>
 
+#include "base/real.h"
+
 /* What convert_open keeps in the registry. */
 enum convert_fixture {
     CONVERT_NULL,  /* weir.null */
@@ -17,8 +19,8 @@ enum convert_fixture {
 /* Pushes it: one place of the stack, never raises. */
 void convert_push_fixture(lua_State *L, enum convert_fixture which);
 
-/* Bytes for a number's text, with room for what a locale's point takes. */
-#define CONVERT_NUMBER_ROOM 48
+/* Bytes for a number's text. */
+#define CONVERT_NUMBER_ROOM REAL_ROOM
 
 /* Both write JSON text without a NUL behind it and return its length, whatever the locale is. A float
  * is the shortest of %.15g, %.16g and %.17g that reads back as the same float, with ".0" where it would

@@ -1,7 +1,5 @@
 #include <math.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "script/convert_inside.h"
@@ -63,22 +61,6 @@ static size_t write_short(lua_Number number, char text[CONVERT_NUMBER_ROOM]) {
     return 0;
 }
 
-/* The locale's point, which may take several bytes, becomes '.'. Returns the new length. */
-static size_t fix_point(char *text, size_t len) {
-    size_t to = 0;
-    bool point = false;
-    for (size_t i = 0; i < len; i++) {
-        char c = text[i];
-        if ((c >= '0' && c <= '9') || c == '-' || c == '+' || c == 'e') {
-            text[to++] = c;
-        } else if (!point) {
-            text[to++] = '.';
-            point = true;
-        }
-    }
-    return to;
-}
-
 size_t convert_write_float(lua_Number number, char text[CONVERT_NUMBER_ROOM]) {
     if (!isfinite(number)) {
         return 0;
@@ -87,13 +69,7 @@ size_t convert_write_float(lua_Number number, char text[CONVERT_NUMBER_ROOM]) {
     if (len > 0) {
         return len;
     }
-    for (int digits = 15; digits <= 17; digits++) {
-        len = (size_t)snprintf(text, CONVERT_NUMBER_ROOM, "%.*g", digits, number);
-        if (strtod(text, NULL) == number) {
-            break;
-        }
-    }
-    len = fix_point(text, len);
+    len = real_write(number, text);
     if (!memchr(text, '.', len) && !memchr(text, 'e', len)) {
         text[len++] = '.';
         text[len++] = '0';

@@ -12,7 +12,9 @@ enum {
     IN_MAX = WAITING_MAX + SERVER_READ,
     LINGER_MS = 2000,
     LINGER_MAX = 4 * 1024 * 1024,
-    BODY_RATE = 1024, /* bytes a second that a long body has to come with */
+    BODY_RATE = 1024,        /* bytes a second that a long body has to come with */
+    TOLD_MAX = 64,           /* connections over the limit, at one time */
+    UNREAD_MAX = 256 * 1024, /* bytes of answers that wait for the client, before it gets another one */
 };
 
 static void on_timer(uv_timer_t *timer);
@@ -209,12 +211,20 @@ static bool takes_requests(const struct conn *conn) {
     return conn->state == CONN_IDLE || conn->state == CONN_REQUEST;
 }
 
+/* Who does not read its answers gets no more of them: on_written goes on. */
+static bool may_take(struct conn *conn) {
+    if (conn_backlog(conn) > UNREAD_MAX) {
+        conn_flush(conn);
+    }
+    return takes_requests(conn) && conn_backlog(conn) <= UNREAD_MAX;
+}
+
 /* Feeds the parser as long as it takes something. Returns what was used. */
 static size_t feed(struct conn *conn, const char *ptr, size_t len) {
     size_t used = 0;
     bool more = true;
     conn->feeding = true;
-    while (takes_requests(conn) && more) {
+    while (more && may_take(conn)) {
         if (conn->state == CONN_IDLE && used == len) {
             break;
         }
@@ -261,9 +271,11 @@ void conn_take(struct conn *conn, const char *ptr, size_t len) {
     }
 }
 
-/* What waits behind the request that was answered. */
-static void resume(struct conn *conn) {
-    while (conn->in.len && takes_requests(conn)) {
+void conn_resume(struct conn *conn) {
+    if (conn->feeding || conn->in.len == 0) {
+        return;
+    }
+    while (conn->in.len && may_take(conn)) {
         size_t used = feed(conn, conn->in.ptr, conn->in.len);
         buf_consume(&conn->in, used);
         if (used == 0) {
@@ -325,9 +337,7 @@ void conn_answered(struct conn *conn) {
     request_reset(&conn->request);
     parser_reset(conn->parser);
     conn_set_deadline(conn, server_now(conn->server) + conn->server->options.idle_ms);
-    if (!conn->feeding && conn->in.len) {
-        resume(conn);
-    }
+    conn_resume(conn);
 }
 
 void conn_end(struct conn *conn) {
@@ -341,6 +351,10 @@ void conn_end(struct conn *conn) {
         handle_stop(conn);
         break;
     case CONN_REQUEST:
+        if (conn->request.path.len == 0) { /* not even its head is there */
+            begin_linger(conn);
+        }
+        break;
     case CONN_LINGER:
     case CONN_CLOSING:
         break;
@@ -373,6 +387,7 @@ void conn_close(struct conn *conn) {
         return;
     }
     handle_cancel(conn);
+    fan_remove(conn);
     conn->state = CONN_CLOSING;
     if (server->writer == conn) {
         server->writer = NULL;
@@ -421,11 +436,12 @@ static struct conn *conn_new(struct server *server) {
     return conn;
 }
 
-/* Too many: says so, where that is possible without waiting. */
+/* Too many: says so, where that is possible without waiting, and where not too many are being told. */
 static void turn_away(struct conn *conn) {
     conn->state = CONN_ANSWER;
     conn->last = true;
-    if (!conn->tls) {
+    bool told = conn->server->conn_count <= conn->server->options.max_connections + TOLD_MAX;
+    if (told && !conn->tls) {
         reply_error(conn, 503, "all of the %zu connections are in use (--max-connections)",
                     conn->server->options.max_connections);
         conn_flush(conn);

@@ -56,6 +56,8 @@ struct conn {
     size_t waiting;        /* bytes in libuv's hands when `sent` was looked at */
     size_t waiting_bytes;  /* bytes of the write under way */
     size_t lingered;       /* bytes dropped */
+    size_t fan_place;      /* in the server's fan, counted from 1; 0: it is not there */
+    size_t fan_sent;       /* bytes of the outbox that left with it */
     bool reading, writing; /* libuv does */
     bool eof;              /* the other side has ended what it sends */
     bool last;             /* the connection ends with this answer */
@@ -80,8 +82,18 @@ void conn_put_block(struct conn *conn, struct block *owner, struct slice bytes);
 /* Sends what can be sent now. */
 void conn_flush(struct conn *conn);
 
+/* Sends from the outbox what the kernel takes at once; the connection stays as it is, and conn_sent is to be told.
+ * On any thread, while the loop's own leaves the connection alone. Returns how many bytes: 0 too where it failed. */
+size_t conn_try_send(const struct conn *conn);
+
+/* So many bytes of the outbox have left; sends the rest. */
+void conn_sent(struct conn *conn, size_t len);
+
 /* The answer is whole: the next request is taken, or the connection ends. */
 void conn_answered(struct conn *conn);
+
+/* Takes what came behind the request that was answered. */
+void conn_resume(struct conn *conn);
 
 /* Takes back what a handler has under way (waits, watches) and closes the connection at once. */
 void conn_close(struct conn *conn);

@@ -97,7 +97,7 @@ static enum stream_status check_request(struct birth *birth) {
     if (create->has_ttl && create->has_expires) {
         return refuse(birth, STREAM_BAD_REQUEST, "send Stream-TTL or Stream-Expires-At, not both");
     }
-    if (create->has_ttl && create->ttl_s > UINT64_MAX / 4000) {
+    if (create->has_ttl && create->ttl_s > UINT64_MAX / 2000) {
         return refuse(birth, STREAM_BAD_REQUEST, "Stream-TTL is too large");
     }
     if (!create->source.ptr && create->has_fork_sub) {
@@ -118,13 +118,24 @@ static enum stream_status check_request(struct birth *birth) {
     return STREAM_OK;
 }
 
-static bool same_lifetime(const struct stream *stream, const struct stream_create *create) {
-    if (stream->fork && !create->has_ttl && !create->has_expires) {
-        return true; /* it inherits what it was not told */
+struct lifetime {
+    bool has_ttl, has_expires;
+    uint64_t ttl_ms, expires_ms;
+};
+
+/* What is asked for; a fork that asks for nothing has its source's. */
+static struct lifetime lifetime_of(const struct stream_create *create, const struct stream *source) {
+    if (source && !create->has_ttl && !create->has_expires) {
+        return (struct lifetime){source->has_ttl, source->has_expires, source->ttl_ms, source->expires_ms};
     }
-    return stream->has_ttl == create->has_ttl && stream->has_expires == create->has_expires &&
-           (!create->has_ttl || stream->ttl_ms == create->ttl_s * 1000) &&
-           (!create->has_expires || stream->expires_ms == create->expires_ms);
+    return (struct lifetime){create->has_ttl, create->has_expires, create->ttl_s * 1000, create->expires_ms};
+}
+
+static bool same_lifetime(const struct stream *stream, const struct stream_create *create) {
+    struct lifetime asked = lifetime_of(create, stream->fork ? stream->fork->source : NULL);
+    return stream->has_ttl == asked.has_ttl && stream->has_expires == asked.has_expires &&
+           (!asked.has_ttl || stream->ttl_ms == asked.ttl_ms) &&
+           (!asked.has_expires || stream->expires_ms == asked.expires_ms);
 }
 
 static bool same_origin(const struct stream *stream, const struct birth *birth) {
@@ -204,17 +215,15 @@ static enum stream_status judge_source(struct birth *birth) {
 }
 
 static void set_lifetime(struct birth *birth) {
-    const struct stream_create *create = birth->create;
-    const struct stream *source = birth->source;
-    bool inherits = source && !create->has_ttl && !create->has_expires;
+    struct lifetime life = lifetime_of(birth->create, birth->source);
     struct change *change = &birth->change;
-    if (inherits ? source->has_ttl : create->has_ttl) {
+    if (life.has_ttl) {
         change->flags |= CHANGE_TTL;
-        change->ttl_ms = inherits ? source->ttl_ms : create->ttl_s * 1000;
+        change->ttl_ms = life.ttl_ms;
     }
-    if (inherits ? source->has_expires : create->has_expires) {
+    if (life.has_expires) {
         change->flags |= CHANGE_EXPIRES;
-        change->expires_ms = inherits ? source->expires_ms : create->expires_ms;
+        change->expires_ms = life.expires_ms;
     }
 }
 

@@ -4,8 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-void etag_format(uint64_t id, uint64_t from, uint64_t next, bool closed, char out[ETAG_SIZE]) {
-    snprintf(out, ETAG_SIZE, "\"%" PRIx64 ":%" PRIu64 ":%" PRIu64 "%s\"", id, from, next, closed ? ":c" : "");
+void etag_format(uint32_t life, uint64_t id, uint64_t from, uint64_t next, bool closed, char out[ETAG_SIZE]) {
+    snprintf(out, ETAG_SIZE, "\"%" PRIx32 "-%" PRIx64 ":%" PRIu64 ":%" PRIu64 "%s\"", life, id, from, next,
+             closed ? ":c" : "");
 }
 
 static struct slice without_space(struct slice s) {

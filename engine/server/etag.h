@@ -9,8 +9,10 @@
 
 enum { ETAG_SIZE = 80 };
 
-/* "id:from:next" in quotes, with ":c" where the stream ends there for good. */
-void etag_format(uint64_t id, uint64_t from, uint64_t next, bool closed, char out[ETAG_SIZE]);
+/* "life-id:from:next" in quotes, with ":c" where the stream ends there for good. `life` is a number of this
+ * run of the server: what had the same place in a stream of an earlier one (of a server in memory, or one
+ * that lost what it had not written) may be other data. */
+void etag_format(uint32_t life, uint64_t id, uint64_t from, uint64_t next, bool closed, char out[ETAG_SIZE]);
 
 /* True where the value of If-None-Match (absent: none) names the tag, weakly or not, or is "*". */
 bool etag_matches(struct slice list, const char *etag);

@@ -161,7 +161,9 @@ static void answer_order(struct conn *conn) {
             return;
         }
     } else {
-        reply_error(conn, 405, "expected POST, or DELETE");
+        reply_begin(conn, 405);
+        reply_text(conn, "Allow", "POST, DELETE");
+        reply_reason(conn, "expected POST, or DELETE");
         return;
     }
     reply_begin(conn, 200);

@@ -50,7 +50,7 @@ static bool take_path(struct conn *conn) {
         return buf_append_byte(&request->path, '*');
     }
     if (!target_split(request->target, &path, &request->query)) {
-        return refuse(conn, 400, "expected a target that begins with '/'");
+        return refuse(conn, 400, "expected a target that begins with '/', without '#'");
     }
     if (!target_normalise(&request->path, path, &e)) {
         return refuse(conn, 400, e.message);
@@ -132,10 +132,7 @@ static void handle_method(struct conn *conn) {
         handle_options(conn);
         break;
     case REQUEST_OTHER:
-        reply_begin(conn, 405);
-        reply_text(conn, "Allow", methods);
-        reply_reason(conn, "expected one of GET, HEAD, POST, PUT, DELETE, OPTIONS");
-        break;
+        break; /* was refused before */
     }
 }
 
@@ -143,6 +140,10 @@ static void handle_stream(struct conn *conn) {
     struct slice path = buf_slice(&conn->request.path);
     if (conn->request.method == REQUEST_OPTIONS) {
         handle_options(conn);
+    } else if (conn->request.method == REQUEST_OTHER) {
+        reply_begin(conn, 405);
+        reply_text(conn, "Allow", methods);
+        reply_reason(conn, "expected one of GET, HEAD, POST, PUT, DELETE, OPTIONS");
     } else if (is_reserved(path)) {
         reply_error(conn, 501, "subscriptions (paths with __ds) are not served here");
     } else if (slice_is(path, "/")) {

@@ -1,4 +1,7 @@
 /* PUT, POST and DELETE: what changes streams. */
+#include <ctype.h>
+#include <string.h>
+
 #include "server/handle.h"
 #include "server/reply.h"
 #include "server/server_parts.h"
@@ -54,6 +57,35 @@ static bool bad(struct conn *conn, const char *reason) {
     return false;
 }
 
+static struct slice behind_token(struct slice s) {
+    static const char marks[] = "!#$%&'*+-.^_`|~";
+    while (s.len && (isalnum((unsigned char)s.ptr[0]) || (s.ptr[0] && strchr(marks, s.ptr[0])))) {
+        s = slice_of(s.ptr + 1, s.len - 1);
+    }
+    return s;
+}
+
+/* TYPE/SUBTYPE, and parameters in visible ASCII. */
+static bool is_media_type(struct slice type) {
+    struct slice rest = behind_token(type);
+    if (rest.len == type.len || rest.len < 2 || rest.ptr[0] != '/') {
+        return false;
+    }
+    struct slice subtype = slice_of(rest.ptr + 1, rest.len - 1);
+    rest = behind_token(subtype);
+    bool visible = true;
+    for (size_t i = 0; i < rest.len; i++) {
+        visible = visible && rest.ptr[i] >= 0x20 && rest.ptr[i] < 0x7f;
+    }
+    return rest.len < subtype.len && visible && (rest.len == 0 || strchr("; ", rest.ptr[0]));
+}
+
+static bool take_type(struct conn *conn) {
+    struct slice type = conn->request.fields[FIELD_CONTENT_TYPE];
+    return !type.ptr || is_media_type(type) ||
+           bad(conn, "expected Content-Type to be TYPE/SUBTYPE, such as application/json");
+}
+
 static bool take_life(struct conn *conn, struct stream_create *create) {
     struct slice ttl = conn->request.fields[FIELD_STREAM_TTL];
     struct slice expires = conn->request.fields[FIELD_STREAM_EXPIRES_AT];
@@ -75,10 +107,13 @@ static bool take_life(struct conn *conn, struct stream_create *create) {
 static bool take_source(struct conn *conn, struct slice sent, struct buf *path,
                         struct stream_create *create) {
     struct error e;
-    struct slice plain;
-    struct slice query;
     size_t own = path->len;
-    if (!target_split(sent, &plain, &query) || !target_normalise(path, plain, &e)) {
+    bool is_path = sent.len && sent.ptr[0] == '/' && !memchr(sent.ptr, '?', sent.len) &&
+                   !memchr(sent.ptr, '#', sent.len);
+    path->max = own + REQUEST_PATH_MAX; /* two paths now */
+    bool taken = is_path && target_normalise(path, sent, &e);
+    path->max = REQUEST_PATH_MAX;
+    if (!taken) {
         return bad(conn, "expected Stream-Forked-From to be the path of a stream on this server");
     }
     create->path = slice_of(path->ptr, own);
@@ -116,9 +151,7 @@ void handle_put(struct conn *conn) {
     };
     struct stream_result result = {0};
     size_t own = path->len;
-    path->max = 2 * (size_t)REQUEST_PATH_MAX; /* two paths now */
-    bool ok = take_life(conn, &create) && take_fork(conn, path, &create);
-    if (!ok) {
+    if (!take_type(conn) || !take_life(conn, &create) || !take_fork(conn, path, &create)) {
         return;
     }
     enum stream_status status = streams_create(conn->server->streams, &create, begin_wait(conn), &result);
@@ -143,13 +176,8 @@ static void put_location(struct conn *conn) {
 }
 
 void handle_created(struct conn *conn, const struct stream_result *result) {
-    struct stream_info info;
     if (result->status != STREAM_CREATED && result->status != STREAM_EXISTS) {
         handle_status(conn, result->status, result);
-        return;
-    }
-    if (streams_head(conn->server->streams, buf_slice(&conn->request.path), &info) != STREAM_OK) {
-        handle_status(conn, STREAM_NOT_FOUND, NULL); /* with a time to live of nothing it is gone already */
         return;
     }
     bool created = result->status == STREAM_CREATED;
@@ -157,7 +185,7 @@ void handle_created(struct conn *conn, const struct stream_result *result) {
     if (created) {
         put_location(conn);
     }
-    reply_field(conn, "Content-Type", info.type);
+    reply_field(conn, "Content-Type", result->type);
     reply_next(conn, result->tail);
     if (result->closed) {
         reply_text(conn, "Stream-Closed", "true");

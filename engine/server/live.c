@@ -183,7 +183,9 @@ void live_sse_pump(struct conn *conn) {
             return;
         }
         more = sse_step(conn);
-        conn_flush(conn);
+        if (more) {
+            conn_flush(conn);
+        }
     }
 }
 
@@ -244,8 +246,11 @@ static void on_deleted(struct conn *conn) {
     if (conn->exchange.kind == EXCHANGE_SSE) {
         live_sse_end(conn);
     } else {
+        struct stream_info info;
+        enum stream_status status = streams_head(conn->server->streams, buf_slice(&conn->request.path),
+                                                 &info);
         leave(conn);
-        handle_status(conn, STREAM_NOT_FOUND, NULL);
+        handle_status(conn, status == STREAM_GONE ? STREAM_GONE : STREAM_NOT_FOUND, NULL);
     }
 }
 
@@ -260,6 +265,8 @@ static void on_wake(struct stream_watch *watch, enum stream_event event) {
         return; /* it has not taken what it was sent before */
     } else {
         live_sse_pump(conn);
+        fan_add(conn);
+        return;
     }
     conn_flush(conn);
 }

@@ -4,7 +4,7 @@
 
 #include "server/target.h"
 
-enum { BODY_KEPT = 64 * 1024 };
+enum { BODY_KEPT = 64 * 1024, PARAM_NAME_MAX = 32 };
 
 static const struct slice names[FIELD_COUNT] = {
     [FIELD_HOST] = SLICE_INIT("Host"),
@@ -84,6 +84,18 @@ static bool next_param(struct slice *rest, struct slice *name, struct slice *val
     return true;
 }
 
+/* Names may be percent-encoded as values are. */
+static bool is_named(struct slice key, const char *name) {
+    if (key.len == 0 || !memchr(key.ptr, '%', key.len)) {
+        return slice_is(key, name);
+    }
+    struct buf plain;
+    buf_init(&plain, PARAM_NAME_MAX);
+    bool same = target_decode(&plain, key) && slice_is(buf_slice(&plain), name);
+    buf_free(&plain);
+    return same;
+}
+
 int request_param(const struct request *request, const char *name, struct buf *out) {
     struct slice rest = request->query;
     struct slice key;
@@ -91,7 +103,7 @@ int request_param(const struct request *request, const char *name, struct buf *o
     int count = 0;
     buf_clear(out);
     while (next_param(&rest, &key, &value)) {
-        if (!slice_is(key, name)) {
+        if (!is_named(key, name)) {
             continue;
         }
         if (count++ == 0 && !target_decode(out, value)) {

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "server/cursor.h"
@@ -11,6 +13,9 @@
 #include "server/tls.h"
 
 enum { BACKLOG = 4096, TOKEN_MAX = 4096, ORIGIN_MAX = 256, COMMON_MAX = 4096 };
+
+/* For the files of streams (files.c keeps 128 open), the journal, the loop, and whatever else the process has. */
+enum { DESCRIPTORS_KEPT = 200 };
 
 /* ---- small things that its parts ask for ---- */
 
@@ -43,6 +48,10 @@ size_t server_connections(const struct server *server) {
     return server->conn_count;
 }
 
+size_t server_most_connections(const struct server *server) {
+    return server->options.max_connections;
+}
+
 bool server_is_built(struct error *e) {
 #ifdef WEIR_LLHTTP
     (void)e;
@@ -61,6 +70,17 @@ static void or_default(uint64_t *value, uint64_t otherwise) {
     }
 }
 
+/* Connections must not use up the descriptors that files need: without those no write is safe. */
+static void cap_connections(struct server *server) {
+    size_t *most = &server->options.max_connections;
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || *most + DESCRIPTORS_KEPT <= limit.rlim_cur) {
+        return;
+    }
+    size_t descriptors = (size_t)limit.rlim_cur;
+    *most = descriptors > 2 * DESCRIPTORS_KEPT ? descriptors - DESCRIPTORS_KEPT : descriptors / 2;
+}
+
 static void take_numbers(struct server *server, const struct server_options *given) {
     struct server_options *o = &server->options;
     *o = *given;
@@ -71,6 +91,7 @@ static void take_numbers(struct server *server, const struct server_options *giv
     or_default(&o->request_ms, 30 * 1000);
     o->max_body = o->max_body ? o->max_body : (size_t)64 * 1024 * 1024;
     o->max_connections = o->max_connections ? o->max_connections : 10000;
+    cap_connections(server);
     o->streams = (struct streams_options){0};
     o->host = o->token_file = o->tls_cert = o->tls_key = o->cors_origin = NULL;
 }
@@ -175,6 +196,10 @@ bool server_parse_listen(const char *text, char *host, size_t size, int *port, s
     return true;
 }
 
+bool server_is_loopback(const char *host) {
+    return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 || strcmp(host, "localhost") == 0;
+}
+
 static bool address_of(const struct server_options *o, struct sockaddr_storage *address, struct error *e) {
     const char *host = o->host ? o->host : "127.0.0.1";
     host = strcmp(host, "localhost") == 0 ? "127.0.0.1" : host;
@@ -240,6 +265,7 @@ static bool listen_on(struct server *server, const struct server_options *o, str
 static void server_free(struct server *server) {
     void (*closed)(void *user) = server->closed;
     void *user = server->user;
+    fan_free(server);
     block_drop(server->sse.data);
     block_drop(server->sse.control);
     block_drop(server->comment);
@@ -334,6 +360,9 @@ struct server *server_open(struct loop *loop, const struct server_options *optio
     }
     server->loop = loop;
     server->random = server_wall_ms() | 1;
+    if (getrandom(&server->life, sizeof server->life, GRND_NONBLOCK) < 0) {
+        server->life = (uint32_t)uv_hrtime();
+    }
     buf_init(&server->scratch, SERVER_SCRATCH_MAX + SERVER_READ);
     buf_init(&server->common, COMMON_MAX);
     buf_init(&server->token, TOKEN_MAX);
@@ -343,6 +372,7 @@ struct server *server_open(struct loop *loop, const struct server_options *optio
     server->listener.data = server;
     server->grace.data = server;
     server->handles = 2;
+    fan_init(server);
     if (!take_options(server, options, e) || !open_streams(server, options, e) ||
         !listen_on(server, options, e)) {
         server_close(server, 0, NULL, NULL);

@@ -34,7 +34,7 @@ struct server_options {
     uint64_t
         request_ms; /* 30 s: for a head; between two pieces of a body; until a client takes what it is sent */
     size_t max_body;        /* 64 MB: of one request */
-    size_t max_connections; /* 10,000 */
+    size_t max_connections; /* 10,000; fewer where the process may not have so many descriptors */
     const char
         *token_file;      /* its first line is the bearer token that every request has to bring; NULL: none */
     const char *tls_cert; /* a PEM file with the certificate and its chain; NULL: plain HTTP */
@@ -50,6 +50,9 @@ bool server_is_built(struct error *e);
 /* "127.0.0.1:4437", "[::1]:0": a host of at most size - 1 bytes, and a port. False with e: it is not that. */
 bool server_parse_listen(const char *text, char *host, size_t size, int *port, struct error *e);
 
+/* True for an address that only this machine reaches: 127.0.0.1, ::1, "localhost". */
+bool server_is_loopback(const char *host);
+
 /* Listens. Keeps the loop alive until server_close. What options point to is needed during the call only
  * (the log: for good). NULL with e. */
 struct server *server_open(struct loop *loop, const struct server_options *options, struct error *e);
@@ -62,7 +65,8 @@ const char *server_url(const struct server *server);
  * `closed` is called (from the loop, once) when all of that is over and the server is freed. */
 void server_close(struct server *server, uint64_t grace_ms, void (*closed)(void *user), void *user);
 
-/* Connections open now. */
+/* Connections open now, and how many there may be. */
 size_t server_connections(const struct server *server);
+size_t server_most_connections(const struct server *server);
 
 #endif

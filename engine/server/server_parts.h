@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/strmap.h"
 #include "server/conn.h"
+#include "server/fan.h"
 #include "server/server.h"
 
 enum { SERVER_READ = 64 * 1024, SERVER_SCRATCH_MAX = 64 * 1024 * 1024 };
@@ -35,10 +36,12 @@ struct server {
     struct buf token;    /* empty: none is asked for */
     struct buf origin;   /* empty: no CORS */
     struct sse_last sse;
+    struct fan fan;
     struct block *comment;
     struct faults *faults;
     struct tls_context *tls;
     uint64_t random;
+    uint32_t life; /* for ETags, see etag.h */
     bool closing, streams_closed;
     void (*closed)(void *user);
     void *user;

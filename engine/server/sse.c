@@ -129,8 +129,8 @@ static void put_group(struct frame *frame, const unsigned char *bytes, size_t co
                     (count > 2 ? bytes[2] : 0);
     frame->at[0] = digits[bits >> 18];
     frame->at[1] = digits[bits >> 12 & 63];
-    frame->at[2] = count > 1 ? digits[bits >> 6 & 63] : '=';
-    frame->at[3] = count > 2 ? digits[bits & 63] : '=';
+    frame->at[2] = (char)(count > 1 ? digits[bits >> 6 & 63] : '=');
+    frame->at[3] = (char)(count > 2 ? digits[bits & 63] : '=');
     frame->at += 4;
 }
 

@@ -138,6 +138,7 @@ enum stream_status set_answer(struct stream_result *result, enum stream_status s
     if (stream) {
         result->tail = stream->staged;
         result->closed = stream->staged_closed;
+        result->type = slice_of(stream->kind->bytes, stream->kind->len);
     }
     return status;
 }

@@ -66,6 +66,8 @@ struct stream_result {
     enum stream_status status;
     uint64_t tail; /* Stream-Next-Offset: behind the append; 0 where there is no stream */
     bool closed;   /* Stream-Closed: true */
+    struct slice
+        type; /* the stream's Content-Type, good as long as the set; absent where there is no stream */
     /* Appends with a producer: its epoch and its highest accepted sequence number. */
     uint64_t epoch, seq;
     uint64_t expected;  /* STREAM_PRODUCER_GAP */

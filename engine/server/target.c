@@ -25,6 +25,11 @@ static bool is_unreserved(int c) {
            c == '.' || c == '_' || c == '~';
 }
 
+/* What stands for itself in a path (pchar of RFC 3986). */
+static bool is_plain(int c) {
+    return is_unreserved(c) || (c && strchr("!$&'()*+,;=:@", c));
+}
+
 static bool is_control(int c) {
     return c < 0x20 || c == 0x7f;
 }
@@ -47,6 +52,9 @@ static struct slice behind_authority(struct slice target) {
 
 bool target_split(struct slice target, struct slice *path, struct slice *query) {
     struct slice rest = target;
+    if (target.len && memchr(target.ptr, '#', target.len)) {
+        return false;
+    }
     if (target.len == 0 || target.ptr[0] != '/') {
         rest = behind_authority(target);
         if (!rest.ptr) {
@@ -82,7 +90,7 @@ static bool put_segment(struct buf *out, struct slice segment, struct error *e) 
         if (is_control(value) || value == '\\') {
             return refuse(e, "holds a control character or a backslash");
         }
-        bool plain = used == 1 ? value > 0x20 && value < 0x7f : is_unreserved(value);
+        bool plain = used == 1 ? is_plain(value) : is_unreserved(value);
         char escape[3] = {'%', digits[value >> 4], digits[value & 15]};
         ok = plain ? buf_append_byte(out, (char)value) : buf_append(out, escape, sizeof escape);
         i += used;

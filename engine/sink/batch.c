@@ -123,7 +123,7 @@ static bool reserve_chunk(struct sink_batch *batch, struct slice offset) {
 
 bool sink_batch_add(struct sink_batch *batch, const struct sink_row *row, struct error *e) {
     if (!buf_reserve(&batch->bytes, row->type.len + row->key.len + row->value.len)) {
-        return buf_error(&batch->bytes, e, "changes that wait to be committed", "limits.sinkBatch");
+        return buf_error(&batch->bytes, e, "changes that wait to be committed", "raise limits.sinkBatch");
     }
     if (!grow((void **)&batch->rows, &batch->room, batch->count, sizeof *batch->rows) ||
         !reserve_chunk(batch, row->offset)) {

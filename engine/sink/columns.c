@@ -310,7 +310,7 @@ bool columns_cells(struct columns *columns, struct slice key, struct slice value
         return error_set(e, ERROR_SCHEMA, "expected an object, got %s", json_kind_name(json_kind_of(value)));
     }
     if (!buf_reserve(scratch, value.len)) {
-        return buf_error(scratch, e, "the text of a row", "limits.sinkBatch");
+        return buf_error(scratch, e, "the text of a row", "raise limits.sinkBatch");
     }
     for (size_t i = 0; i < columns->count; i++) {
         cells[i] = (struct column_cell){.null = true};

@@ -101,10 +101,26 @@ static bool system_error(const struct deadletter *d, const char *what, struct er
                      strerror(errno));
 }
 
+/* A new file's name must outlast a loss of power as what is written to it does. */
+static void sync_folder(const char *path) {
+    const char *slash = strrchr(path, '/');
+    char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (fd >= 0) {
+        (void)fsync(fd); /* not every file system can; then there is nothing better */
+        close(fd);
+    }
+    free(folder);
+}
+
 static bool open_file(struct deadletter *d, struct error *e) {
     int fd = open(d->target, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    struct stat status;
     if (fd < 0) {
         return system_error(d, "open", e);
+    }
+    if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_size == 0) {
+        sync_folder(d->target);
     }
     if (d->fd >= 0) {
         close(d->fd);
@@ -275,7 +291,7 @@ static bool make(struct deadletter *d, struct error *e) {
 
 static bool hold(struct deadletter *d, struct error *e) {
     if (!buf_append_slice(&d->held, buf_slice(&d->line)) || !buf_append_byte(&d->held, '\n')) {
-        return buf_error(&d->held, e, "dead letters", "nothing: it is fixed");
+        return buf_error(&d->held, e, "dead letters", NULL);
     }
     return d->making || make(d, e);
 }
@@ -299,7 +315,7 @@ bool deadletter_write(struct deadletter *d, const struct deadletter_entry *entry
     buf_clear(line);
     buf_shrink(line, LINE_KEEP);
     if (!put_entry(line, entry) || (!d->is_stream && !buf_append_byte(line, '\n'))) {
-        return buf_error(line, e, "a dead letter", "nothing: it is fixed");
+        return buf_error(line, e, "a dead letter", NULL);
     }
     return d->is_stream ? send_letter(d, e) : write_line(d, e);
 }

@@ -9,10 +9,15 @@
 
 #include "base/buf.h"
 #include "io/url.h"
+#include "sink/claim.h"
 #include "stream/call.h"
 #include "stream/fields.h"
 
 enum { LIMIT_MS = 10 * 60 * 1000, SHOWN_MAX = 256, BODY_KEEP = 1 << 20 };
+
+/* In the byte order of Stream-Seq before whatever else is likely to be used there: others' appends are not refused for
+ * ours. 16 digits: all positions, so that their order is that of the numbers. */
+#define ORDER_PREFIX "!weir-"
 
 struct once {
     struct once_options o; /* its texts are the copies below */
@@ -22,11 +27,9 @@ struct once {
     struct call *call; /* NULL: none under way */
     bool creating;
     struct buf body;
-    uint64_t epoch, seq; /* of what was sent last */
-
-    bool known; /* something is known to be stored: */
-    uint64_t known_epoch, known_seq;
-    bool stored; /* by this one */
+    struct claims claims;
+    struct claim claim; /* of what was sent last */
+    bool stored;        /* something, by this one */
     bool warned;
 };
 
@@ -97,22 +100,16 @@ static void on_opened(void *user, const struct call_result *result, const struct
 
 /* ---- appending ---- */
 
-static void learn(struct once *once, uint64_t epoch, uint64_t seq) {
-    if (!once->known || epoch > once->known_epoch || (epoch == once->known_epoch && seq > once->known_seq)) {
-        once->known = true;
-        once->known_epoch = epoch;
-        once->known_seq = seq;
-    }
+bool once_may_group(const struct once *once, uint64_t first) {
+    return claims_may_group(&once->claims, first);
 }
 
 bool once_has(const struct once *once, uint64_t position, uint64_t part) {
-    uint64_t epoch = position + 1;
-    return once->known &&
-           (epoch < once->known_epoch || (epoch == once->known_epoch && part <= once->known_seq));
+    return claims_has(&once->claims, position, part);
 }
 
 bool once_is_past(const struct once *once, uint64_t position) {
-    return once->known && position + 1 < once->known_epoch;
+    return claims_is_past(&once->claims, position);
 }
 
 static void warn(struct once *once) {
@@ -128,28 +125,16 @@ static void warn(struct once *once) {
 
 /* 403: the server has something of a later position. */
 static bool is_behind(const struct once *once, const struct call_result *result) {
-    return result->status == 403 && result->has_epoch && result->epoch > once->epoch;
+    return result->status == 403 && result->has_epoch && result->epoch > claim_epoch(&once->claim);
 }
 
-/* What the server said about what is stored. Fills e where it is not known to be. */
-static bool take_answer(struct once *once, const struct call_result *result, bool *before, struct error *e) {
-    *before = true;
-    if (is_behind(once, result)) {
-        learn(once, result->epoch, 0);
-        warn(once);
-        error_clear(e);
-        return true;
-    }
-    if (e->code == ERROR_CONFLICT && result->has_expected) {
-        return error_set(
-            e, ERROR_CONFLICT,
-            "%s: the server has forgotten a part of what it had stored for the producer %s: expected its "
-            "append %" PRIu64 ", it waits for %" PRIu64,
-            once->shown, once->id, once->seq, result->expected_seq);
-    }
-    if (e->code != ERROR_NONE) {
-        return false;
-    }
+/* 409, and neither the producer nor the stream's state is why. */
+static bool is_taken(const struct once *once, const struct call_result *result, const struct error *e) {
+    return once->claim.ordered && e->code == ERROR_CONFLICT && e->status == 409 && !result->has_expected;
+}
+
+static bool take_success(struct once *once, const struct call_result *result, enum claim_answer *answer,
+                         uint64_t *number, struct error *e) {
     if (!result->has_epoch) {
         return error_set(
             e, ERROR_CONFLICT,
@@ -157,38 +142,59 @@ static bool take_answer(struct once *once, const struct call_result *result, boo
             "Producer-Epoch): nothing can be stored there exactly once",
             once->shown);
     }
-    *before = result->status == 204;
-    once->stored = once->stored || !*before;
-    learn(once, once->epoch, result->has_seq && result->seq > once->seq ? result->seq : once->seq);
+    *answer = result->status == 204 ? CLAIM_BEFORE : CLAIM_STORED;
+    *number = result->has_seq ? result->seq : 0;
+    once->stored = once->stored || *answer == CLAIM_STORED;
     return true;
+}
+
+/* What the server said of what was sent. False with e: nothing of use. */
+static bool take_answer(struct once *once, const struct call_result *result, enum claim_answer *answer,
+                        uint64_t *number, struct error *e) {
+    if (is_behind(once, result)) {
+        *answer = CLAIM_BEHIND;
+        *number = result->epoch;
+        warn(once);
+        return true;
+    }
+    if (is_taken(once, result, e)) {
+        *answer = CLAIM_TAKEN;
+        return true;
+    }
+    if (e->code == ERROR_CONFLICT && result->has_expected) {
+        return error_set(
+            e, ERROR_CONFLICT,
+            "%s: the server has forgotten a part of what it had stored for the producer %s: expected its "
+            "append %" PRIu64 ", it waits for %" PRIu64,
+            once->shown, once->id, once->claim.part, result->expected_seq);
+    }
+    return e->code == ERROR_NONE && take_success(once, result, answer, number, e);
 }
 
 static void on_appended(void *user, const struct call_result *result, const struct error *e) {
     struct once *once = user;
     struct error why = *e;
-    bool before = false;
+    enum claim_answer answer = CLAIM_STORED;
+    uint64_t number = 0;
     once->call = NULL;
     buf_clear(&once->body);
     buf_shrink(&once->body, BODY_KEEP);
-    bool ok = take_answer(once, result, &before, &why);
-    once->o.done(once->o.user, before, ok ? NULL : &why);
+    if (!take_answer(once, result, &answer, &number, &why)) {
+        once->o.done(once->o.user, false, &why);
+        return;
+    }
+    claims_learn(&once->claims, &once->claim, answer, number);
+    once->o.done(once->o.user, answer != CLAIM_TAKEN, NULL);
 }
 
-bool once_append(struct once *once, uint64_t position, uint64_t part, struct slice values, struct error *e) {
+static bool send_claim(struct once *once, struct error *e) {
+    const struct claim *claim = &once->claim;
     char epoch[24];
     char seq[24];
-    if (position > ONCE_POSITION_MAX) {
-        return error_set(e, ERROR_LIMIT, "%s: more messages than a producer can number", once->shown);
-    }
-    once->epoch = position + 1;
-    once->seq = part;
-    snprintf(epoch, sizeof epoch, "%" PRIu64, once->epoch);
-    snprintf(seq, sizeof seq, "%" PRIu64, once->seq);
-    buf_clear(&once->body);
-    if (!buf_append_byte(&once->body, '[') || !buf_append_slice(&once->body, values) ||
-        !buf_append_byte(&once->body, ']')) {
-        return buf_error(&once->body, e, "one append", "nothing: it is fixed");
-    }
+    char order[32];
+    snprintf(epoch, sizeof epoch, "%" PRIu64, claim_epoch(claim));
+    snprintf(seq, sizeof seq, "%" PRIu64, claim->part);
+    snprintf(order, sizeof order, ORDER_PREFIX "%016" PRIu64, claim->order);
     struct call_options options = {
         .kind = CALL_APPEND,
         .content_type = "application/json",
@@ -196,8 +202,22 @@ bool once_append(struct once *once, uint64_t position, uint64_t part, struct sli
         .producer_id = once->id,
         .producer_epoch = epoch,
         .producer_seq = seq,
+        .stream_seq = claim->ordered ? order : NULL,
     };
     return start(once, options, on_appended, e);
+}
+
+bool once_append(struct once *once, const struct once_values *values, struct error *e) {
+    if (values->last > ONCE_POSITION_MAX) {
+        return error_set(e, ERROR_LIMIT, "%s: more messages than a producer can number", once->shown);
+    }
+    once->claim = claims_make(&once->claims, values->first, values->last, values->part);
+    buf_clear(&once->body);
+    if (!buf_append_byte(&once->body, '[') || !buf_append_slice(&once->body, values->json) ||
+        !buf_append_byte(&once->body, ']')) {
+        return buf_error(&once->body, e, "one append", NULL);
+    }
+    return send_claim(once, e);
 }
 
 /* ---- life ---- */

@@ -1,14 +1,12 @@
 /* Appends to one stream, each stored exactly once, however often whoever makes them starts again and makes them anew.
  *
  * What is appended has a position: the number of messages before the one, of another stream, that made it. Positions
- * grow. The position is the epoch of an idempotent producer (PROTOCOL.md section 5.2.1):
- *
- *     Producer-Epoch: position + 1    Producer-Seq: 0, and 1, 2, ... for what else has the same position
- *
- * so that the server itself keeps, in one step with the data, how far the stream is written, and takes only what lies
- * behind that: 204 and 403 say that something is stored. Nothing has to be kept elsewhere, nothing is counted, and
- * what lies between two positions may be one thing today and another tomorrow. For that, appends leave one at a time:
- * a later one that overtook an earlier one would have it refused.
+ * grow, and the Producer-Epoch of an idempotent producer (PROTOCOL.md section 5.2.1) is the position that an append
+ * reaches to. So the server itself keeps, in one step with the data, how far the stream is written, and takes only
+ * what lies behind that: 204 and 403 say that something is stored. Nothing has to be kept elsewhere, nothing is
+ * counted, and what lies between two positions may be one thing today and another tomorrow. sink/claim.h has the
+ * rules, which also say when what several positions made may leave as one append. For all that, appends leave one at
+ * a time: a later one that overtook an earlier one would have it refused.
  *
  * Two that append the same under one id at once do no harm: what both have is stored once. Each is told of the other
  * in its log, where it falls behind. */
@@ -45,18 +43,27 @@ struct once_options {
     void *user;
     /* It can be appended to, or e says why not. Once, before anything is appended. */
     void (*opened)(void *user, const struct error *e);
-    /* What was appended is stored: now, or `before`. e not NULL: it is not (status 413: it is too large), or whether it
-     * is is not known. Called from inside a callback of the loop; once_append and once_free are legal in it. */
-    void (*done)(void *user, bool before, const struct error *e);
+    /* What was appended is stored, now or before; or it is not, and is to be appended again: once_may_group and
+     * once_has may say something else by now. e not NULL: it is not (status 413: it is too large), or whether it is is
+     * not known. Called from inside a callback of the loop; once_append and once_free are legal in it. */
+    void (*done)(void *user, bool stored, const struct error *e);
 };
 
 /* Asks for the stream, and makes it where it may. NULL with e. */
 struct once *once_new(const struct once_options *options, struct error *e);
 
-/* values: JSON values with commas between them, all stored in one step. part: 0 for the first append of this position,
- * 1 for the next. One at a time: not before `done` of the one before. False with e: it did not leave, done will not be
- * called. */
-bool once_append(struct once *once, uint64_t position, uint64_t part, struct slice values, struct error *e);
+/* What the positions from first to last made. */
+struct once_values {
+    uint64_t first, last; /* the same, or once_may_group(first) */
+    uint64_t part;        /* 0 for the first append of a position, 1 for the next; of several positions 0 */
+    struct slice json;    /* values with commas between them, all stored in one step */
+};
+
+/* One at a time: not before `done` of the one before. False with e: it did not leave, done will not be called. */
+bool once_append(struct once *once, const struct once_values *values, struct error *e);
+
+/* An append that begins with this position may hold what later ones made. */
+bool once_may_group(const struct once *once, uint64_t first);
 
 /* Known to be stored, so that it need not be sent. */
 bool once_has(const struct once *once, uint64_t position, uint64_t part);

@@ -11,6 +11,7 @@
 #include "sink/search_verify.h"
 #include "json/read.h"
 #include "json/scan.h"
+#include "json/text.h"
 
 enum { ANSWER_MAX = 64 << 20, PATH_MAX_BYTES = 64 << 10, KEEP = 8 << 20, EXCERPT = 300 };
 static const size_t body_max = (size_t)1 << 30;
@@ -76,6 +77,34 @@ uint64_t search_number(struct slice value) {
 
 bool search_string_is(struct slice value, const char *text) {
     return value.ptr && json_kind_of(value) == JSON_STRING && json_string_is(value, slice_from(text));
+}
+
+bool search_put_own(struct search_sink *s) {
+    struct error ignored;
+    return buf_append_text(&s->body, "{\"stream\":") &&
+           json_quote(&s->body, slice_from(s->sink.stream), &ignored) &&
+           buf_append_text(&s->body, ",\"type\":") && json_quote(&s->body, s->type->type, &ignored) &&
+           buf_append_byte(&s->body, '}');
+}
+
+bool search_says_own(const struct search_sink *s, struct slice weir, struct slice *type) {
+    *type = search_member(weir, "type");
+    return search_string_is(search_member(weir, "stream"), s->sink.stream) && type->ptr &&
+           json_kind_of(*type) == JSON_STRING;
+}
+
+void search_list(struct search_sink *s, search_heard *heard, void (*after)(struct search_sink *s)) {
+    s->heard = heard;
+    s->after_list = after;
+    s->dialect->list(s);
+}
+
+void search_listed(struct search_sink *s, bool ok) {
+    if (ok) {
+        s->after_list(s);
+    } else {
+        search_fail(s, ERROR_MEMORY, "out of memory for names");
+    }
 }
 
 /* ---- requests ---- */
@@ -190,8 +219,18 @@ void search_again(struct search_sink *s, const char *reason) {
     wait_and_send(s);
 }
 
-static bool is_passing(int status) {
-    return status == 408 || status == 429 || status >= 500;
+static bool has_answer(const struct search_sink *s, const char *text) {
+    return s->answer.len && memmem(s->answer.ptr, s->answer.len, text, strlen(text));
+}
+
+/* The server's disk or memory is full: Elasticsearch then says 403, Typesense 422. */
+static bool is_full(const struct search_sink *s) {
+    return (s->status == 403 && has_answer(s, "cluster_block_exception")) ||
+           (s->status == 422 && has_answer(s, "running out of resource"));
+}
+
+static bool is_passing(const struct search_sink *s) {
+    return s->status == 408 || s->status == 429 || s->status >= 500 || is_full(s);
 }
 
 static void run_answered(struct loop_task *task) {
@@ -199,7 +238,7 @@ static void run_answered(struct loop_task *task) {
     char excerpt[EXCERPT];
     if (s->status == 0) {
         wait_and_send(s);
-    } else if (is_passing(s->status)) {
+    } else if (is_passing(s)) {
         search_excerpt(buf_slice(&s->answer), excerpt, sizeof excerpt);
         error_set(&s->failure, ERROR_HTTP, "%s: the server answered %d: %s", s->sink.name, s->status,
                   excerpt);
@@ -309,7 +348,7 @@ static struct sink *search_open(const struct sink_kind *kind, const struct sink_
     s->answered = (struct loop_task){.run = run_answered, .owner = s};
     loop_timer_init(s->loop, &s->timer, run_again, s);
     s->end = opened;
-    s->dialect->open(s);
+    search_place_open(s);
     return &s->sink;
 }
 

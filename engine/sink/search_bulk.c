@@ -161,13 +161,17 @@ static void send_entries(struct search_sink *s, size_t from, size_t end) {
     s->dialect->send(s);
 }
 
+static void go_on(struct sink *sink) {
+    search_bulk_next((struct search_sink *)sink);
+}
+
 void search_bulk_next(struct search_sink *s) {
     if (s->ending.queued || s->waiting) {
         return;
     }
     if (!s->cleared) {
         s->cleared = true;
-        s->dialect->clear(s);
+        search_clear(s);
         return;
     }
     if (!skip_unfit(s)) {
@@ -184,7 +188,7 @@ void search_bulk_next(struct search_sink *s) {
     } else if (s->again_at < s->again_count) {
         s->retrying = true;
         send_entries(s, s->again[s->again_at], s->again[s->again_at] + 1);
-    } else {
+    } else if (sink_may_commit(&s->sink, go_on)) {
         s->after_rows(s);
     }
 }
@@ -209,7 +213,7 @@ void search_commit(struct sink *sink, const struct sink_batch *batch) {
     s->tries = 0;
     error_clear(&s->error);
     if (search_plan_make(&s->plan, &s->types, batch, &s->error)) {
-        s->dialect->check(s);
+        search_place_check(s);
     } else {
         search_end(s);
     }

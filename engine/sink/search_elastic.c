@@ -77,12 +77,11 @@ static void put_document(struct search_sink *s, uint64_t epoch, uint64_t commit,
 
 /* ---- opening ---- */
 
-static void open_find(struct search_sink *s);
-
-static void open_raised(struct search_sink *s, int status) {
+static void raised(struct search_sink *s, int status) {
     struct slice answer = search_json(s);
     if (status == 409 && s->tries++ < TRIES) {
-        open_find(s); /* somebody else opens at this moment, or the answer to our own writing was lost */
+        search_place_open(
+            s); /* somebody else opens at this moment, or the answer to our own writing was lost */
         return;
     }
     if (status != 200 && status != 201) {
@@ -96,74 +95,36 @@ static void open_raised(struct search_sink *s, int status) {
     search_end(s);
 }
 
-static void open_raise(struct search_sink *s) {
-    put_document(s, s->found_epoch + 1, 0, s->has_place ? &s->place : NULL, open_raised);
+static void raise_epoch(struct search_sink *s) {
+    put_document(s, s->found_epoch + 1, 0, s->has_place ? &s->place : NULL, raised);
 }
 
-static void open_created(struct search_sink *s, int status) {
+static void places_made(struct search_sink *s, int status) {
     bool is_there = search_string_is(search_member(search_member(search_json(s), "error"), "type"),
                                      "resource_already_exists_exception");
     if (status == 200 || (status == 400 && is_there)) {
-        open_raise(s);
+        raise_epoch(s);
     } else {
         search_unexpected(s, "made an index for places", status);
     }
 }
 
-static void open_create(struct search_sink *s) {
+static void make_places(struct search_sink *s) {
     search_begin(s, "PUT", json_type);
     bool ok = buf_printf(&s->path, "/%s" SEARCH_STATE_NAME, s->prefix) &&
               buf_append_text(&s->body,
                               "{\"mappings\":{\"dynamic\":false,\"properties\":{"
                               "\"stream_url\":{\"type\":\"keyword\",\"ignore_above\":4096},"
                               "\"sequence\":{\"type\":\"long\"},\"synced_at\":{\"type\":\"date\"}}}}");
-    search_send(s, ok, open_created);
-}
-
-static void open_found(struct search_sink *s, int status) {
-    s->found_epoch = 0;
-    if (!take_document(s, status)) {
-        return;
-    }
-    if (s->read_only) {
-        s->sink.epoch = s->found_epoch;
-        search_end(s);
-    } else if (s->has_document) {
-        open_raise(s);
-    } else {
-        open_create(s);
-    }
-}
-
-static void open_find(struct search_sink *s) {
-    get_document(s, open_found);
-}
-
-/* ---- before the rows ---- */
-
-static void checked(struct search_sink *s, int status) {
-    if (take_document(s, status)) {
-        search_place_begin_rows(s);
-    }
-}
-
-static void check(struct search_sink *s) {
-    get_document(s, checked);
+    search_send(s, ok, places_made);
 }
 
 /* ---- indices ---- */
 
-/* {"weir":{"stream":...,"type":...}} */
-static bool put_meta(struct search_sink *s) {
-    struct error ignored;
-    return buf_append_text(&s->body, "{\"weir\":{\"stream\":") &&
-           json_quote(&s->body, slice_from(s->sink.stream), &ignored) &&
-           buf_append_text(&s->body, ",\"type\":") && json_quote(&s->body, s->type->type, &ignored) &&
-           buf_append_text(&s->body, "}}");
-}
-
-struct slice search_elastic_meta(struct slice index) {
-    return search_member(search_member(search_member(index, "mappings"), "_meta"), "weir");
+/* The index is this stream's; *type: of which type (raw JSON). */
+static bool is_own(const struct search_sink *s, struct slice index, struct slice *type) {
+    struct slice meta = search_member(search_member(index, "mappings"), "_meta");
+    return search_says_own(s, search_member(meta, "weir"), type);
 }
 
 static void alias_checked(struct search_sink *s, int status) {
@@ -177,10 +138,8 @@ static void alias_checked(struct search_sink *s, int status) {
     }
     json_walk_open(&walk, answer);
     bool has_one = json_walk_member(&walk, &name, &index);
-    struct slice weir = search_elastic_meta(index);
-    struct slice type = search_member(weir, "type");
-    if (has_one && search_string_is(search_member(weir, "stream"), s->sink.stream) && type.ptr &&
-        json_kind_of(type) == JSON_STRING && json_string_is(type, s->type->type)) {
+    struct slice type;
+    if (has_one && is_own(s, index, &type) && json_string_is(type, s->type->type)) {
         s->type->ready = true;
         search_bulk_next(s);
         return;
@@ -209,15 +168,40 @@ static void prepared(struct search_sink *s, int status) {
 static void prepare(struct search_sink *s) {
     search_begin(s, "PUT", json_type);
     bool ok = buf_printf(&s->path, "/%s--1", s->type->name) &&
-              buf_printf(&s->body, "{\"aliases\":{\"%s\":{}},\"mappings\":{\"_meta\":", s->type->name) &&
-              put_meta(s) &&
-              buf_append_text(&s->body, ",\"properties\":{\"weir_version\":{\"type\":\"long\"}}}}");
+              buf_printf(&s->body,
+                         "{\"aliases\":{\"%s\":{}},\"mappings\":{\"_meta\":{\"weir\":", s->type->name) &&
+              search_put_own(s) &&
+              buf_append_text(&s->body, "},\"properties\":{\"weir_version\":{\"type\":\"long\"}}}}");
     search_send(s, ok, prepared);
 }
 
-/* ---- a reset: what is stored of this stream is deleted, index by index ---- */
+/* ---- what there is ---- */
 
-static void clear_next(struct search_sink *s);
+static void listed(struct search_sink *s, int status) {
+    struct json_walk walk;
+    struct slice name;
+    struct slice index;
+    struct slice answer = search_json(s);
+    bool ok = true;
+    if (status == 200 && answer.ptr && json_kind_of(answer) == JSON_OBJECT) {
+        for (json_walk_open(&walk, answer); ok && json_walk_member(&walk, &name, &index);) {
+            struct slice type;
+            ok = !is_own(s, index, &type) || s->heard(s, name, type);
+        }
+    } else if (status != 404) {
+        search_unexpected(s, "listed its indices", status);
+        return;
+    }
+    search_listed(s, ok);
+}
+
+static void list(struct search_sink *s) {
+    search_begin(s, "GET", NULL);
+    search_send(s, buf_printf(&s->path, "/%s*/_mapping?filter_path=*.mappings._meta.weir", s->prefix),
+                listed);
+}
+
+/* ---- a reset ---- */
 
 static void cleared(struct search_sink *s, int status) {
     struct slice answer = search_json(s);
@@ -227,8 +211,7 @@ static void cleared(struct search_sink *s, int status) {
         (status == 200 && (!is_whole || search_number(search_member(answer, "version_conflicts"))))) {
         search_again(s, "not everything could be deleted for a reset");
     } else if (status == 200 || status == 404) {
-        s->name_at += strlen(s->names.ptr + s->name_at) + 1;
-        clear_next(s);
+        search_clear_done(s);
     } else {
         search_unexpected(s, "deleted what is stored, for a reset", status);
     }
@@ -249,44 +232,9 @@ static void refreshed(struct search_sink *s, int status) {
                 cleared);
 }
 
-static void clear_next(struct search_sink *s) {
-    if (s->name_at >= s->names.len) {
-        search_bulk_next(s);
-        return;
-    }
+static void clear_one(struct search_sink *s, const char *name) {
     search_begin(s, "POST", NULL);
-    search_send(s, buf_printf(&s->path, "/%s/_refresh", s->names.ptr + s->name_at), refreshed);
-}
-
-static void clear_listed(struct search_sink *s, int status) {
-    struct json_walk walk;
-    struct slice name;
-    struct slice index;
-    struct slice answer = search_json(s);
-    bool ok = true;
-    buf_clear(&s->names);
-    s->name_at = 0;
-    if (status == 200 && answer.ptr && json_kind_of(answer) == JSON_OBJECT) {
-        for (json_walk_open(&walk, answer); ok && json_walk_member(&walk, &name, &index);) {
-            if (search_string_is(search_member(search_elastic_meta(index), "stream"), s->sink.stream)) {
-                ok = json_unquote(&s->names, name) && buf_append_byte(&s->names, '\0');
-            }
-        }
-    } else if (status != 404) {
-        search_unexpected(s, "listed its indices", status);
-        return;
-    }
-    if (ok) {
-        clear_next(s);
-    } else {
-        search_fail(s, ERROR_MEMORY, "out of memory for names");
-    }
-}
-
-static void clear(struct search_sink *s) {
-    search_begin(s, "GET", NULL);
-    search_send(s, buf_printf(&s->path, "/%s*/_mapping?filter_path=*.mappings._meta.weir", s->prefix),
-                clear_listed);
+    search_send(s, buf_printf(&s->path, "/%s/_refresh", name), refreshed);
 }
 
 /* ---- rows ---- */
@@ -424,14 +372,16 @@ static void reach(struct search_sink *s) {
 const struct search_dialect search_elastic = {
     .name = "elasticsearch",
     .id_max = ID_MAX_BYTES,
-    .open = open_find,
-    .check = check,
+    .ask_place = get_document,
+    .take_place = take_document,
+    .make_places = make_places,
+    .raise = raise_epoch,
     .prepare = prepare,
-    .clear = clear,
+    .list = list,
+    .clear_one = clear_one,
     .put = put,
     .send = send_rows,
     .reach = reach,
-    .list = search_elastic_list,
     .ask_rows = search_elastic_ask_rows,
     .scan = search_elastic_scan,
 };

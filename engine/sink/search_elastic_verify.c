@@ -7,42 +7,6 @@ enum { ID_MAX_BYTES = 512 };
 
 static const char json_type[] = "application/json";
 
-/* ---- types ---- */
-
-static bool know(struct search_sink *s, struct slice index) {
-    struct slice weir = search_elastic_meta(index);
-    struct slice type = search_member(weir, "type");
-    bool is_own = search_string_is(search_member(weir, "stream"), s->sink.stream);
-    return !is_own || !type.ptr || json_kind_of(type) != JSON_STRING || search_verify_know(s, type);
-}
-
-static void listed(struct search_sink *s, int status) {
-    struct json_walk walk;
-    struct slice name;
-    struct slice index;
-    struct slice answer = search_json(s);
-    bool ok = true;
-    if (status == 200 && answer.ptr && json_kind_of(answer) == JSON_OBJECT) {
-        for (json_walk_open(&walk, answer); ok && json_walk_member(&walk, &name, &index);) {
-            ok = know(s, index);
-        }
-    } else if (status != 404) {
-        search_unexpected(s, "listed its indices", status);
-        return;
-    }
-    if (ok) {
-        search_verify_listed(s);
-    } else {
-        search_fail(s, ERROR_MEMORY, "out of memory for names");
-    }
-}
-
-void search_elastic_list(struct search_sink *s) {
-    search_begin(s, "GET", NULL);
-    search_send(s, buf_printf(&s->path, "/%s*/_mapping?filter_path=*.mappings._meta.weir", s->prefix),
-                listed);
-}
-
 /* ---- rows ---- */
 
 static void rows_came(struct search_sink *s, int status) {

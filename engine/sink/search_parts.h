@@ -26,17 +26,25 @@ enum search_outcome {
 /* A job's next step. status: of the answer in s->answer. */
 typedef void search_then(struct search_sink *s, int status);
 
+/* What is stored under this name is of this stream and type (raw JSON strings). False: out of memory. */
+typedef bool search_heard(struct search_sink *s, struct slice name, struct slice type);
+
 struct search_dialect {
     const char *name;
     size_t id_max; /* bytes of a key; 0: any */
-    /* Finds the place, raises the epoch (unless it is only read), ends the job. */
-    void (*open)(struct search_sink *s);
-    /* Finds out whether the epoch is still its own, then calls search_bulk_begin. */
-    void (*check)(struct search_sink *s);
+    /* Asks for the place document; takes the answer (false: the job has ended). */
+    void (*ask_place)(struct search_sink *s, search_then *then);
+    bool (*take_place)(struct search_sink *s, int status);
+    /* Makes what place documents are stored in, then does what raise does. */
+    void (*make_places)(struct search_sink *s);
+    /* Writes the place document with the epoch that comes after the one found, ends the job. */
+    void (*raise)(struct search_sink *s);
     /* Makes ready what s->type is stored in, then calls search_bulk_next. */
     void (*prepare)(struct search_sink *s);
-    /* Deletes all of this stream's that is not newer than s->plan.cleared_at, then calls search_bulk_next. */
-    void (*clear)(struct search_sink *s);
+    /* Calls s->heard for each index or collection of this stream, then search_listed. */
+    void (*list)(struct search_sink *s);
+    /* Deletes what that one has that is not newer than s->plan.cleared_at, then calls search_clear_done. */
+    void (*clear_one)(struct search_sink *s, const char *name);
     /* Appends entry i to the request; false with nothing appended: the request is full, or memory. */
     bool (*put)(struct search_sink *s, const struct search_entry *entry, size_t in_request);
     /* Sends the request that `put` has filled for entries s->from to s->to; at its answer sets s->outcome_at to 0, calls
@@ -45,9 +53,8 @@ struct search_dialect {
     /* Stores the place of the batch, if the epoch is its own; ends the job. */
     void (*reach)(struct search_sink *s);
 
-    /* For search_verify.c, which says what each of them calls: finds out of which types there is something, asks for the
-     * rows of the page, walks through the documents of the type. */
-    void (*list)(struct search_sink *s);
+    /* For search_verify.c, which says what each of them calls: asks for the rows of the page, walks through the
+     * documents of the type. */
     void (*ask_rows)(struct search_sink *s);
     void (*scan)(struct search_sink *s);
 };
@@ -102,6 +109,8 @@ struct search_sink {
     struct search_type *type; /* to be prepared */
     struct buf names;         /* while clearing: names of this stream's indices, each with its NUL */
     size_t name_at;
+    search_heard *heard; /* while listing; and what comes after it */
+    void (*after_list)(struct search_sink *s);
     void (*after_rows)(
         struct search_sink *s); /* when all rows are stored: the dialect's reach, or the next page */
 
@@ -133,10 +142,25 @@ struct slice search_json(const struct search_sink *s);
 struct slice search_member(struct slice object, const char *name);
 uint64_t search_number(struct slice value);
 bool search_string_is(struct slice value, const char *text);
+/* {"stream":...,"type":...}, which stands by what s->type is stored in: appends it; and whether it names this stream,
+ * *type: and which type (raw JSON). */
+bool search_put_own(struct search_sink *s);
+bool search_says_own(const struct search_sink *s, struct slice weir, struct slice *type);
 /* For messages: the raw text, cut. */
 void search_excerpt(struct slice text, char *out, size_t size);
 
+/* Asks what there is of this stream, then goes on with `after`. */
+void search_list(struct search_sink *s, search_heard *heard, void (*after)(struct search_sink *s));
+/* For the dialects: all has been heard; not ok: it could not be kept. */
+void search_listed(struct search_sink *s, bool ok);
+
 /* ---- search_place.c: the place document ---- */
+
+/* Finds the place, raises the epoch (unless it is only read), ends the job. */
+void search_place_open(struct search_sink *s);
+
+/* Before a batch: finds out whether the document is as this sink left it, and begins with the rows; else refuses. */
+void search_place_check(struct search_sink *s);
 
 /* Appends its members, without braces: before is the number of commits of `epoch`; place NULL: none. */
 bool search_place_put(struct search_sink *s, struct buf *out, uint64_t epoch, uint64_t commit,
@@ -148,9 +172,6 @@ bool search_place_take(struct search_sink *s, struct slice document);
 /* The document found says that the epoch is no longer ours, or that the server has lost something: ends the job. */
 bool search_place_is_own(struct search_sink *s);
 void search_place_refuse(struct search_sink *s);
-
-/* The document has been read before a batch: begins with the rows where it is as this sink left it; else refuses. */
-void search_place_begin_rows(struct search_sink *s);
 
 /* ---- search_bulk.c: commits ---- */
 
@@ -165,6 +186,12 @@ void search_bulk_split(struct search_sink *s);
 bool search_bulk_put_members(struct buf *body, const struct sink_row *row, bool has_id);
 /* Entry i of the plan, and its row. */
 struct sink_row search_bulk_row(const struct search_sink *s, size_t i, const struct search_entry **entry);
+
+/* ---- search_clear.c: resets ---- */
+
+/* Deletes all of this stream's that is not newer than s->plan.cleared_at, then calls search_bulk_next. */
+void search_clear(struct search_sink *s);
+void search_clear_done(struct search_sink *s);
 
 enum { SEARCH_BODY_MAX = 4 << 20, SEARCH_ROWS_MAX = 1000 };
 

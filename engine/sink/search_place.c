@@ -98,10 +98,40 @@ void search_place_refuse(struct search_sink *s) {
                 s->has_document ? "its place is older than ours" : "its place is no longer there");
 }
 
-void search_place_begin_rows(struct search_sink *s) {
+/* ---- opening ---- */
+
+static void open_found(struct search_sink *s, int status) {
+    s->found_epoch = 0;
+    if (!s->dialect->take_place(s, status)) {
+        return;
+    }
+    if (s->read_only) {
+        s->sink.epoch = s->found_epoch;
+        search_end(s);
+    } else if (s->has_document) {
+        s->dialect->raise(s);
+    } else {
+        s->dialect->make_places(s);
+    }
+}
+
+void search_place_open(struct search_sink *s) {
+    s->dialect->ask_place(s, open_found);
+}
+
+/* ---- before the rows ---- */
+
+static void checked(struct search_sink *s, int status) {
+    if (!s->dialect->take_place(s, status)) {
+        return;
+    }
     if (search_place_is_own(s) && s->found_commit == s->commits) {
         search_bulk_begin(s);
     } else {
         search_place_refuse(s);
     }
+}
+
+void search_place_check(struct search_sink *s) {
+    s->dialect->ask_place(s, checked);
 }

@@ -76,7 +76,7 @@ static bool choose_owner(struct search_sink *s) {
     return true;
 }
 
-static void open_looked(struct search_sink *s, int status) {
+static void looked(struct search_sink *s, int status) {
     if (!take_document(s, status)) {
         return;
     }
@@ -87,75 +87,47 @@ static void open_looked(struct search_sink *s, int status) {
     }
 }
 
-static void open_raised(struct search_sink *s, int status) {
+static void raised(struct search_sink *s, int status) {
     if (status != 200 && status != 201) {
         search_unexpected(s, "wrote its epoch", status);
         return;
     }
     s->sink.epoch = s->found_epoch + 1;
-    get_document(s, open_looked);
+    get_document(s, looked);
 }
 
-static void open_raise(struct search_sink *s) {
-    put_document(s, s->found_epoch + 1, 0, s->has_place ? &s->place : NULL, open_raised);
+static void raise_epoch(struct search_sink *s) {
+    if (choose_owner(s)) {
+        put_document(s, s->found_epoch + 1, 0, s->has_place ? &s->place : NULL, raised);
+    } else {
+        search_fail(s, ERROR_MEMORY, "out of memory for a sink");
+    }
 }
 
-static void open_created(struct search_sink *s, int status) {
+static void places_made(struct search_sink *s, int status) {
     if (status == 201 || status == 200 || status == 409) {
-        open_raise(s);
+        raise_epoch(s);
     } else {
         search_unexpected(s, "made a collection for places", status);
     }
 }
 
-static void open_found(struct search_sink *s, int status) {
-    s->found_epoch = 0;
-    if (!take_document(s, status)) {
-        return;
-    }
-    if (s->read_only) {
-        s->sink.epoch = s->found_epoch;
-        search_end(s);
-    } else if (!choose_owner(s)) {
-        search_fail(s, ERROR_MEMORY, "out of memory for a sink");
-    } else if (s->has_document) {
-        open_raise(s);
-    } else {
-        search_begin(s, "POST", json_type);
-        search_send(s,
-                    buf_append_text(&s->path, "/collections") &&
-                        buf_printf(&s->body,
-                                   "{\"name\":\"%s" SEARCH_STATE_NAME
-                                   "\",\"fields\":[{\"name\":\"epoch\",\"type\":"
-                                   "\"int64\"}]}",
-                                   s->prefix),
-                    open_created);
-    }
-}
-
-static void open_find(struct search_sink *s) {
-    get_document(s, open_found);
-}
-
-/* ---- before the rows ---- */
-
-static void checked(struct search_sink *s, int status) {
-    if (take_document(s, status)) {
-        search_place_begin_rows(s);
-    }
-}
-
-static void check(struct search_sink *s) {
-    get_document(s, checked);
+static void make_places(struct search_sink *s) {
+    search_begin(s, "POST", json_type);
+    search_send(s,
+                buf_append_text(&s->path, "/collections") &&
+                    buf_printf(&s->body,
+                               "{\"name\":\"%s" SEARCH_STATE_NAME
+                               "\",\"fields\":[{\"name\":\"epoch\",\"type\":\"int64\"}]}",
+                               s->prefix),
+                places_made);
 }
 
 /* ---- collections ---- */
 
-bool search_typesense_is_own(const struct search_sink *s, struct slice collection, struct slice *type) {
-    struct slice weir = search_member(search_member(collection, "metadata"), "weir");
-    *type = search_member(weir, "type");
-    return search_string_is(search_member(weir, "stream"), s->sink.stream) && type->ptr &&
-           json_kind_of(*type) == JSON_STRING;
+/* The collection is this stream's; *type: of which type (raw JSON). */
+static bool is_own(const struct search_sink *s, struct slice collection, struct slice *type) {
+    return search_says_own(s, search_member(search_member(collection, "metadata"), "weir"), type);
 }
 
 static void prepared(struct search_sink *s, int status);
@@ -173,18 +145,15 @@ static void prepare_created(struct search_sink *s, int status) {
 }
 
 static void create(struct search_sink *s) {
-    struct error ignored;
     search_begin(s, "POST", json_type);
     bool ok =
         buf_append_text(&s->path, "/collections") &&
         buf_printf(
             &s->body,
             "{\"name\":\"%s\",\"enable_nested_fields\":true,\"fields\":[{\"name\":\".*\",\"type\":\"auto\"},"
-            "{\"name\":\"weir_version\",\"type\":\"int64\"}],\"metadata\":{\"weir\":{\"stream\":",
+            "{\"name\":\"weir_version\",\"type\":\"int64\"}],\"metadata\":{\"weir\":",
             s->type->name) &&
-        json_quote(&s->body, slice_from(s->sink.stream), &ignored) &&
-        buf_append_text(&s->body, ",\"type\":") && json_quote(&s->body, s->type->type, &ignored) &&
-        buf_append_text(&s->body, "}}}");
+        search_put_own(s) && buf_append_text(&s->body, "}}");
     search_send(s, ok, prepare_created);
 }
 
@@ -198,7 +167,7 @@ static void prepared(struct search_sink *s, int status) {
         search_unexpected(s, "asked for a collection", status);
         return;
     }
-    if (search_typesense_is_own(s, search_json(s), &type) && json_string_is(type, s->type->type)) {
+    if (is_own(s, search_json(s), &type) && json_string_is(type, s->type->type)) {
         s->type->ready = true;
         search_bulk_next(s);
         return;
@@ -215,62 +184,49 @@ static void prepare(struct search_sink *s) {
     search_send(s, buf_printf(&s->path, "/collections/%s", s->type->name), prepared);
 }
 
-/* ---- a reset ---- */
+/* ---- what there is ---- */
 
-static void clear_next(struct search_sink *s);
+static void listed(struct search_sink *s, int status) {
+    struct json_walk walk;
+    struct slice collection;
+    struct slice type;
+    struct slice answer = search_json(s);
+    bool ok = true;
+    if (status != 200 || !answer.ptr || json_kind_of(answer) != JSON_ARRAY) {
+        search_unexpected(s, "listed its collections", status);
+        return;
+    }
+    for (json_walk_open(&walk, answer); ok && json_walk_item(&walk, &collection);) {
+        struct slice name = search_member(collection, "name");
+        bool named = name.ptr && json_kind_of(name) == JSON_STRING;
+        ok = !named || !is_own(s, collection, &type) || s->heard(s, name, type);
+    }
+    search_listed(s, ok);
+}
+
+static void list(struct search_sink *s) {
+    search_begin(s, "GET", NULL);
+    search_send(s, buf_append_text(&s->path, "/collections"), listed);
+}
+
+/* ---- a reset ---- */
 
 static void cleared(struct search_sink *s, int status) {
     if (status != 200 && status != 404) {
         search_unexpected(s, "deleted what is stored, for a reset", status);
         return;
     }
-    s->name_at += strlen(s->names.ptr + s->name_at) + 1;
-    clear_next(s);
+    search_clear_done(s);
 }
 
-static void clear_next(struct search_sink *s) {
-    if (s->name_at >= s->names.len) {
-        search_bulk_next(s);
-        return;
-    }
-    struct slice name = slice_from(s->names.ptr + s->name_at);
+static void clear_one(struct search_sink *s, const char *name) {
     search_begin(s, "DELETE", NULL);
     search_send(s,
-                buf_append_text(&s->path, "/collections/") && search_name_path(&s->path, name) &&
+                buf_append_text(&s->path, "/collections/") && search_name_path(&s->path, slice_from(name)) &&
                     buf_printf(&s->path,
                                "/documents?filter_by=weir_version:%%3C%%3D%" PRIu64 "&batch_size=1000",
                                s->plan.cleared_at + 1),
                 cleared);
-}
-
-static void clear_listed(struct search_sink *s, int status) {
-    struct json_walk walk;
-    struct slice collection;
-    struct slice answer = search_json(s);
-    bool ok = true;
-    buf_clear(&s->names);
-    s->name_at = 0;
-    if (status != 200 || !answer.ptr || json_kind_of(answer) != JSON_ARRAY) {
-        search_unexpected(s, "listed its collections", status);
-        return;
-    }
-    for (json_walk_open(&walk, answer); ok && json_walk_item(&walk, &collection);) {
-        struct slice type;
-        struct slice name = search_member(collection, "name");
-        if (name.ptr && json_kind_of(name) == JSON_STRING && search_typesense_is_own(s, collection, &type)) {
-            ok = json_unquote(&s->names, name) && buf_append_byte(&s->names, '\0');
-        }
-    }
-    if (ok) {
-        clear_next(s);
-    } else {
-        search_fail(s, ERROR_MEMORY, "out of memory for names");
-    }
-}
-
-static void clear(struct search_sink *s) {
-    search_begin(s, "GET", NULL);
-    search_send(s, buf_append_text(&s->path, "/collections"), clear_listed);
 }
 
 /* ---- rows ---- */
@@ -410,14 +366,16 @@ static void reach(struct search_sink *s) {
 const struct search_dialect search_typesense = {
     .name = "typesense",
     .id_max = ID_MAX_BYTES,
-    .open = open_find,
-    .check = check,
+    .ask_place = get_document,
+    .take_place = take_document,
+    .make_places = make_places,
+    .raise = raise_epoch,
     .prepare = prepare,
-    .clear = clear,
+    .list = list,
+    .clear_one = clear_one,
     .put = put,
     .send = send_rows,
     .reach = reach,
-    .list = search_typesense_list,
     .ask_rows = search_typesense_ask_rows,
     .scan = search_typesense_scan,
 };

@@ -9,33 +9,6 @@
 
 enum { FILTER_BYTES = 2000 };
 
-/* ---- types ---- */
-
-static void listed(struct search_sink *s, int status) {
-    struct json_walk walk;
-    struct slice collection;
-    struct slice type;
-    struct slice answer = search_json(s);
-    bool ok = true;
-    if (status != 200 || !answer.ptr || json_kind_of(answer) != JSON_ARRAY) {
-        search_unexpected(s, "listed its collections", status);
-        return;
-    }
-    for (json_walk_open(&walk, answer); ok && json_walk_item(&walk, &collection);) {
-        ok = !search_typesense_is_own(s, collection, &type) || search_verify_know(s, type);
-    }
-    if (ok) {
-        search_verify_listed(s);
-    } else {
-        search_fail(s, ERROR_MEMORY, "out of memory for names");
-    }
-}
-
-void search_typesense_list(struct search_sink *s) {
-    search_begin(s, "GET", NULL);
-    search_send(s, buf_append_text(&s->path, "/collections"), listed);
-}
-
 /* ---- lines of exports ---- */
 
 /* The next one; ptr NULL: there is none. */

@@ -154,13 +154,13 @@ void search_verify_scanned(struct search_sink *s, bool more) {
 
 /* ---- types ---- */
 
-bool search_verify_know(struct search_sink *s, struct slice type) {
+static bool know(struct search_sink *s, struct slice name, struct slice type) {
     struct search_verify *v = s->verify;
     struct buf text;
+    (void)name;
     buf_init(&text, type.len + 1);
-    bool ok = json_unquote(&text, type);
-    struct slice name = buf_slice(&text);
-    ok = ok && (strmap_get(&v->known, name) || strmap_put(&v->known, name, v));
+    bool ok = json_unquote(&text, type) &&
+              (strmap_get(&v->known, buf_slice(&text)) || strmap_put(&v->known, buf_slice(&text), v));
     buf_free(&text);
     return ok;
 }
@@ -182,7 +182,7 @@ static bool list_types(struct search_verify *v) {
     return v->types != NULL;
 }
 
-void search_verify_listed(struct search_sink *s) {
+static void listed(struct search_sink *s) {
     if (list_types(s->verify)) {
         go_on(s);
     } else {
@@ -223,5 +223,5 @@ void search_verify(struct sink *sink, const struct store *store, bool repair) {
     strmap_init(&v->known);
     buf_init(&v->cursor, (size_t)1 << 20);
     forget_ready(&s->types);
-    s->dialect->list(s);
+    search_list(s, know, listed);
 }

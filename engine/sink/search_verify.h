@@ -27,10 +27,7 @@ void search_verify_free(struct search_verify *verify);
 const char *search_verify_name(struct search_sink *s);
 struct store_row search_verify_row(const struct search_sink *s, size_t i);
 
-/* ... what they have found. A type of this stream's (raw JSON string), then all of them. */
-bool search_verify_know(struct search_sink *s, struct slice type);
-void search_verify_listed(struct search_sink *s);
-/* Row i of the page is this document (ptr NULL: there is none); then the whole page. */
+/* ... what they have found. Row i of the page is this document (ptr NULL: there is none); then the whole page. */
 void search_verify_compare(struct search_sink *s, size_t i, struct slice document, bool has_id);
 void search_verify_page(struct search_sink *s);
 /* The server has a document of this key; then what was to be scanned for now. */
@@ -39,16 +36,10 @@ void search_verify_scanned(struct search_sink *s, bool more);
 
 /* ---- search_elastic_verify.c, search_typesense_verify.c ---- */
 
-void search_elastic_list(struct search_sink *s);
 void search_elastic_ask_rows(struct search_sink *s);
 void search_elastic_scan(struct search_sink *s);
-/* The member "weir" of an index's mapping; ptr NULL: it has none. */
-struct slice search_elastic_meta(struct slice index);
 
-void search_typesense_list(struct search_sink *s);
 void search_typesense_ask_rows(struct search_sink *s);
 void search_typesense_scan(struct search_sink *s);
-/* The collection is this stream's; *type: of which type (raw JSON). */
-bool search_typesense_is_own(const struct search_sink *s, struct slice collection, struct slice *type);
 
 #endif

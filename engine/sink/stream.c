@@ -1,5 +1,5 @@
-/* The sink "stream": a derived stream. What handlers emit while they deal with one message is one append, whose position
- * is that message's; sink/once.h stores it once.
+/* The sink "stream": a derived stream. What handlers emit while they deal with a message has the position of that
+ * message; sink/once.h stores it once, together with what later messages made where that may leave as one append.
  *
  * Settings: url; producer, the producer's id (default: made of the URLs of both streams); create, "false": the stream
  * has to be there; caFile; header.NAME, a request header. */
@@ -15,6 +15,8 @@
 
 enum { FIELDS_MAX = 32, SHOWN_MAX = 1024, BODY_KEEP = 1 << 20 };
 
+#define GROUP_BYTES ((size_t)512 * 1024) /* servers and proxies that cap a body cap it above that */
+
 static const char header_prefix[] = "header.";
 
 struct derived {
@@ -26,10 +28,12 @@ struct derived {
     struct buf values;
 
     const struct sink_batch *batch; /* NULL: nothing is to be committed */
-    size_t at, end;                 /* its rows that are one message's */
-    bool split;                     /* they are too large for one append: each goes by itself, */
-    uint64_t part;                  /* numbered among those of the message that are stored */
-    size_t sent;                    /* how many rows are in the append under way */
+    size_t at, end; /* the rows of it that leave together: of one message or, if it may be, of several */
+    bool split;     /* those of one message are too large for one append: each goes by itself, */
+    uint64_t part;  /* numbered among those of the message that are stored */
+    size_t sent;    /* how many rows are in the append under way, */
+    uint64_t last;  /* and of which message the last one is */
+    size_t most;    /* bytes of what several messages may leave together */
 };
 
 /* ---- committing ---- */
@@ -45,29 +49,32 @@ static bool is_own(const struct derived *d, const struct sink_row *row) {
     return row->op == SINK_EMIT && slice_is(row->key, d->base.name);
 }
 
+/* Behind the last row of the message that row `i` is of. */
+static size_t message_end(const struct derived *d, size_t i) {
+    size_t count = sink_batch_count(d->batch);
+    uint64_t sequence = sink_batch_row(d->batch, i).sequence;
+    while (i < count && sink_batch_row(d->batch, i).sequence == sequence) {
+        i++;
+    }
+    return i;
+}
+
 /* From `at` on, the rows of one message of which there are any for this sink; false: there are no more. */
 static bool find_message(struct derived *d) {
     size_t count = sink_batch_count(d->batch);
     for (; d->at < count; d->at++) {
         struct sink_row first = sink_batch_row(d->batch, d->at);
-        if (!is_own(d, &first)) {
-            continue;
+        if (is_own(d, &first)) {
+            d->end = message_end(d, d->at);
+            return true;
         }
-        for (d->end = d->at + 1; d->end < count; d->end++) {
-            if (sink_batch_row(d->batch, d->end).sequence != first.sequence) {
-                break;
-            }
-        }
-        return true;
     }
     return false;
 }
 
-/* The events that are to leave together, with commas between them. */
-static bool gather(struct derived *d) {
-    buf_clear(&d->values);
-    d->sent = 0;
-    for (size_t i = d->at; i < d->end && !(d->split && d->sent); i++) {
+/* Adds the events of rows `from` to `to` - 1, with commas between them; split: the first alone. */
+static bool put_rows(struct derived *d, size_t from, size_t to) {
+    for (size_t i = from; i < to && !(d->split && d->sent); i++) {
         struct sink_row row = sink_batch_row(d->batch, i);
         if (!is_own(d, &row)) {
             continue;
@@ -76,6 +83,45 @@ static bool gather(struct derived *d) {
             return false;
         }
         d->sent++;
+        d->last = row.sequence;
+    }
+    return true;
+}
+
+static uint64_t position(const struct derived *d) {
+    return sink_batch_row(d->batch, d->at).sequence;
+}
+
+/* What was gathered is of several messages. */
+static bool is_group(const struct derived *d) {
+    return d->last > position(d);
+}
+
+static bool gather(struct derived *d) {
+    buf_clear(&d->values);
+    d->sent = 0;
+    d->last = position(d);
+    return put_rows(d, d->at, d->end);
+}
+
+/* The messages that follow, as long as they fit. */
+static bool gather_more(struct derived *d) {
+    size_t count = sink_batch_count(d->batch);
+    while (d->end < count) {
+        size_t end = message_end(d, d->end);
+        size_t len = d->values.len;
+        size_t sent = d->sent;
+        uint64_t last = d->last;
+        if (!put_rows(d, d->end, end)) {
+            return false;
+        }
+        if (d->values.len > d->most) {
+            d->values.len = len;
+            d->sent = sent;
+            d->last = last;
+            break;
+        }
+        d->end = end;
     }
     return true;
 }
@@ -94,10 +140,27 @@ static void pass(struct derived *d) {
     }
 }
 
-/* What was gathered need not be sent. Of the last position that the server has, several rows may have been sent one by
- * one, and not all of them: it is asked again. */
-static bool is_stored(const struct derived *d, uint64_t position) {
-    return d->sent > 1 ? once_is_past(d->once, position) : once_has(d->once, position, d->part);
+/* What was gathered of one message need not be sent. Of the last position that the server has, several rows may have
+ * been sent one by one, and not all of them: it is asked again. */
+static bool is_stored(const struct derived *d) {
+    return d->sent > 1 ? once_is_past(d->once, position(d)) : once_has(d->once, position(d), d->part);
+}
+
+static bool out_of_memory(const struct derived *d, struct error *e) {
+    return error_set(e, ERROR_MEMORY, "%s: out of memory for an append", d->base.name);
+}
+
+static bool send_gathered(struct derived *d, struct error *e) {
+    if (!d->split && once_may_group(d->once, position(d)) && !gather_more(d)) {
+        return out_of_memory(d, e);
+    }
+    struct once_values values = {
+        .first = position(d),
+        .last = d->last,
+        .part = d->part,
+        .json = buf_slice(&d->values),
+    };
+    return once_append(d->once, &values, e) || error_context(e, "%s", d->base.name);
 }
 
 /* Sends what comes next, or ends the commit. */
@@ -112,15 +175,13 @@ static void go_on(struct derived *d) {
                 return;
             }
         }
-        uint64_t position = sink_batch_row(d->batch, d->at).sequence;
         if (!gather(d)) {
-            error_set(&e, ERROR_MEMORY, "%s: out of memory for an append", d->base.name);
+            out_of_memory(d, &e);
             finish(d, &e);
             return;
         }
-        if (d->sent && !is_stored(d, position)) {
-            if (!once_append(d->once, position, d->part, buf_slice(&d->values), &e)) {
-                error_context(&e, "%s", d->base.name);
+        if (d->sent && !is_stored(d)) {
+            if (!send_gathered(d, &e)) {
                 finish(d, &e);
             }
             return;
@@ -130,9 +191,27 @@ static void go_on(struct derived *d) {
     }
 }
 
-/* The append was too large for the server. */
+/* What was sent is to be gathered anew. */
+static void go_again(struct derived *d) {
+    if (is_group(d)) {
+        d->end = message_end(d, d->at);
+    }
+    go_on(d);
+}
+
+static void go_on_later(struct sink *sink) {
+    go_on((struct derived *)sink);
+}
+
+/* The append was too large for the server. Once something of a later position is stored, this one will be taken for stored,
+ * too: its letter comes before that. */
 static void refuse(struct derived *d, const struct error *why) {
     struct error e = *why;
+    if (is_group(d)) {
+        d->most = d->values.len / 2;
+        go_again(d);
+        return;
+    }
     if (d->sent > 1) {
         d->split = true;
         go_on(d);
@@ -147,12 +226,17 @@ static void refuse(struct derived *d, const struct error *why) {
         return;
     }
     pass(d);
-    go_on(d);
+    if (sink_may_commit(&d->base, go_on_later)) {
+        go_on(d);
+    }
 }
 
-static void on_done(void *user, bool before, const struct error *e) {
+static void on_done(void *user, bool stored, const struct error *e) {
     struct derived *d = user;
-    (void)before;
+    if (!e && !stored) {
+        go_again(d);
+        return;
+    }
     if (!e) {
         d->part++;
         pass(d);
@@ -269,6 +353,7 @@ static struct sink *open_derived(const struct sink_kind *kind, const struct sink
     }
     d->loop = options->loop;
     d->log = options->log;
+    d->most = GROUP_BYTES;
     d->task = (struct loop_task){.run = run, .owner = d};
     buf_init(&d->values, (size_t)1 << 30);
     d->once = open_once(d, options, e);

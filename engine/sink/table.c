@@ -77,7 +77,7 @@ bool table_check_prefix(const char *prefix, struct error *e) {
 }
 
 static char lower(char c) {
-    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+    return (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
 }
 
 static bool same_letters(struct slice a, struct slice b) {
@@ -175,7 +175,7 @@ static bool append_own(struct slice what, unsigned attempt, struct buf *out) {
         if (!fits && out->len > 0 && out->ptr[out->len - 1] == '_') {
             continue;
         }
-        if (!buf_append_byte(out, fits ? what.ptr[i] : '_')) {
+        if (!buf_append_byte(out, (char)(fits ? what.ptr[i] : '_'))) {
             return false;
         }
     }

@@ -119,6 +119,9 @@ static bool slab_allocate(struct heap *heap, struct heap_slab *slab, uint32_t le
         units = (units + PAGE_UNITS - 1) / PAGE_UNITS * PAGE_UNITS;
         *slab = (struct heap_slab){.units = (uint32_t)units, .origin = HEAP_MAPPED};
         slab->base = pages_map(units * HEAP_UNIT);
+        if (slab->base) {
+            pages_fill(slab->base, units * HEAP_UNIT);
+        }
     } else {
         *slab = (struct heap_slab){.units = HEAP_SLAB_UNITS, .origin = HEAP_MAPPED};
         bool grows = !heap->victim && heap->slab_units > AHEAD_UNITS_LEAST;

@@ -45,6 +45,16 @@ void *pages_map(size_t size) {
     return size < PAGES_HUGE ? map(whole(size)) : map_aligned(whole(size));
 }
 
+bool pages_fill(void *at, size_t size) {
+#ifdef MADV_POPULATE_WRITE
+    return madvise(at, whole(size), MADV_POPULATE_WRITE) == 0;
+#else
+    (void)at;
+    (void)size;
+    return false;
+#endif
+}
+
 void pages_unmap(void *pages, size_t size) {
     munmap(pages, whole(size));
 }

@@ -3,6 +3,7 @@
 #ifndef STATE_PAGES_H
 #define STATE_PAGES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define PAGES_HUGE ((size_t)2 << 20)
@@ -15,6 +16,10 @@ void pages_make_huge(void *at, size_t size);
 
 /* size is in bytes, of any number. At a multiple of PAGES_HUGE from that size on. NULL: out of memory. */
 void *pages_map(size_t size);
+
+/* Makes them ready with one call, as far as the system knows one (Linux 5.14), instead of a fault for each when it is
+ * touched. at: what pages_map gave. False: they are as they were. */
+bool pages_fill(void *at, size_t size);
 
 /* What pages_map gave, with the size that it was asked for. */
 void pages_unmap(void *pages, size_t size);

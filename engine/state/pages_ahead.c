@@ -1,7 +1,6 @@
 #include "state/pages_ahead.h"
 
 #include <stddef.h>
-#include <sys/mman.h>
 
 #include "state/pages.h"
 
@@ -10,16 +9,12 @@ enum {
     SMALL = 64, /* the first so many have small pages: see pages_make_huge */
 };
 
-/* With one call where the system knows it (Linux 5.14), which saves the faults. */
 static void *touch(void *arg) {
     volatile char *pages = arg;
-#ifdef MADV_POPULATE_WRITE
-    if (madvise(arg, PAGES_HUGE, MADV_POPULATE_WRITE) == 0) {
-        return NULL;
-    }
-#endif
-    for (size_t at = 0; at < PAGES_HUGE; at += PAGE) {
-        pages[at] = 0;
+    if (!pages_fill(arg, PAGES_HUGE)) {
+        for (size_t at = 0; at < PAGES_HUGE; at += PAGE) {
+            pages[at] = 0;
+        }
     }
     return NULL;
 }

@@ -124,7 +124,21 @@ static bool check_tuple(struct schema_walk *w, const struct schema_node *node, c
     return schema_walk_count(w, node, step, schema_walk_taken(start, *at), each.index, "item") && ok;
 }
 
-/* Recursion is bounded by SCHEMA_DEPTH_MAX, whatever the text. */
+static bool check_lazy(struct schema_walk *w, const struct schema_node *node, const struct schema_step *step,
+                       const char **at) {
+    if (!schema_room_take(&w->room, node->item)) {
+        struct buf *message = schema_issue_add(w->issues, step, schema_walk_value(w, at));
+        if (message) {
+            buf_append_text(message, "could not be checked: it is nested too deep");
+        }
+        return false;
+    }
+    bool ok = schema_walk_node(w, node->item, step, at);
+    schema_room_give(&w->room, node->item);
+    return ok;
+}
+
+/* Recursion is bounded by SCHEMA_DEPTH_MAX and SCHEMA_ROOM, whatever the text. */
 bool schema_walk_node(struct schema_walk *w, const struct schema_node *node, const struct schema_step *step,
                       const char **at) {
     static schema_walk_kind *const kinds[SCHEMA_KINDS] = {
@@ -140,6 +154,7 @@ bool schema_walk_node(struct schema_walk *w, const struct schema_node *node, con
         [SCHEMA_TUPLE] = check_tuple,
         [SCHEMA_UNION] = schema_union_check,
         [SCHEMA_TAGGED] = schema_union_check_tagged,
+        [SCHEMA_LAZY] = check_lazy,
     };
     if (node->nullable && **at == 'n') {
         *at = json_skip_value(*at, w->end);
@@ -150,7 +165,8 @@ bool schema_walk_node(struct schema_walk *w, const struct schema_node *node, con
 
 bool schema_walk_check(const struct schema *schema, struct slice value, struct schema_issues *issues) {
     uint64_t fuel = SCHEMA_FUEL + 64 * (uint64_t)value.len;
-    struct schema_walk w = {.issues = issues, .end = value.ptr + value.len, .fuel = &fuel};
+    struct schema_walk w = {
+        .issues = issues, .end = value.ptr + value.len, .fuel = &fuel, .room = SCHEMA_ROOM};
     const char *at = value.ptr;
     if (issues) {
         schema_issues_clear(issues);

@@ -47,7 +47,10 @@ static bool out_of_memory(struct error *e) {
 
 struct schema_node *schema_add(struct schema *schema, enum schema_kind kind, struct error *e) {
     if (schema->node_count == SCHEMA_NODES_MAX) {
-        error_set(e, ERROR_LIMIT, "a schema has at most %d parts: make it smaller", SCHEMA_NODES_MAX);
+        error_set(e, ERROR_LIMIT,
+                  "a schema has at most %d parts: make it smaller, and let "
+                  "what is lazy give the same schema each time",
+                  SCHEMA_NODES_MAX);
         return NULL;
     }
     struct schema_node *node = calloc(1, sizeof *node);
@@ -91,6 +94,11 @@ void schema_node_over(struct schema_node *node) {
 
 void schema_node_under(struct schema_node *node) {
     node->under = true;
+}
+
+void schema_node_multiple(struct schema_node *node, struct schema_number of) {
+    node->multiple_of = of;
+    node->multiple = schema_multiple_of(of);
 }
 
 void schema_node_format(struct schema_node *node, enum schema_format format) {
@@ -168,7 +176,7 @@ bool schema_node_null(struct schema_node *node, struct error *e) {
     return add_value(node, (struct schema_value){.kind = JSON_NULL}, e);
 }
 
-/* Children are complete when they get their parent, so that heights are known and no ring can form. */
+/* Children are complete when they get their parent, so that heights are known and rings form by lazy nodes only. */
 static bool hold(struct schema_node *node, const struct schema_node *child, struct error *e) {
     if (child->height >= SCHEMA_DEPTH_MAX) {
         return error_set(e, ERROR_LIMIT, "a schema is at most %d levels deep", SCHEMA_DEPTH_MAX);
@@ -185,6 +193,10 @@ bool schema_node_item(struct schema_node *node, const struct schema_node *item, 
     }
     node->item = item;
     return true;
+}
+
+void schema_node_target(struct schema_node *node, const struct schema_node *target) {
+    node->item = target;
 }
 
 bool schema_node_names_fit(struct schema_node *node, const struct schema_node *names, struct error *e) {

@@ -7,8 +7,9 @@
  *     schema_finish(schema, user, e);
  *
  * The schema owns every node from schema_add on: whatever fails, schema_free is the only clean-up. A node
- * may be the child of several others. All bytes passed in are copied. The functions that return bool fill
- * e where they fail: ERROR_MEMORY, ERROR_LIMIT with the limit, or ERROR_ARGUMENT where a part is missing. */
+ * may be the child of several others, and by way of a SCHEMA_LAZY of itself. All bytes passed in are copied.
+ * The functions that return bool fill e where they fail: ERROR_MEMORY, ERROR_LIMIT with the limit, or
+ * ERROR_ARGUMENT where a part is missing. */
 #ifndef STATE_SCHEMA_BUILD_H
 #define STATE_SCHEMA_BUILD_H
 
@@ -20,7 +21,8 @@
 #include "state/schema.h"
 #include "state/schema_number.h"
 
-#define SCHEMA_DEPTH_MAX 100    /* nodes inside each other: a check recurses no deeper */
+#define SCHEMA_DEPTH_MAX 100    /* nodes inside each other, up to those that are lazy */
+#define SCHEMA_ROOM 5000        /* by how many nodes a check may recurse: see schema_room_take */
 #define SCHEMA_FIELDS_MAX 1024  /* of one object */
 #define SCHEMA_VALUES_MAX 1024  /* of one enum */
 #define SCHEMA_OPTIONS_MAX 1024 /* of one union, places of one tuple */
@@ -31,8 +33,8 @@
 enum schema_kind {
     SCHEMA_ANY,     /* whatever is JSON */
     SCHEMA_STRING,  /* min, max (characters), formats, patterns */
-    SCHEMA_NUMBER,  /* min, max */
-    SCHEMA_INTEGER, /* min, max */
+    SCHEMA_NUMBER,  /* min, max, multiple */
+    SCHEMA_INTEGER, /* min, max, multiple */
     SCHEMA_BOOLEAN,
     SCHEMA_ENUM,   /* one of its values; a literal is an enum of one */
     SCHEMA_ARRAY,  /* item for each element; min, max (elements) */
@@ -41,6 +43,7 @@ enum schema_kind {
     SCHEMA_TUPLE,  /* an option for each place; item for the elements behind these, or none may follow */
     SCHEMA_UNION,  /* what fits one of its options */
     SCHEMA_TAGGED, /* an object whose member `tag` has one of its values: each has the option to fit */
+    SCHEMA_LAZY,   /* its target, which may be a node that this one is in */
     SCHEMA_KINDS,  /* how many there are */
 };
 
@@ -74,6 +77,7 @@ void schema_node_min(struct schema_node *node, struct schema_number least);
 void schema_node_max(struct schema_node *node, struct schema_number most);
 void schema_node_over(struct schema_node *node);  /* the min of a number does not belong to it */
 void schema_node_under(struct schema_node *node); /* the max of a number does not belong to it */
+void schema_node_multiple(struct schema_node *node, struct schema_number of); /* finite and above 0 */
 void schema_node_format(struct schema_node *node, enum schema_format format); /* adds up */
 
 /* What a string has to hold; several add up. */
@@ -87,6 +91,10 @@ bool schema_node_null(struct schema_node *node, struct error *e);
 
 /* The child for an array's elements, a record's values, or what follows in a tuple. */
 bool schema_node_item(struct schema_node *node, const struct schema_node *item, struct error *e);
+
+/* What a SCHEMA_LAZY stands for; it need not be complete yet. A check that comes back to a node without having
+ * gone into an array or an object would have no end: schema_finish refuses that. */
+void schema_node_target(struct schema_node *node, const struct schema_node *target);
 
 /* The child for a record's names. */
 bool schema_node_names_fit(struct schema_node *node, const struct schema_node *names, struct error *e);

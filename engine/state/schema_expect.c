@@ -79,6 +79,7 @@ void schema_node_expect(const struct schema_node *node, struct buf *out) {
         [SCHEMA_TUPLE] = "an array",
         [SCHEMA_UNION] = "",
         [SCHEMA_TAGGED] = "an object",
+        [SCHEMA_LAZY] = "",
     };
     if (node->kind != SCHEMA_ENUM || node->value_count != 1) {
         buf_append_text(out, names[node->kind]);
@@ -88,6 +89,9 @@ void schema_node_expect(const struct schema_node *node, struct buf *out) {
     }
     if (node->kind == SCHEMA_UNION) {
         expect_options(node, out);
+    }
+    if (node->kind == SCHEMA_LAZY) {
+        schema_node_expect(node->item, out);
     }
     if (node->nullable) {
         buf_append_text(out, " or null");

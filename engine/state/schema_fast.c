@@ -318,7 +318,16 @@ static const char *check_tagged(struct fast *f, const struct schema_node *node, 
     return tag ? check(f, node->options[tag->option], at) : NULL;
 }
 
-/* Recursion is bounded by SCHEMA_DEPTH_MAX, whatever the text. */
+static const char *check_lazy(struct fast *f, const struct schema_node *node, const char *at) {
+    if (!schema_room_take(&f->room, node->item)) {
+        return NULL;
+    }
+    at = check(f, node->item, at);
+    schema_room_give(&f->room, node->item);
+    return at;
+}
+
+/* Recursion is bounded by SCHEMA_DEPTH_MAX and SCHEMA_ROOM, whatever the text. */
 static const char *check(struct fast *f, const struct schema_node *node, const char *at) {
     if (node->nullable && *at == 'n') {
         return at + 4;
@@ -347,6 +356,8 @@ static const char *check(struct fast *f, const struct schema_node *node, const c
         return check_union(f, node, at);
     case SCHEMA_TAGGED:
         return check_tagged(f, node, at);
+    case SCHEMA_LAZY:
+        return check_lazy(f, node, at);
     case SCHEMA_KINDS:
         break;
     }
@@ -354,6 +365,6 @@ static const char *check(struct fast *f, const struct schema_node *node, const c
 }
 
 bool schema_fast_check(const struct schema_node *root, struct slice value) {
-    struct fast f = {value.ptr + value.len, SCHEMA_FUEL + 64 * (uint64_t)value.len};
+    struct fast f = {value.ptr + value.len, SCHEMA_FUEL + 64 * (uint64_t)value.len, SCHEMA_ROOM};
     return value.len > 0 && check(&f, root, value.ptr) != NULL;
 }

@@ -19,6 +19,7 @@
 struct fast {
     const char *end;
     uint64_t fuel; /* what unions may still try */
+    unsigned room; /* for lazy nodes: see schema_room_take */
 };
 
 static FAST_INLINE const char *skip_space(const char *at, const char *end) {
@@ -210,7 +211,9 @@ static const char *check_number_slowly(const struct schema_node *node, struct sl
     } else {
         number = schema_number_read(text);
     }
-    return schema_number_within(number, node) ? text.ptr + text.len : NULL;
+    return schema_number_within(number, node) && schema_multiple_fits(node->multiple, text)
+               ? text.ptr + text.len
+               : NULL;
 }
 
 static FAST_INLINE const char *check_number(const struct fast *f, const struct schema_node *node,
@@ -220,7 +223,7 @@ static FAST_INLINE const char *check_number(const struct fast *f, const struct s
         return NULL;
     }
     const char *behind = find_number_end(at, f->end, &plain);
-    if (plain && FAST_LIKELY(behind - at <= 18)) {
+    if (plain && FAST_LIKELY(behind - at <= 18) && FAST_LIKELY(!node->multiple.digits)) {
         if (!node->rules || (*at != '-' && any_fits(node, (size_t)(behind - at)))) {
             return behind;
         }

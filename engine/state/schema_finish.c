@@ -124,7 +124,8 @@ static void find_bounds(struct schema_node *node) {
     }
     /* A character has up to four bytes. */
     node->sure = node->least <= 0 ? 0 : node->least > INT64_MAX / 4 ? SIZE_MAX : 4 * (size_t)node->least - 3;
-    node->rules = node->has_min || node->has_max || node->formats || node->text_count > 0;
+    node->rules = node->has_min || node->has_max || node->formats || node->text_count > 0 ||
+                  node->multiple.digits;
 }
 
 /* As many elements as its places, or more where an item says what these have to be. */
@@ -139,8 +140,29 @@ static void count_places(struct schema_node *node) {
     }
 }
 
-/* The kinds of JSON that can fit, a bit each. Recursion is bounded by SCHEMA_DEPTH_MAX. */
-static unsigned find_kinds(struct schema_node *node) {
+static bool find_kinds(struct schema_node *node, struct error *e);
+
+/* What a node stands for: its options, or its target. */
+static bool add_kinds(struct schema_node *node, const struct schema_node *part, struct error *e) {
+    if (!find_kinds((struct schema_node *)part, e)) {
+        return false;
+    }
+    node->accepts |= part->accepts;
+    return true;
+}
+
+static bool add_kinds_of_parts(struct schema_node *node, struct error *e) {
+    bool options = node->kind == SCHEMA_UNION || node->kind == SCHEMA_TAGGED;
+    bool ok = node->kind != SCHEMA_LAZY || add_kinds(node, node->item, e);
+    for (size_t i = 0; ok && options && i < node->option_count; i++) {
+        ok = add_kinds(node, node->options[i], e);
+    }
+    return ok;
+}
+
+/* The kinds of JSON that can fit, a bit each, and whether what is lazy may be missing. Fails where a node stands for
+ * itself. Recursion is bounded by the number of nodes. */
+static bool find_kinds(struct schema_node *node, struct error *e) {
     static const unsigned kinds[SCHEMA_KINDS] = {
         [SCHEMA_ANY] = ~0U,
         [SCHEMA_STRING] = 1U << JSON_STRING,
@@ -153,19 +175,29 @@ static unsigned find_kinds(struct schema_node *node) {
         [SCHEMA_RECORD] = 1U << JSON_OBJECT,
         [SCHEMA_TAGGED] = 1U << JSON_OBJECT,
     };
-    if (node->accepts == 0) {
-        node->accepts = kinds[node->kind] | (node->nullable ? 1U << JSON_NULL : 0);
-        for (size_t i = 0; node->kind == SCHEMA_ENUM && i < node->value_count; i++) {
-            node->accepts |= 1U << node->values[i].kind;
-        }
-        for (size_t i = 0; node->kind == SCHEMA_UNION && i < node->option_count; i++) {
-            node->accepts |= find_kinds((struct schema_node *)node->options[i]);
-        }
+    if (node->known) {
+        return true;
     }
-    return node->accepts;
+    if (node->open) {
+        return error_set(e, ERROR_ARGUMENT,
+                         "a lazy schema stands for itself: put it inside an object or an array");
+    }
+    node->open = true;
+    if (!add_kinds_of_parts(node, e)) {
+        return false;
+    }
+    node->open = false;
+    node->known = true;
+    node->accepts = node->kind == SCHEMA_TAGGED ? 0 : node->accepts; /* whatever its options are */
+    node->accepts |= kinds[node->kind] | (node->nullable ? 1U << JSON_NULL : 0);
+    for (size_t i = 0; node->kind == SCHEMA_ENUM && i < node->value_count; i++) {
+        node->accepts |= 1U << node->values[i].kind;
+    }
+    node->optional = node->optional || (node->kind == SCHEMA_LAZY && node->item->optional);
+    return true;
 }
 
-static bool finish_node(struct schema_node *node, struct error *e) {
+static bool is_whole(const struct schema_node *node, struct error *e) {
     bool needs_item = node->kind == SCHEMA_ARRAY || node->kind == SCHEMA_RECORD;
     bool needs_option = node->kind == SCHEMA_UNION || node->kind == SCHEMA_TAGGED;
     if ((needs_item && !node->item) || (needs_option && node->option_count == 0)) {
@@ -173,15 +205,31 @@ static bool finish_node(struct schema_node *node, struct error *e) {
                          needs_item ? "an array or a record needs the schema of its items"
                                     : "a union needs an option");
     }
+    if (node->kind == SCHEMA_LAZY && !node->item) {
+        return error_set(e, ERROR_ARGUMENT, "a lazy schema needs a target");
+    }
+    return true;
+}
+
+static bool finish_node(struct schema_node *node, struct error *e) {
     if (node->kind == SCHEMA_TUPLE) {
         count_places(node);
     }
     find_bounds(node);
-    find_kinds(node);
     return node->field_count == 0 || index_fields(node, e);
 }
 
 bool schema_finish(struct schema *schema, const struct schema_node *root, struct error *e) {
+    for (struct schema_node *node = schema->nodes; node; node = node->next) {
+        if (!is_whole(node, e)) {
+            return false;
+        }
+    }
+    for (struct schema_node *node = schema->nodes; node; node = node->next) {
+        if (!find_kinds(node, e)) {
+            return false;
+        }
+    }
     for (struct schema_node *node = schema->nodes; node; node = node->next) {
         if (!finish_node(node, e)) {
             return false;

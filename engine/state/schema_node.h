@@ -8,6 +8,7 @@
 #include "base/slice.h"
 #include "state/schema_build.h"
 #include "state/schema_key.h"
+#include "state/schema_multiple.h"
 #include "state/schema_number.h"
 #include "state/schema_pattern.h"
 #include "json/read.h"
@@ -51,7 +52,7 @@ struct schema_value {
 struct schema_node {
     enum schema_kind kind;
     bool optional, nullable, strict;
-    bool rules;       /* a string has min, max, formats or texts; a number min or max */
+    bool rules;       /* a string has min, max, formats or texts; a number min, max or multiple */
     unsigned formats; /* of enum schema_format */
     unsigned accepts; /* a bit for each enum json_kind that may fit */
     /* min and max for whole numbers of 64 bits, lengths and counts: least <= n <= most is the same. */
@@ -59,16 +60,17 @@ struct schema_node {
     size_t sure; /* so many bytes are at least `least` characters */
     size_t text_count;
     struct schema_text *texts;
-    struct schema_field *first; /* the field that came first last: as a field's next */
+    struct schema_multiple multiple; /* of a number */
+    struct schema_field *first;      /* the field that came first last: as a field's next */
     struct schema_field *fields;
     size_t field_count;
     uint64_t required[SCHEMA_FIELD_WORDS]; /* a bit for each field that must be there */
 
     bool has_min, has_max, over, under;
-    struct schema_number min, max;
+    struct schema_number min, max, multiple_of;
     struct schema_value *values;
     size_t value_count;
-    const struct schema_node *item;
+    const struct schema_node *item;     /* of a SCHEMA_LAZY: its target */
     const struct schema_node *names;    /* of a record; or NULL */
     const struct schema_node **options; /* of a union, a tuple */
     size_t option_count;
@@ -76,7 +78,8 @@ struct schema_node {
     uint16_t *places;         /* open addressing: a field's index + 1, or 0 */
     size_t places_mask;       /* how many there are, less 1: a power of two, at least twice field_count */
     unsigned places_shift;    /* what takes 64 bits to a place */
-    unsigned height;          /* nodes inside each other, this one among them */
+    unsigned height;          /* nodes inside each other, this one among them, up to those that are lazy */
+    bool open, known;         /* schema_finish is at its kinds; has them */
     struct schema_node *next; /* of all that the schema owns */
 };
 

@@ -1,5 +1,6 @@
 #include "state/schema_number.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -215,16 +216,12 @@ int schema_number_compare(struct schema_number a, struct schema_number b) {
     return (a.real > b.real) - (a.real < b.real);
 }
 
+size_t schema_number_write(struct schema_number number, char text[SCHEMA_NUMBER_ROOM]) {
+    return number.whole ? (size_t)snprintf(text, SCHEMA_NUMBER_ROOM, "%" PRId64, number.integer)
+                        : real_write(number.real, text);
+}
+
 bool schema_number_append(struct schema_number number, struct buf *out) {
-    char text[40];
-    if (number.whole) {
-        return buf_printf(out, "%lld", (long long)number.integer);
-    }
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, number.real);
-        if (digits == 17 || strtod(text, NULL) == number.real) {
-            break;
-        }
-    }
-    return buf_append_text(out, text);
+    char text[SCHEMA_NUMBER_ROOM];
+    return buf_append(out, text, schema_number_write(number, text));
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/real.h"
 #include "base/slice.h"
 
 struct schema_number {
@@ -39,7 +40,11 @@ enum schema_whole schema_number_read_whole(struct slice text, struct schema_numb
 /* Below 0, 0 or above 0, exactly, whichever the two are. */
 int schema_number_compare(struct schema_number a, struct schema_number b);
 
-/* Appends it in the fewest digits that read back as the same number. */
+/* Writes it in the fewest digits that read back as the same number. Returns the length; there is no NUL behind it. */
+#define SCHEMA_NUMBER_ROOM REAL_ROOM
+size_t schema_number_write(struct schema_number number, char text[SCHEMA_NUMBER_ROOM]);
+
+/* Appends the same. */
 bool schema_number_append(struct schema_number number, struct buf *out);
 
 #endif

@@ -121,11 +121,27 @@ bool schema_number_within(struct schema_number number, const struct schema_node 
     return !is_low(number, node) && !is_high(number, node);
 }
 
-static bool check_bounds(struct schema_walk *w, const struct schema_node *node,
-                         const struct schema_step *step, struct slice value, struct schema_number number) {
+static bool check_multiple(struct schema_walk *w, const struct schema_node *node,
+                           const struct schema_step *step, struct slice value) {
+    if (schema_multiple_fits(node->multiple, value)) {
+        return true;
+    }
+    struct buf *message = schema_issue_add(w->issues, step, value);
+    if (message) {
+        buf_append_text(message, "must be a multiple of ");
+        schema_number_append(node->multiple_of, message);
+        buf_append_text(message, ", is ");
+        schema_issue_quote(value, message);
+    }
+    return false;
+}
+
+static bool check_number_rules(struct schema_walk *w, const struct schema_node *node,
+                               const struct schema_step *step, struct slice value,
+                               struct schema_number number) {
     bool low = is_low(number, node);
     if (!low && !is_high(number, node)) {
-        return true;
+        return check_multiple(w, node, step, value);
     }
     struct buf *message = schema_issue_add(w->issues, step, value);
     if (message) {
@@ -146,9 +162,9 @@ bool schema_scalar_number(struct schema_walk *w, const struct schema_node *node,
         return schema_walk_refuse(w, node, step, value);
     }
     if (!node->has_min && !node->has_max) {
-        return true;
+        return check_multiple(w, node, step, value);
     }
-    return check_bounds(w, node, step, value, schema_number_read(value));
+    return check_number_rules(w, node, step, value, schema_number_read(value));
 }
 
 bool schema_scalar_integer(struct schema_walk *w, const struct schema_node *node,
@@ -164,7 +180,7 @@ bool schema_scalar_integer(struct schema_walk *w, const struct schema_node *node
     case SCHEMA_TOO_LARGE:
         return refuse_string(w, step, value, "must fit a 64-bit integer");
     default:
-        return check_bounds(w, node, step, value, number);
+        return check_number_rules(w, node, step, value, number);
     }
 }
 

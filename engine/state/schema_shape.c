@@ -38,7 +38,7 @@ static int shape_of_value(const struct schema_value *value) {
 /* Unions may hold one another many times over: so many nodes are looked at, and no more. */
 enum { SHAPE_FUEL = 4096 };
 
-/* Recursion is bounded by SCHEMA_DEPTH_MAX. */
+/* Recursion is bounded by SCHEMA_DEPTH_MAX and, by way of lazy nodes, by the fuel. */
 static int shape_within(const struct schema_node *node, unsigned *fuel) {
     int shape = SHAPE_NONE;
     if (*fuel == 0) {
@@ -64,6 +64,8 @@ static int shape_within(const struct schema_node *node, unsigned *fuel) {
             shape = shape_join(shape, shape_within(node->options[i], fuel));
         }
         return shape;
+    case SCHEMA_LAZY:
+        return shape_within(node->item, fuel);
     default:
         return SCHEMA_SHAPE_JSON;
     }
@@ -75,17 +77,26 @@ static enum schema_shape shape_of(const struct schema_node *node) {
     return shape == SHAPE_NONE ? SCHEMA_SHAPE_JSON : (enum schema_shape)shape;
 }
 
-bool schema_has_properties(const struct schema *schema) {
+/* What the root stands for, unless that may be null. */
+static const struct schema_node *root_of(const struct schema *schema) {
     const struct schema_node *root = schema->root;
+    while (root && root->kind == SCHEMA_LAZY && !root->nullable) {
+        root = root->item;
+    }
+    return root;
+}
+
+bool schema_has_properties(const struct schema *schema) {
+    const struct schema_node *root = root_of(schema);
     return root && root->kind == SCHEMA_OBJECT && !root->nullable;
 }
 
 size_t schema_property_count(const struct schema *schema) {
-    return schema->root->field_count;
+    return root_of(schema)->field_count;
 }
 
 struct schema_property schema_property(const struct schema *schema, size_t i) {
-    const struct schema_field *field = &schema->root->fields[i];
+    const struct schema_field *field = &root_of(schema)->fields[i];
     return (struct schema_property){
         .name = field->name,
         .shape = shape_of(field->node),

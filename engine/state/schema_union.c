@@ -3,6 +3,7 @@
 
 #include "state/schema_walk.h"
 
+/* By the value's first byte, which tells its kind. */
 static bool accepts(const struct schema_node *node, struct slice value) {
     return node->accepts >> json_kind_of(value) & 1;
 }
@@ -19,8 +20,9 @@ static bool take_fuel(const struct schema_walk *w, struct slice value) {
 
 static bool option_fits(const struct schema_walk *w, const struct schema_node *option, struct slice value,
                         struct schema_issues *issues) {
-    struct schema_walk own = {issues, w->end, w->fuel};
+    struct schema_walk own = *w;
     const char *at = value.ptr;
+    own.issues = issues;
     return accepts(option, value) && take_fuel(w, value) && schema_walk_node(&own, option, NULL, &at);
 }
 
@@ -64,20 +66,19 @@ static void append_reasons(const struct schema_walk *w, const struct schema_node
 
 bool schema_union_check(struct schema_walk *w, const struct schema_node *node, const struct schema_step *step,
                         const char **at) {
-    const char *start = *at;
-    struct slice value = schema_walk_value(w, at);
     const struct schema_node *only = NULL;
     size_t count = 0;
     for (size_t i = 0; i < node->option_count; i++) {
-        bool possible = accepts(node->options[i], value);
+        bool possible = accepts(node->options[i], slice_of(*at, 1));
         only = possible ? node->options[i] : only;
         count += possible;
     }
+    if (count == 1) {
+        return schema_walk_node(w, only, step, at);
+    }
+    struct slice value = schema_walk_value(w, at);
     if (count == 0) {
         return schema_walk_refuse(w, node, step, value);
-    }
-    if (count == 1) {
-        return schema_walk_node(w, only, step, &start);
     }
     if (any_fits(w, node, value)) {
         return true;

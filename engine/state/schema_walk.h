@@ -14,11 +14,24 @@ struct schema_walk {
     struct schema_issues *issues; /* or NULL */
     const char *end;              /* of the text */
     uint64_t *fuel;               /* what unions may still try */
+    unsigned room;                /* for lazy nodes: see schema_room_take */
 };
 
 /* How much text the options of unions may walk over in one check, apart from 64 times the text itself, until it
  * is given up: unions inside each other multiply. In bytes; one option is one more. */
 #define SCHEMA_FUEL (UINT64_C(16) << 20)
+
+/* A check may go as deep as the text where a schema is in itself. It takes room for what a lazy node stands for,
+ * as much as that may recurse up to lazy nodes in it, and gives it back behind it. False: there is no more. */
+static inline bool schema_room_take(unsigned *room, const struct schema_node *target) {
+    bool enough = *room >= target->height;
+    *room -= enough ? target->height : 0;
+    return enough;
+}
+
+static inline void schema_room_give(unsigned *room, const struct schema_node *target) {
+    *room += target->height;
+}
 
 /* schema_check without the quick check; value has no white space around it. */
 bool schema_walk_check(const struct schema *schema, struct slice value, struct schema_issues *issues);

@@ -67,17 +67,42 @@ static struct slice name_of(const struct store_type *type) {
     return slice_of(type->name, type->name_len);
 }
 
-static struct store_type **recent(const struct store *store, struct slice name) {
-    size_t sum = name.len;
-    if (name.len > 0) {
-        sum += (unsigned char)name.ptr[0] * 5u + (unsigned char)name.ptr[name.len - 1];
+static uint32_t four_bytes(const char *at) {
+    uint32_t word;
+    memcpy(&word, at, sizeof word);
+    return word;
+}
+
+/* By its length, its start and its end. */
+static inline struct store_type **recent(const struct store *store, struct slice name) {
+    uint32_t mix = (uint32_t)name.len;
+    if (name.len >= 4) {
+        mix += four_bytes(name.ptr) * 3 + four_bytes(name.ptr + name.len - 4);
+    } else if (name.len > 0) {
+        mix += (unsigned char)name.ptr[0] * 3u + (unsigned char)name.ptr[name.len - 1];
     }
-    return (struct store_type **)&store->recent[sum % STORE_RECENT];
+    return (struct store_type **)&store->recent[mix * 0x9E3779B1u >> (32 - STORE_RECENT_BITS)];
+}
+
+/* Written out, as it is asked once for each event and names are short. */
+static inline bool is_named(const struct store_type *type, struct slice name) {
+    if (type->name_len != name.len) {
+        return false;
+    }
+    if (name.len < 4 || name.len > 16) {
+        return memcmp(type->name, name.ptr, name.len) == 0;
+    }
+    for (size_t at = 0; at + 4 < name.len; at += 4) {
+        if (four_bytes(type->name + at) != four_bytes(name.ptr + at)) {
+            return false;
+        }
+    }
+    return four_bytes(type->name + name.len - 4) == four_bytes(name.ptr + name.len - 4);
 }
 
 static struct store_type *find_type(const struct store *store, struct slice name) {
     struct store_type *type = *recent(store, name);
-    return type && slice_equal(name_of(type), name) ? type : strmap_get(&store->names, name);
+    return type && is_named(type, name) ? type : strmap_get(&store->names, name);
 }
 
 static bool type_room(struct store *store) {
@@ -117,8 +142,16 @@ static struct store_type *add_type(struct store *store, struct slice name) {
 
 /* --- changes --- */
 
+uint64_t store_hash(uint64_t seed, struct slice key) {
+    return XXH3_64bits_withSeed(key.ptr, key.len, seed);
+}
+
+uint64_t store_seed(const struct store *store) {
+    return store->seed;
+}
+
 static uint64_t aim_at(const struct store *store, struct slice key) {
-    return table_aim(XXH3_64bits_withSeed(key.ptr, key.len, store->seed));
+    return table_aim(store_hash(store->seed, key));
 }
 
 enum { TIDY_MOVES = 16 };
@@ -143,16 +176,16 @@ static struct store_place place_of(const struct store *store, struct slice type,
         .type = find_type(store, type), .type_name = type, .aim = aim_at(store, key), .epoch = store->epoch};
 }
 
-void store_aim(struct store *store, struct slice type, struct slice key, struct store_place *place) {
+void store_aim(struct store *store, struct slice type, uint64_t hash, struct store_place *place) {
     struct store_type **slot = recent(store, type);
     struct store_type *found = *slot;
-    if (!found || !slice_equal(name_of(found), type)) {
+    if (!found || !is_named(found, type)) {
         found = strmap_get(&store->names, type);
         *slot = found ? found : *slot;
     }
     place->type = found;
     place->type_name = type;
-    place->aim = aim_at(store, key);
+    place->aim = table_aim(hash);
     place->epoch = store->epoch;
     if (found) {
         table_touch(&found->table, place->aim);

@@ -44,8 +44,12 @@ struct store_place {
     uint64_t epoch; /* the store's, when it was aimed at */
 };
 
-/* Hashes the key, and asks for the part of the table that it falls into. */
-void store_aim(struct store *store, struct slice type, struct slice key, struct store_place *place);
+/* A key's hash, which may be made early and on another thread. A store's seed does not change; others have others. */
+uint64_t store_hash(uint64_t seed, struct slice key);
+uint64_t store_seed(const struct store *store);
+
+/* hash: the key's, with the store's seed. Asks for the part of the table that it falls into. */
+void store_aim(struct store *store, struct slice type, uint64_t hash, struct store_place *place);
 
 /* Asks for the entity, if there is one. */
 void store_near(const struct store *store, struct store_place *place);

@@ -24,6 +24,9 @@ static bool allocate_places(struct table *table) {
     table->places = size < MAPPED_LEAST ? calloc(1, size) : pages_map(size);
     if (table->places) {
         table->heap->table_bytes += size;
+        if (size >= MAPPED_LEAST) {
+            pages_fill(table->places, size); /* all of it is touched at once */
+        }
     }
     return table->places != NULL;
 }

@@ -32,7 +32,7 @@ bool base64_decode(struct buf *out, struct slice text, struct error *e) {
     unsigned digits = 0;
     unsigned padding = 0;
     if (!buf_reserve(out, text.len / 4 * 3 + 3)) {
-        return buf_error(out, e, "base64 data", "nothing: append smaller batches");
+        return buf_error(out, e, "base64 data", "append smaller batches");
     }
     for (size_t i = 0; i < text.len; i++) {
         char c = text.ptr[i];

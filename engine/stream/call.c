@@ -74,6 +74,15 @@ static uint64_t since(const struct call *call) {
     return loop_now(call->loop) - call->started_at;
 }
 
+/* A request that had no answer is told with its method, an answer without. */
+static void log_failure(const struct call *call, uint64_t wait) {
+    const char *method = method_of(call->kind);
+    const char *message = call->failure.message;
+    bool told = strncmp(message, method, strlen(method)) == 0;
+    log_write(call->log, LOG_WARN, "%s%s%s; trying again in %.1f s", told ? "" : method, told ? "" : " ",
+              message, (double)wait / 1000);
+}
+
 /* The last try failed with call->failure. */
 static void call_failed(struct call *call, const struct call_result *result, bool retryable) {
     struct error *e = &call->failure;
@@ -82,8 +91,7 @@ static void call_failed(struct call *call, const struct call_result *result, boo
         call_answer(call, result, e);
         return;
     }
-    log_write(call->log, LOG_WARN, "%s %s; trying again in %.1f s", method_of(call->kind), e->message,
-              (double)wait / 1000);
+    log_failure(call, wait);
     loop_timer_start(&call->timer, wait);
 }
 
@@ -154,16 +162,6 @@ static void on_timer(struct loop_task *task) {
 
 /* ---- start ---- */
 
-static struct slice keep(char **at, struct slice s) {
-    if (!s.ptr) {
-        return s;
-    }
-    char *start = *at;
-    memcpy(start, s.ptr, s.len);
-    *at += s.len;
-    return slice_of(start, s.len);
-}
-
 /* Copies every text into one allocation. */
 static bool keep_all(struct call *call, struct error *e) {
     struct slice *all[] = {&call->content_type,    &call->body,        &call->ttl,
@@ -180,7 +178,7 @@ static bool keep_all(struct call *call, struct error *e) {
     }
     char *at = call->text;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        *all[i] = keep(&at, *all[i]);
+        *all[i] = slice_put(&at, *all[i]);
     }
     return true;
 }

@@ -12,12 +12,14 @@
 #include "stream/kind.h"
 #include "stream/pipe.h"
 
-enum { PIECE_BYTES = 256 * 1024, GAP_BYTES = 32 * 1024, LOOK_MS = 500 };
+enum { PIECE_BYTES = 512 * 1024, GAP_BYTES = 32 * 1024, LOOK_MS = 500 };
 
-/* While one piece is handed over the next is read by libuv's pool. */
+/* While one piece is handed over the next is read by the loop's other thread. A device may keep who reads it
+ * waiting: that is left to libuv's pool. */
 struct file {
     struct source base;
     struct loop *loop;
+    struct beside *beside; /* NULL: libuv's pool reads */
     struct feed feed;
     char *name;
     int fd;
@@ -26,7 +28,10 @@ struct file {
     struct piece *filling; /* is read into, or will be; NULL: it must be found first */
     struct piece *full;    /* waits to be handed over */
     uint64_t read_at;      /* where the next read starts */
-    uv_fs_t read;
+    struct beside_job read;
+    uv_fs_t pool_read;
+    uint64_t from;       /* where in the file it reads */
+    ssize_t got;         /* what it has read; below 0: minus the system's number of an error */
     bool reading, stale; /* stale: what is being read is not wanted any more */
     bool at_end;
     uv_fs_event_t event; /* tells at once that a followed file has changed, and */
@@ -38,7 +43,8 @@ struct file {
     struct error failure; /* to be reported by wake where it has a code */
 };
 
-static void on_read(uv_fs_t *request);
+static void on_read(void *user);
+static void on_pool_read(uv_fs_t *request);
 
 /* ---- ends ---- */
 
@@ -91,6 +97,31 @@ static bool find_piece(struct file *f) {
     return f->filling;
 }
 
+static void read_piece(void *user) {
+    struct file *f = user;
+    f->got = pread(f->fd, f->filling->bytes + GAP_BYTES, PIECE_BYTES, (off_t)f->from);
+    f->got = f->got < 0 ? -errno : f->got;
+}
+
+static bool read_beside(struct file *f) {
+    f->read = (struct beside_job){.work = read_piece, .done = on_read, .user = f};
+    beside_start(f->beside, &f->read);
+    return true;
+}
+
+static bool read_in_pool(struct file *f) {
+    struct error e;
+    uv_buf_t buf = uv_buf_init(f->filling->bytes + GAP_BYTES, PIECE_BYTES);
+    int64_t at = f->seekable ? (int64_t)f->from : -1;
+    f->pool_read.data = f;
+    int rc = uv_fs_read(loop_uv(f->loop), &f->pool_read, f->fd, &buf, 1, at, on_pool_read);
+    if (rc != 0) {
+        error_set(&e, ERROR_SYSTEM, "%s: cannot be read: %s", f->name, uv_strerror(rc));
+        file_doom(f, &e);
+    }
+    return rc == 0;
+}
+
 static void start_read(struct file *f) {
     struct error e;
     if (f->reading || f->at_end || f->finished || f->closing || f->full) {
@@ -102,13 +133,8 @@ static void start_read(struct file *f) {
         return;
     }
     f->filling->start = GAP_BYTES;
-    uv_buf_t buf = uv_buf_init(f->filling->bytes + GAP_BYTES, PIECE_BYTES);
-    int64_t at = f->seekable ? (int64_t)f->read_at : -1;
-    f->read.data = f;
-    int rc = uv_fs_read(loop_uv(f->loop), &f->read, f->fd, &buf, 1, at, on_read);
-    if (rc != 0) {
-        error_set(&e, ERROR_SYSTEM, "%s: cannot be read: %s", f->name, uv_strerror(rc));
-        file_doom(f, &e);
+    f->from = f->read_at;
+    if (!(f->beside ? read_beside(f) : read_in_pool(f))) {
         return;
     }
     f->reading = true;
@@ -183,10 +209,16 @@ static void deliver(struct file *f) {
     }
 }
 
-static void on_read(uv_fs_t *request) {
+static void on_pool_read(uv_fs_t *request) {
     struct file *f = request->data;
-    ssize_t got = request->result;
+    f->got = request->result;
     uv_fs_req_cleanup(request);
+    on_read(f);
+}
+
+static void on_read(void *user) {
+    struct file *f = user;
+    ssize_t got = f->got;
     f->reading = false;
     if (f->closing) {
         file_drop(f);
@@ -326,8 +358,8 @@ static void file_close(struct source *source) {
     f->finished = true;
     f->closing = true;
     loop_cancel(f->loop, &f->wake);
-    if (f->reading) {
-        uv_cancel((uv_req_t *)&f->read);
+    if (f->reading && !f->beside) {
+        uv_cancel((uv_req_t *)&f->pool_read);
     }
     if (f->watching) {
         uv_close((uv_handle_t *)&f->event, on_event_closed);
@@ -349,6 +381,7 @@ static bool file_prepare(struct file *f, const struct source_options *o, const s
                          struct error *e) {
     uint64_t position = 0;
     f->seekable = S_ISREG(st->st_mode);
+    f->beside = f->seekable ? loop_beside(f->loop) : NULL;
     bool standard = strcmp(o->location, "-") == 0;
     f->follow = f->seekable && !standard && o->live != SOURCE_LIVE_NO;
     if (f->follow && o->format == SOURCE_ARRAY) {

@@ -197,7 +197,7 @@ static void retry_or_fail(struct batch *b, bool retryable) {
     struct error *e = &b->error;
     uint64_t wait = 0;
     if (retryable && tries_again(&b->tries, time_since(b), p->o.limit_ms, b->retry_ms, &wait, e)) {
-        log_write(p->log, LOG_WARN, "append to %s; trying again in %.1f s", e->message, (double)wait / 1000);
+        log_write(p->log, LOG_WARN, "append: %s; trying again in %.1f s", e->message, (double)wait / 1000);
         b->state = BATCH_WAIT;
         b->due_at = loop_now(p->loop) + wait;
         return;

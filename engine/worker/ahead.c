@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 enum {
-    TOUCH_EVENTS = 72, /* how far ahead of the event at hand the events themselves are asked for, */
+    TOUCH_EVENTS = 80, /* how far ahead of the event at hand the events themselves are asked for, */
     AIM_EVENTS = 64,   /* how far ahead of the event at hand its part of the table is asked for */
     NEAR_EVENTS = 32,  /* and its entity */
 };
@@ -31,10 +31,10 @@ static struct store_place *place_of(const struct ahead *ahead, uint64_t event) {
     return &ahead->places[event & (ahead->room - 1)];
 }
 
-static void aim(struct ahead *ahead, struct store *store, const struct event *event) {
+static void aim(struct ahead *ahead, struct store *store, const struct event *event, uint64_t hash) {
     struct store_place *place = place_of(ahead, ahead->aimed++);
     if (event->kind == EVENT_CHANGE && event->key.ptr) {
-        store_aim(store, event->type, event->key, place);
+        store_aim(store, event->type, hash, place);
     } else {
         *place = (struct store_place){0};
     }
@@ -48,20 +48,21 @@ static void near(struct ahead *ahead, const struct store *store, uint64_t end) {
     }
 }
 
-const struct store_place *ahead_place(struct ahead *ahead, struct store *store, const struct intake *intake) {
+const struct store_place *ahead_place(struct ahead *ahead, struct store *store, struct intake *intake) {
     uint64_t here = intake->given - 1;
     if (!reserve(ahead, intake->front->room > 1 ? AIM_EVENTS : 1)) {
         return NULL;
     }
     if (ahead->aimed <= here) {
         ahead->aimed = ahead->neared = here;
-        aim(ahead, store, intake->event);
+        aim(ahead, store, intake->event, store_hash(store_seed(store), intake->event->key));
     }
-    const struct event *next;
+    const struct run_event *next;
+    bool hashed = intake_seed(intake, store_seed(store));
     intake_touch(intake, TOUCH_EVENTS);
     while (ahead->aimed < here + ahead->room &&
            (next = intake_ahead(intake, (size_t)(ahead->aimed - intake->given)))) {
-        aim(ahead, store, next);
+        aim(ahead, store, &next->event, hashed ? next->hash : store_hash(store_seed(store), next->event.key));
     }
     if (ahead->neared <= here + NEAR_EVENTS / 2) {
         near(ahead, store, here + NEAR_EVENTS);

@@ -21,6 +21,6 @@ void ahead_free(struct ahead *ahead);
 
 /* The place of the change that the intake gave last, which has a key; good until this is called again. NULL
  * where it is not known: for want of memory. */
-const struct store_place *ahead_place(struct ahead *ahead, struct store *store, const struct intake *intake);
+const struct store_place *ahead_place(struct ahead *ahead, struct store *store, struct intake *intake);
 
 #endif

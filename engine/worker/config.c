@@ -83,7 +83,7 @@ static bool read_file(const char *path, struct buf *text, struct error *e) {
     bool ok = true;
     size_t got = 1;
     while (ok && got > 0) {
-        ok = buf_reserve(text, 4096) || buf_error(text, e, path, "nothing: it is too long");
+        ok = buf_reserve(text, 4096) || buf_error(text, e, path, "is it a configuration file?");
         got = ok ? fread(text->ptr + text->len, 1, text->cap - text->len, file) : 0;
         text->len += got;
     }

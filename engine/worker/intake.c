@@ -8,7 +8,7 @@
 #include "worker/intake_parts.h"
 
 enum {
-    HIGH_WATER = 1 << 20,   /* bytes waiting: the source is paused */
+    HIGH_WATER = 2 << 20,   /* bytes waiting: the source is paused */
     ARRIVING_MAX = 8 << 20, /* what may still come after that, and one piece of the transfer */
     MARKS_MAX = 4096,       /* marks waiting: likewise */
     REJECTS_MAX = 3,        /* times that a broken chunk is read */
@@ -16,9 +16,7 @@ enum {
 
 /* Everything that is buffered belongs to a reading that is given up. */
 static void forget(struct intake *intake) {
-    if (intake->background) {
-        background_wait(intake->background);
-    }
+    beside_cancel(intake->beside, &intake->decoding);
     run_clear(intake->front);
     run_clear(intake->back);
     marks_clear(&intake->marks);
@@ -32,8 +30,6 @@ void intake_close(struct intake *intake) {
         intake->source = NULL;
     }
     forget(intake);
-    background_free(intake->background);
-    intake->background = NULL;
     marks_free(&intake->marks);
     window_free(&intake->window);
     event_decoder_free(&intake->decoder);
@@ -96,6 +92,7 @@ static void arrived(struct intake *intake, bool kept) {
         return;
     }
     pause_if_full(intake);
+    intake_look_behind(intake);
     intake->ready(intake->user);
 }
 

@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "io/background.h"
+#include "io/loop.h"
 #include "message/event.h"
 #include "message/slicer.h"
 #include "stream/source.h"
@@ -43,13 +43,15 @@ struct intake {
     struct event_decoder decoder;
     const char *back_at, *back_end; /* the bytes that the back is decoded from */
     char apart_too[64];
-    struct run *front;             /* what is given from; NULL while there was nothing to decode */
-    struct run *back;              /* decoded, or being decoded, while the front is given */
-    struct background *background; /* NULL: everything is decoded when it is asked for */
+    struct run *front;          /* what is given from; NULL while there was nothing to decode */
+    struct run *back;           /* decoded, or being decoded, while the front is given */
+    struct beside *beside;      /* NULL: everything is decoded when it is asked for */
+    struct beside_job decoding; /* the back */
     uint64_t back_skip;
     bool back_last;
     bool back_ready;
     uint64_t given; /* events, ever */
+    uint64_t seed;  /* for the hashes of keys */
     enum slicer_format format;
 
     const struct event *event; /* given last; good until intake_next is called again */
@@ -76,8 +78,8 @@ struct intake {
 /* message_max: bytes of one message. Nothing is read yet. False: out of memory. */
 bool intake_init(struct intake *intake, size_t message_max, void (*ready)(void *user), void *user);
 
-/* From now on much is decoded on another thread. Where that cannot be had, nothing changes. */
-void intake_use_background(struct intake *intake, struct loop *loop);
+/* From now on much is decoded on the loop's other thread. Where that cannot be had, nothing changes. */
+void intake_use_beside(struct intake *intake, struct loop *loop);
 
 /* Opens the source; options->sink is filled in here. */
 bool intake_open(struct intake *intake, struct source_options *options, struct error *e);
@@ -86,19 +88,29 @@ enum intake_status intake_next(struct intake *intake, struct error *e);
 
 /* The event that will be given n calls after the last one, 0 for the next; NULL where it is not known
  * yet. They stay where they are until they have been given. */
-static inline const struct event *intake_ahead(const struct intake *intake, size_t n) {
+static inline const struct run_event *intake_ahead(const struct intake *intake, size_t n) {
     const struct run *front = intake->front;
-    return n < front->count - front->given ? &front->events[front->given + n].event : NULL;
+    return n < front->count - front->given ? &front->events[front->given + n] : NULL;
 }
 
-/* Asks for the memory of such an event, which another thread may have written. */
+/* Where the keys of the event given last and of those ahead have hashes with this seed: that; and if not, those
+ * decoded from now on will. */
+static inline bool intake_seed(struct intake *intake, uint64_t seed) {
+    intake->seed = seed;
+    return intake->front->seed == seed;
+}
+
+/* Asks for the memory of such an event, which another thread may have written, and for the start of the message of
+ * one that was asked for before. */
 static inline __attribute__((always_inline)) void intake_touch(const struct intake *intake, size_t n) {
+    enum { BEFORE = 8 };
     const struct run *front = intake->front;
     if (n < front->count - front->given) {
         const char *event = (const char *)&front->events[front->given + n];
         __builtin_prefetch(event);
         __builtin_prefetch(event + 64);
         __builtin_prefetch(event + 128);
+        __builtin_prefetch(front->events[front->given + n - BEFORE].event.text.ptr);
     }
 }
 

@@ -4,11 +4,11 @@
 #include "worker/intake_parts.h"
 
 enum {
-    VIEW_SMALL = 16 << 10,      /* bytes: what waits is decoded one by one, as in a live stream */
-    VIEW_BACKGROUND = 48 << 10, /* bytes that are worth another thread */
+    VIEW_SMALL = 16 << 10,  /* bytes: what waits is decoded one by one, as in a live stream */
+    VIEW_BESIDE = 48 << 10, /* bytes that are worth another thread */
     RUN_ONE = 1,
     RUN_SOME = 64,
-    RUN_MANY = 1024,
+    RUN_MANY = 2048,
 };
 
 /* ---- marks ---- */
@@ -111,6 +111,7 @@ static bool decode_front(struct intake *intake, struct error *e) {
     }
     const char *at = view.ptr;
     run->seen = intake->window.base + view.len;
+    run->seed = intake->seed;
     run_decode(run, &intake->slicer, &intake->decoder, to_skip(intake), &at, view.ptr + view.len, last);
     window_take(&intake->window, (size_t)(at - view.ptr));
     note_run(intake, run);
@@ -131,15 +132,16 @@ static void worked(void *user) {
     intake->ready(intake->user);
 }
 
-void intake_use_background(struct intake *intake, struct loop *loop) {
-    intake->background = background_new(loop, work, worked, intake);
+void intake_use_beside(struct intake *intake, struct loop *loop) {
+    intake->beside = loop_beside(loop);
+    intake->decoding = (struct beside_job){.work = work, .done = worked, .user = intake};
 }
 
 /* What comes behind the front. True: it is being decoded. */
 static bool start_back(struct intake *intake) {
     bool last;
     struct slice view = look(intake, &last);
-    if (!intake->background || view.len < VIEW_BACKGROUND || !reserve(&intake->back, RUN_MANY)) {
+    if (!intake->beside || view.len < VIEW_BESIDE || !reserve(&intake->back, RUN_MANY)) {
         return false;
     }
     intake->back_at = view.ptr;
@@ -147,7 +149,9 @@ static bool start_back(struct intake *intake) {
     intake->back_last = last;
     intake->back_skip = to_skip(intake);
     intake->back->seen = intake->window.base + view.len;
-    return background_start(intake->background);
+    intake->back->seed = intake->seed;
+    beside_start(intake->beside, &intake->decoding);
+    return true;
 }
 
 /* The back becomes the front, whose events have all been given. */
@@ -187,6 +191,13 @@ static void look_behind(struct intake *intake) {
         return;
     }
     start_back(intake);
+}
+
+void intake_look_behind(struct intake *intake) {
+    bool giving = intake->in_body && intake->front && intake->front->given < intake->front->count;
+    if (giving && !intake->back_ready && !intake->decoding.busy) {
+        look_behind(intake);
+    }
 }
 
 /* ---- giving ---- */
@@ -264,10 +275,10 @@ static void settle(struct intake *intake) {
 /* In a body, with nothing left to give. *wait: the other thread is at it. True: look again. */
 static bool read_on(struct intake *intake, bool *wait, struct error *e) {
     window_release(&intake->window);
-    if (intake->back_ready) {
+    if (intake->back_ready || beside_take(intake->beside, &intake->decoding)) {
         swap_runs(intake);
         look_behind(intake);
-    } else if ((intake->background && background_busy(intake->background)) || start_back(intake)) {
+    } else if (intake->decoding.busy || start_back(intake)) {
         *wait = true;
         return false;
     } else if (!decode_front(intake, e)) {

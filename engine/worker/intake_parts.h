@@ -4,6 +4,9 @@
 
 #include "worker/intake.h"
 
+/* Bytes have come: what follows the events that are being given may be decoded meanwhile. */
+void intake_look_behind(struct intake *intake);
+
 /* The stream is over, for what e says. */
 void intake_fail(struct intake *intake, const struct error *e);
 

@@ -100,7 +100,7 @@ static enum driver_kind apply_for_lua(struct pipeline *pipeline, const struct st
     struct error e;
     buf_clear(&pipeline->old);
     if (item->old.ptr && !buf_append_slice(&pipeline->old, item->old)) {
-        buf_error(&pipeline->old, &e, "the value before", "limits.message");
+        buf_error(&pipeline->old, &e, "the value before", "raise limits.message");
         intake_locate(&pipeline->intake, &e);
         pipeline_finish(pipeline, &e);
         return DRIVER_NOTHING;

@@ -101,7 +101,7 @@ static bool next_key(struct rebuild *rebuild, struct rebuild_difference *differe
     }
     const struct store_row *a = old ? &rebuild->old_rows[rebuild->old_row] : NULL;
     const struct store_row *b = new ? &rebuild->new_rows[rebuild->new_row] : NULL;
-    int order = !a ? 1 : !b ? -1 : slice_compare(a->key, b->key);
+    int order = !old ? 1 : !new ? -1 : slice_compare(a->key, b->key);
     *difference = (struct rebuild_difference){.type = rebuild->type, .key = order <= 0 ? a->key : b->key};
     if (order <= 0) {
         difference->old = a->value;
@@ -150,7 +150,7 @@ static bool write_event(struct rebuild *rebuild, const struct rebuild_difference
               (!difference->value.ptr || put_member(text, ",\"value\":", difference->value)) &&
               buf_append_text(text, ",\"headers\":{\"operation\":\"") &&
               buf_append_text(text, event_operation_name(operation)) && buf_append_text(text, "\"}}");
-    return ok || buf_error(text, e, "an event of a state built anew", "limits.message");
+    return ok || buf_error(text, e, "an event of a state built anew", "raise limits.message");
 }
 
 const struct event *rebuild_event(struct rebuild *rebuild, const struct rebuild_difference *difference,
@@ -160,5 +160,5 @@ const struct event *rebuild_event(struct rebuild *rebuild, const struct rebuild_
     }
     const char *at = rebuild->text.ptr;
     enum message_status status = event_decode(&rebuild->decoder, &at, at + rebuild->text.len, e);
-    return status == MESSAGE_OK ? &rebuild->decoder.event : NULL;
+    return status == MESSAGE_OK ? rebuild->decoder.event : NULL;
 }

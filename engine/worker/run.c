@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "state/store.h"
+
 enum { NAMES_BYTES = 64 << 10 }; /* for unescaped names; what does not fit ends the run */
 
 struct run *run_new(size_t room) {
@@ -56,11 +58,11 @@ static bool keep_names(struct run *run, struct event *event) {
 
 static void keep_event(struct run *run, const struct slicer *slicer, const struct event_decoder *decoder) {
     struct run_event *kept = &run->events[run->count++];
-    kept->event = decoder->event;
     kept->position = slicer->position;
     kept->line = slicer->line;
     run->barrier = kept->event.kind == EVENT_CONTROL || /* what follows may depend on it */
                    (decoder->unescaped && !keep_names(run, &kept->event));
+    kept->hash = store_hash(run->seed, kept->event.key);
 }
 
 static void keep_word(struct run *run, const struct slicer *slicer, enum slicer_status word) {
@@ -75,6 +77,7 @@ void run_decode(struct run *run, struct slicer *slicer, struct event_decoder *de
     run_clear(run);
     run->last = last;
     while (run->word == SLICER_MESSAGE && !run->barrier && run->count < run->room) {
+        decoder->event = &run->events[run->count].event;
         enum slicer_status word = slicer_next(slicer, at, end, last, &run->why);
         bool whole = word == SLICER_MESSAGE || word == SLICER_REFUSED;
         if (whole && run->skipped < skip) {
@@ -85,4 +88,5 @@ void run_decode(struct run *run, struct slicer *slicer, struct event_decoder *de
             keep_word(run, slicer, word);
         }
     }
+    decoder->event = &decoder->own;
 }

@@ -16,6 +16,7 @@
 struct run_event {
     struct event event;
     uint64_t position, line; /* as the slicer counts them */
+    uint64_t hash;           /* of its key, with the run's seed (store_hash) */
 };
 
 struct run {
@@ -26,6 +27,7 @@ struct run {
     enum slicer_status word;
     bool barrier;            /* the latter */
     bool last;               /* no byte of the chunk was to follow */
+    uint64_t seed;           /* the caller's: for the keys' hashes */
     uint64_t seen;           /* the caller's: the position behind the bytes it was decoded from */
     uint64_t skipped;        /* messages passed over */
     struct slice message;    /* of the word, where it is REFUSED */

@@ -115,6 +115,11 @@ local function write_field(lines, name, optional, expression, description)
   lines[#lines + 1] = ("---@field %s%s %s%s"):format(written, optional and "?" or "", expression, comment(description))
 end
 
+local function is_optional(schema)
+  local def = rawget(schema, "_def")
+  return def.optional or def.kind == "lazy" and is_optional(def.get())
+end
+
 -- The class of an object, which is written once, however often the schema is used.
 local function class_of_object(out, def, name, description)
   local known = out.classes[def.fields]
@@ -126,9 +131,8 @@ local function class_of_object(out, def, name, description)
   local lines = {}
   for _, field_name in ipairs(sorted(def.fields)) do
     local field = def.fields[field_name]
-    local field_def = rawget(field, "_def")
     local expression = type_of(out, field, class .. "." .. class_part(field_name))
-    write_field(lines, field_name, field_def.optional, expression, field_def.description)
+    write_field(lines, field_name, is_optional(field), expression, rawget(field, "_def").description)
   end
   if description then
     write(out, "---%s", comment(description):sub(2))
@@ -183,6 +187,16 @@ local EXPRESSIONS = {
   end,
   record = function(out, def, name)
     return ("table<string, %s>"):format(type_of(out, def.item, name))
+  end,
+  lazy = function(out, def, name)
+    local target = def.get()
+    if out.within[target] then -- an object has a name by then, which ends it
+      return "any"
+    end
+    out.within[target] = true
+    local expression = type_of(out, target, name)
+    out.within[target] = nil
+    return expression
   end,
   object = function(out, def, name)
     return class_of_object(out, def, name, def.description)
@@ -360,7 +374,7 @@ end
 -- The annotations for the streams of a script, or nothing where none of them has a schema.
 local function annotate(script, streams)
   local prefix = class_part(script:match "([^/]+)$":gsub("%.lua$", ""))
-  local body, all, first = { used = {}, classes = {} }, {}, nil
+  local body, all, first = { used = {}, classes = {}, within = {} }, {}, nil
   for i, stream in ipairs(streams) do
     local schemas = stream._handlers.schemas
     local entities = schemas and entities_of(body, prefix, schemas) or {}

@@ -130,6 +130,12 @@ local function part(child, name, what, depth)
   return child, child._def.lua, levels
 end
 
+-- Whether it may be missing, as a member. What is lazy is asked, so all of it must have been made.
+local function may_miss(schema)
+  local def = schema._def
+  return def.optional or def.default ~= nil or def.kind == "lazy" and may_miss(def.get())
+end
+
 local function check_bound(name, value)
   if type(value) ~= "number" or value ~= value then
     fail(1, name, "expected a number, got %s", describe(value))
@@ -375,6 +381,18 @@ function number_methods:nonpositive()
   return (set_max(self, 0))
 end
 
+---A whole multiple of this, in decimal: 0.3 is one of 0.1.
+---@param factor number above 0
+---@return weir.NumberSchema
+function number_methods:multipleOf(factor)
+  check_self(self, "multipleOf")
+  check_bound("multipleOf", factor)
+  if factor <= 0 or factor == math.huge then
+    fail(0, "multipleOf", "expected a number above 0, got %s", describe(factor))
+  end
+  return with(self, "multiple", factor)
+end
+
 ---A whole number that fits 64 bits, as s.integer().
 ---@return weir.NumberSchema
 function number_methods:int()
@@ -462,6 +480,7 @@ native.kit = {
   with_lua = with_lua,
   added = added,
   part = part,
+  may_miss = may_miss,
   check_self = check_self,
 }
 native.methods = schema_methods

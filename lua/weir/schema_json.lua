@@ -2,7 +2,7 @@
 
 local _, core = ...
 local native = core._schema
-local check_self = native.kit.check_self
+local check_self, may_miss = native.kit.check_self, native.kit.may_miss
 local json, null = core.json, core.null
 
 local schema_methods = native.methods
@@ -16,7 +16,7 @@ local function refuse(path, text, ...)
   error({ mistake = ("%s: %s"):format(path, text:format(...)) }, 0)
 end
 
-local convert
+local convert -- convert(schema, path, work)
 
 local function is_bound(value)
   return value and value ~= math.huge and value ~= -math.huge
@@ -69,6 +69,7 @@ function kinds.number(def)
   if is_bound(def.max) then
     out[def.under and "exclusiveMaximum" or "maximum"] = def.max
   end
+  out.multipleOf = def.multiple
   return out
 end
 
@@ -105,37 +106,37 @@ function kinds.enum(def)
   return { type = kind, enum = json.array { table.unpack(def.values) } }
 end
 
-function kinds.array(def, path)
-  return { type = "array", items = convert(def.item, path .. "[]"), minItems = def.min, maxItems = def.max }
+function kinds.array(def, path, work)
+  return { type = "array", items = convert(def.item, path .. "[]", work), minItems = def.min, maxItems = def.max }
 end
 
-local function convert_all(options, path)
+local function convert_all(options, path, work)
   local out = {}
   for i, option in ipairs(options) do
-    out[i] = convert(option, ("%s[%d]"):format(path, i - 1))
+    out[i] = convert(option, ("%s[%d]"):format(path, i - 1), work)
   end
   return json.array(out)
 end
 
-function kinds.tuple(def, path)
+function kinds.tuple(def, path, work)
   local least = #def.options
-  while least > 0 and (def.options[least]._def.optional or def.options[least]._def.default) do
+  while least > 0 and may_miss(def.options[least]) do
     least = least - 1
   end
   return {
     type = "array",
-    prefixItems = convert_all(def.options, path),
-    items = def.item and convert(def.item, path .. "[]") or false,
+    prefixItems = convert_all(def.options, path, work),
+    items = def.item and convert(def.item, path .. "[]", work) or false,
     minItems = least > 0 and least or nil,
   }
 end
 
-function kinds.object(def, path)
+function kinds.object(def, path, work)
   local properties, required = {}, {}
   for _, name in ipairs(def.names) do
     local field = def.fields[name]
-    properties[name] = convert(field, path .. "." .. name)
-    if not field._def.optional and not field._def.default then
+    properties[name] = convert(field, path .. "." .. name, work)
+    if not may_miss(field) then
       required[#required + 1] = name
     end
   end
@@ -146,29 +147,42 @@ function kinds.object(def, path)
   return out
 end
 
-function kinds.record(def, path)
+function kinds.record(def, path, work)
   return {
     type = "object",
-    additionalProperties = convert(def.item, path .. "{}"),
-    propertyNames = def.keys and convert(def.keys, path .. "{}") or nil,
+    additionalProperties = convert(def.item, path .. "{}", work),
+    propertyNames = def.keys and convert(def.keys, path .. "{}", work) or nil,
   }
 end
 
-function kinds.union(def, path)
-  return { anyOf = convert_all(def.options, path) }
+function kinds.union(def, path, work)
+  return { anyOf = convert_all(def.options, path, work) }
 end
 
-function kinds.tagged(def, path)
-  return { oneOf = convert_all(def.options, path) }
+function kinds.tagged(def, path, work)
+  return { oneOf = convert_all(def.options, path, work) }
+end
+
+-- By a reference, to the whole or to one of the $defs, which are converted when everything else is.
+function kinds.lazy(def, path, work)
+  local target = def.get()
+  if target == work.root then
+    return { ["$ref"] = "#" }
+  elseif not work.names[target] then
+    local name = "schema" .. #work.targets + 1
+    work.names[target] = name
+    work.targets[#work.targets + 1] = { schema = target, name = name, path = path }
+  end
+  return { ["$ref"] = "#/$defs/" .. work.names[target] }
 end
 
 function kinds.foreign(def, path)
   refuse(path, "a schema by %s has no counterpart in JSON Schema", tostring(def.foreign["~standard"].vendor))
 end
 
-function convert(schema, path)
+function convert(schema, path, work)
   local def = schema._def
-  local out = kinds[def.kind](def, path)
+  local out = kinds[def.kind](def, path, work)
   if def.nullable then
     out = { anyOf = { out, { type = "null" } } }
   end
@@ -179,12 +193,26 @@ function convert(schema, path)
   return out
 end
 
+local function convert_root(schema)
+  local work = { root = schema, names = {}, targets = {} }
+  native.needsLua(schema) -- compiles it, which refuses what is lazy without an end
+  local out, defs = convert(schema, "value", work), {}
+  local i = 1
+  while work.targets[i] do -- each may add others
+    local target = work.targets[i]
+    defs[target.name] = convert(target.schema, target.path, work)
+    i = i + 1
+  end
+  out["$defs"] = next(defs) and defs or nil
+  return out
+end
+
 ---The schema as a JSON Schema (draft 2020-12), a table: what it accepts. What refine() asks, and defaults that are
 ---functions, are left out; a pattern that regular expressions cannot say, and a schema of another library, are errors.
 ---@return table
 function schema_methods:toJsonSchema()
   check_self(self, "toJsonSchema")
-  local ok, out = pcall(convert, self, "value")
+  local ok, out = pcall(convert_root, self)
   if not ok then
     error("schema.toJsonSchema: " .. (type(out) == "table" and out.mistake or tostring(out)), 2)
   end

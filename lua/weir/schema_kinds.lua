@@ -224,6 +224,29 @@ function schema.record(first, second)
   }
 end
 
+---What the function returns, which is asked when the schema is used for the first time: so a schema can be a part of
+---itself. It has to return the same one each time.
+---@param get fun(): weir.Schema
+---@return weir.Schema
+function schema.lazy(get)
+  if type(get) ~= "function" then
+    fail(0, "lazy", "expected a function that returns a schema, got %s", describe(get))
+  end
+  local target
+  local function get_once()
+    if not target then
+      local made = get()
+      if made == nil then
+        error("schema.lazy: the function returned nothing: expected a schema; one that is a part of itself needs " ..
+          "its `local` in a line before it", 0)
+      end
+      target = part(made, "lazy", "what the function returned")
+    end
+    return target
+  end
+  return new { kind = "lazy", get = get_once, lua = "perhaps" }
+end
+
 ---An object. Other members than the fields pass and are kept, unless it is strict() or strip().
 ---@param fields table<string, weir.Schema>
 ---@return weir.ObjectSchema

@@ -145,6 +145,7 @@ function by_type.string(place)
 end
 
 local function number_of(place, made)
+  local factor = take_number(place, "multipleOf")
   local rules = {
     { "minimum", "min" }, { "exclusiveMinimum", "gt" }, { "maximum", "max" }, { "exclusiveMaximum", "lt" },
   }
@@ -157,7 +158,7 @@ local function number_of(place, made)
     local bound = take_number(place, rule[1])
     made = bound and made[rule[2]](made, bound) or made
   end
-  return made
+  return factor and made:multipleOf(factor) or made
 end
 
 function by_type.number(place)
@@ -340,8 +341,25 @@ local function tag_of(options)
   end
 end
 
-local function one_of(place)
+-- Options are told apart by what they hold. So one that refers to what is being read now is read once more.
+local function read_options_apart(place)
+  local work, again = place.work, {}
+  for _, option in ipairs(is_list(place.json.oneOf) and place.json.oneOf or {}) do
+    local ref = type(option) == "table" and option["$ref"]
+    if work.open[ref] and not work.again[ref] then
+      again[#again + 1] = ref
+      work.open[ref], work.again[ref] = nil, true
+    end
+  end
   local options = read_options(place, "oneOf")
+  for _, ref in ipairs(again) do
+    work.open[ref], work.again[ref] = true, nil
+  end
+  return options
+end
+
+local function one_of(place)
+  local options = read_options_apart(place)
   local made = #options == 1 and options[1] or are_apart(options) and schema.union(options) or tag_of(options)
   if not made then
     refuse(place, "'oneOf' is supported only where a property tells the options apart, or their types do")
@@ -365,11 +383,14 @@ local function resolve(work, ref, place)
   return at
 end
 
+-- Of a reference to what is being read now, what will have been read.
 local function ref_of(place)
   local work, ref = place.work, take(place, "$ref")
   local target = resolve(work, ref, place)
   if work.open[ref] then
-    refuse(place, "'$ref': %s refers to itself: recursive schemas are not supported", ref)
+    return schema.lazy(function()
+      return work.known[ref]
+    end)
   end
   work.open[ref] = true
   work.known[ref] = work.known[ref] or read(work, target, ref)
@@ -467,13 +488,24 @@ function read(work, value, path)
   return made
 end
 
+local function read_root(work)
+  local made = read(work, work.root, "#")
+  work.known["#"], work.path = made, "#"
+  local whole, mistake = pcall(native.needsLua, made) -- compiles it
+  if not whole then
+    error({ mistake = "#: " .. mistake:gsub("^schema: a lazy schema stands for itself.*",
+      "'$ref': one leads back to itself without an object or an array on the way") }, 0)
+  end
+  return made
+end
+
 ---The schema that a JSON Schema (draft 2020-12, a table) describes. What is not supported is an error that names it and
 ---its place, as "#/properties/id: 'uniqueItems' is not supported beside 'type'".
 ---@param jsonSchema table
 ---@return weir.Schema
 function schema.fromJsonSchema(jsonSchema)
-  local work = { root = jsonSchema, known = {}, open = {}, depth = 0, path = "#" }
-  local ok, made = pcall(read, work, jsonSchema, "#")
+  local work = { root = jsonSchema, known = {}, open = { ["#"] = true }, again = {}, depth = 0, path = "#" }
+  local ok, made = pcall(read_root, work)
   if ok then
     return made
   elseif type(made) == "table" then

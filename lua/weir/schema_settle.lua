@@ -200,6 +200,10 @@ function steps.tagged(work, def, value)
   return settle(work, def.options[def.taken[value[def.tag]]], value)
 end
 
+function steps.lazy(work, def, value)
+  return settle(work, def.get(), value)
+end
+
 function steps.foreign(work, def, value)
   local result = def.foreign["~standard"].validate(value)
   if type(result) ~= "table" then
@@ -260,7 +264,8 @@ function settle(work, schema, value)
     value = default_of(work, schema)
   end
   local step = steps[def.kind]
-  local wanted = value ~= nil and not (value == null and def.nullable) or def.kind == "foreign"
+  local wanted = value ~= nil and not (value == null and def.nullable) or value == nil and def.kind == "lazy" or
+    def.kind == "foreign"
   if step and wanted and work.count == before then
     value = step(work, def, value)
   end
@@ -273,7 +278,7 @@ end
 -- The issues, or nothing; and what the value comes to. lists: paths are lists, not texts.
 local function examine(schema, value, lists)
   local issues = native.check(schema, value, lists)
-  if issues or not schema._def.lua then
+  if issues or not schema._def.lua or not native.needsLua(schema) then
     return issues, value
   end
   local work = new_work({}, true)
@@ -312,8 +317,9 @@ function schema_methods:default(value)
   elseif type(value) == "function" then
     return with_lua(self, "default", { fn = value })
   end
-  local issues = native.check(self, value)
-  if issues then
+  -- What is lazy may not have been made yet: then the value is checked where it is taken, as it is in any case.
+  local whole, issues = pcall(native.check, self, value)
+  if whole and issues then
     local where = issues[1].path == "" and "" or issues[1].path .. ": "
     fail(0, "default", "the value does not fit: %s%s", where, issues[1].message)
   end

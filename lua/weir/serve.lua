@@ -21,7 +21,7 @@ end
 ---    listen           "HOST:PORT", a numeric address; port 0: any that is free; default: "127.0.0.1:4437"
 ---    data             keep the streams in this folder; default: in memory
 ---    fsync            with data, when an append is answered: "batch", "always" or "none"; default: "batch"
----    checkpointSize   with data, how long the journal gets until its content goes to the streams' files; default: "64MB"
+---    checkpointSize   with data, how long the journal gets until it goes to the streams' files; default: "64MB"
 ---    longPollTimeout  how long a long-poll waits; default: "30s"
 ---    sseLifetime      after which an SSE response ends, and the reader comes back; default: "60s"
 ---    requestTimeout   for a request's head, between two pieces of its body; default: "30s"

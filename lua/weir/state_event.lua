@@ -209,6 +209,27 @@ function events.checked(operation, kind, key, value, old_value, given, where, le
   return events.change(kind, key, value, old_value, headers)
 end
 
+local function need_type(operation, kind)
+  if kind == nil then
+    error(("%s: type: expected a non-empty string, got nil"):format(operation), 3)
+  end
+end
+
+-- Gives the class insert, update, upsert, patch and delete (types/weir.lua). Each ends with a call of
+-- change(self, operation, type, key, value, options), which takes its place on the stack: level 2 is the script.
+function events.add_changes(class, change)
+  for _, operation in ipairs { "insert", "update", "upsert", "patch" } do
+    class[operation] = function(self, kind, key, value, options)
+      need_type(operation, kind)
+      return change(self, operation, kind, key, value, options)
+    end
+  end
+  function class:delete(kind, key, options)
+    need_type("delete", kind)
+    return change(self, "delete", kind, key, nil, options)
+  end
+end
+
 local OPTION_NAMES = { txid = true, txId = true, timestamp = true, from = true, offset = true }
 
 -- A typo in an option, or a value in its place, must not become a header.

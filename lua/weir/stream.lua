@@ -5,7 +5,7 @@ local native = weir._stream
 local options_of = weir._options
 local show, ON_ERROR, ON_INVALID = options_of.show, options_of.ON_ERROR, options_of.ON_INVALID
 local outgoing = weir._outgoing
-local schema_metatable = weir._schema.metatable
+local needs_lua = weir._schema.needsLua
 local schemas = weir._state.schemas
 
 ---@class weir.StateStream
@@ -226,7 +226,7 @@ local CONFIRM = "30s" -- what limits.confirm is unless it is given
 local function declare_types(stream, handlers, form)
   for kind, type_schema in pairs(form.types) do
     native.schema(stream, kind, type_schema)
-    if getmetatable(type_schema) ~= schema_metatable or type_schema._def.lua then
+    if needs_lua(type_schema) then
       handlers.foreign[kind] = type_schema
     end
   end

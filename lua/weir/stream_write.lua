@@ -176,11 +176,10 @@ local function old_value_of(self, operation, kind, key)
   end
 end
 
--- insert and its like end with a call of this, which takes their place on the stack: level 2 is the script.
-local function change_event(self, operation, kind, key, value, options)
-  if kind == nil then
-    error(("%s: type: expected a non-empty string, got nil"):format(operation), 2)
-  end
+-- Optimistic writes (options.optimistic, or the stream's option of that name) are seen in the state at once, and
+-- onChange handlers are called with event.optimistic = true; they give their txid, too. One whose append fails, or that
+-- does not come back within limits.confirm, is rolled back: see onRollback.
+events.add_changes(StateStream, function(self, operation, kind, key, value, options)
   local headers, said = write_options(options, operation, 2)
   local event = events.checked(operation, kind, key, value, nil, headers, operation, 2)
   if said.old_value == nil then
@@ -201,65 +200,7 @@ local function change_event(self, operation, kind, key, value, options)
     return append_optimistically(self, event, 2)
   end
   return native.append(self, event)
-end
-
----Appends an insert. Waits as append does.
----
----Optimistic writes (options.optimistic, or the stream's option of that name) are seen in the state at once, and
----onChange handlers are called with event.optimistic = true; they give their txid, too. One whose append fails, or that
----does not come back within limits.confirm, is rolled back: see onRollback.
----@param kind string the type
----@param key string
----@param value any
----@param options? { txid: string?, timestamp: string?, optimistic: boolean? } and more headers
----@return string offset
----@return string? txid of an optimistic write
-function StateStream:insert(kind, key, value, options)
-  return change_event(self, "insert", kind, key, value, options)
-end
-
----Appends an update: value replaces what is stored, which goes with it as old_value.
----@param kind string
----@param key string
----@param value any
----@param options? table
----@return string offset
----@return string? txid
-function StateStream:update(kind, key, value, options)
-  return change_event(self, "update", kind, key, value, options)
-end
-
----Appends an upsert: stored whether or not there is a value.
----@param kind string
----@param key string
----@param value any
----@param options? table
----@return string offset
----@return string? txid
-function StateStream:upsert(kind, key, value, options)
-  return change_event(self, "upsert", kind, key, value, options)
-end
-
----Appends a patch: merged into what is stored (RFC 7396); weir.null removes a member.
----@param kind string
----@param key string
----@param value table
----@param options? table
----@return string offset
----@return string? txid
-function StateStream:patch(kind, key, value, options)
-  return change_event(self, "patch", kind, key, value, options)
-end
-
----Appends a delete, with what is stored as old_value.
----@param kind string
----@param key string
----@param options? table
----@return string offset
----@return string? txid
-function StateStream:delete(kind, key, options)
-  return change_event(self, "delete", kind, key, nil, options)
-end
+end)
 
 ---Calls fn(rollback, state) when optimistic writes were undone: rollback.error says why, rollback.events are they,
 ---rollback.txid is their transaction.

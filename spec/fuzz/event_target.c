@@ -259,7 +259,7 @@ static void check_refused(const struct event_decoder *decoder, const struct verd
                e->position, (size_t)(expected->wrong - text));
     struct slice reason = slice_from(e->message);
     FUZZ_CHECK(strict_utf8_end(reason, false) == reason.len, "the reason is not UTF-8: %s", e->message);
-    same_raw("the text refused", decoder->event.text, expected->event.text);
+    same_raw("the text refused", decoder->event->text, expected->event.text);
 }
 
 /* The decoder's word on the message that the text begins with, in a window that goes on to `end`. */
@@ -285,7 +285,7 @@ static void check_message(struct event_decoder *decoder, struct slice text, cons
     FUZZ_CHECK(at == text.ptr + verdict.at, "the message ends at %zd, expected %zu", at - text.ptr,
                verdict.at);
     if (status == MESSAGE_OK) {
-        same_event(&decoder->event, &rules.verdict.event);
+        same_event(decoder->event, &rules.verdict.event);
     } else {
         check_refused(decoder, &rules.verdict, &e);
     }

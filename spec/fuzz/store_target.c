@@ -285,7 +285,8 @@ static void run(struct play *play, uint8_t options) {
     for (unsigned i = 0; i < count; i++) {
         types[i] = (options >> 6) ^ (i % 3 == 2);
         keys[i] = take_key(&play->input);
-        store_aim(play->store, type_of(types[i]), key_of(keys[i], text), &places[i]);
+        uint64_t hash = store_hash(store_seed(play->store), key_of(keys[i], text));
+        store_aim(play->store, type_of(types[i]), hash, &places[i]);
     }
     for (unsigned i = 0; i < count; i++) {
         store_near(play->store, &places[i]);

@@ -2,6 +2,7 @@
 
 local process = require "support.process"
 local tmp = require "support.tmp"
+local wait = require "support.wait"
 
 local http = {}
 
@@ -27,7 +28,7 @@ end
 function http.request(options)
   local dir = tmp.dir()
   local cmd = {"curl", "-q", "-sS", "--noproxy", "*", "-X", options.method or "GET",
-    "--max-time", tostring(options.timeout or 20), "-w", "%{http_code}",
+    "--max-time", tostring((options.timeout or 20) + wait.SLACK), "-w", "%{http_code}",
     "-D", dir .. "/headers", "-o", dir .. "/body"}
   if options.method == "HEAD" then
     cmd[#cmd + 1] = "--head"

@@ -17,16 +17,9 @@ Pieces.__index = Pieces
 
 local LIFE = 900 -- seconds after which a forgotten server is killed
 
-local function own_pid()
-  local pipe = assert(io.popen("echo $PPID"))
-  local pid = pipe:read("l")
-  pipe:close()
-  return pid
-end
-
 function pieces.start()
   local self = setmetatable({dir = tmp.dir()}, Pieces)
-  local cmd = {"node", paths.spec .. "/support/pieces.mjs", "--dir", self.dir, "--parent", own_pid()}
+  local cmd = {"node", paths.spec .. "/support/pieces.mjs", "--dir", self.dir, "--parent", process.own_pid()}
   self.child = process.spawn{cmd = cmd, timeout = LIFE}
   self.url = wait.till(function()
     return self.child:stdout():match("listening (%S+)\n")

@@ -6,9 +6,11 @@
 --   db:query "SELECT 1"                        -- {{"1"}}: rows of texts; NULL is nil
 --   db:value "SELECT count(*) FROM users"
 --   db:database "other"                        -- makes another one: its url
+--   db:held "other"                            -- what is there of a stream: see support.held
 --   db:restart(); db:crash(); db:start(); db:stop()
 --   db:cut()                                   -- ends all connections but its own
 
+local held = require "support.held"
 local process = require "support.process"
 local tmp = require "support.tmp"
 local wait = require "support.wait"
@@ -112,6 +114,15 @@ function Postgres:url_of(database, user, more)
     more and "&" .. more or "")
 end
 
+--- Makes a database, or empties it, and gives its URL.
+function Postgres:fresh(name)
+  if self:value(("SELECT 1 FROM pg_database WHERE datname = '%s'"):format(name), "postgres") then
+    self:query("DROP SCHEMA public CASCADE; CREATE SCHEMA public", name)
+    return self:url_of(name)
+  end
+  return self:database(name)
+end
+
 --- Makes a database and gives its URL.
 function Postgres:database(name)
   self:query(('CREATE DATABASE "%s"'):format(name), "postgres")
@@ -145,6 +156,32 @@ end
 function Postgres:value(sql, database)
   local rows = self:query(sql, database)
   return rows[1] and rows[1][1]
+end
+
+local HELD = [=[
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT to_regclass('_sync_tables') IS NOT NULL AS there \gset
+\if :there
+SELECT concat_ws('|', 0, sequence, epoch, skip, coalesce("offset", ''), coalesce(notes::text, '')) FROM _sync_state;
+SELECT format('SELECT concat(''1|'', %L, ''/'', id, '' '', %s) FROM %I', type, CASE WHEN EXISTS (SELECT FROM
+  pg_attribute WHERE attrelid = quote_ident(table_name)::regclass AND attname = 'data') THEN 'data'
+  ELSE 'concat_ws(''|'', n, coalesce(p::text, ''-''), text)' END, table_name) FROM _sync_tables \gexec
+\endif
+COMMIT;
+]=]
+
+--- What is there of a stream: see support.held. Of one moment, whatever the server still does meanwhile.
+function Postgres:held(database)
+  local lines = {}
+  for i, row in ipairs(self:query(HELD, database)) do
+    lines[i] = row[1]
+  end
+  return held.parse(table.concat(lines, "\n"))
+end
+
+--- How many transactions of a database it has undone.
+function Postgres:undone(database)
+  return tonumber(self:value("SELECT xact_rollback FROM pg_stat_database WHERE datname = current_database()", database))
 end
 
 --- Waits until the first cell of the answer is that text.

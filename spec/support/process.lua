@@ -12,8 +12,19 @@ local wait = require "support.wait"
 
 local process = {}
 
+--- Seconds after which a server that a spec has forgotten is killed: longer than any spec takes.
+process.LIFE = 280 + 4 * (tonumber(os.getenv "WEIR_KILLS") or 0)
+
 local LIMIT = 60 -- seconds a process may live, unless told otherwise
 local TIMED_OUT = 124 -- what timeout(1) exits with
+
+-- Of this Lua, for servers that end when it does.
+function process.own_pid()
+  local pipe = assert(io.popen("echo $PPID"))
+  local pid = pipe:read("l")
+  pipe:close()
+  return pid
+end
 
 function process.quote(text)
   return "'" .. tostring(text):gsub("'", [['\'']]) .. "'"
@@ -57,7 +68,7 @@ local function prepare(options)
   if options.stdin then
     stdin = tmp.write(dir .. "/stdin", options.stdin)
   end
-  local limit = ("%.3f"):format(options.timeout or LIMIT)
+  local limit = ("%.3f"):format((options.timeout or LIMIT) + wait.SLACK)
   local text = SCRIPT:format(process.quote(options.cwd or "."), limit, environment(options.env), dir,
     quoted(options.cmd), stdin, dir, dir, dir, dir, dir)
   tmp.write(dir .. "/run", text)

@@ -18,16 +18,9 @@ Proxy.__index = Proxy
 
 local LIFE = 900 -- seconds after which a forgotten proxy is killed
 
-local function own_pid()
-  local pipe = assert(io.popen("echo $PPID"))
-  local pid = pipe:read("l")
-  pipe:close()
-  return pid
-end
-
 function proxy.start(server)
   local self = setmetatable({}, Proxy)
-  local cmd = {"node", paths.spec .. "/support/proxy.mjs", "--to", server.url, "--parent", own_pid()}
+  local cmd = {"node", paths.spec .. "/support/proxy.mjs", "--to", server.url, "--parent", process.own_pid()}
   self.child = process.spawn{cmd = cmd, timeout = LIFE}
   self.base = wait.till(function()
     return self.child:stdout():match("listening (%S+)\n")

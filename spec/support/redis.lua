@@ -3,9 +3,10 @@
 --   local db = redis.start{appendonly = "yes"}
 --   db.url                                     -- for weir.sink.redis
 --   db:ask("HGET", key, field)                 -- what redis-cli prints, without the line end
---   db:dump("weir:")                           -- all entities under a prefix, as sorted text
+--   db:held "weir:"                            -- what is there of a stream: see support.held
 --   db:crash(); db:launch(); db:stop()
 
+local held = require "support.held"
 local paths = require "support.paths"
 local process = require "support.process"
 local tmp = require "support.tmp"
@@ -15,8 +16,6 @@ local redis = {}
 
 local Redis = {}
 Redis.__index = Redis
-
-local LIFE = 280 -- seconds after which a forgotten server is killed
 
 --- False, and why, where there is no server to start, or weir was built without the sink.
 function redis.available()
@@ -42,7 +41,7 @@ function Redis:launch()
     cmd = {"redis-server", "--port", "0", "--unixsocket", self.socket, "--save", "", "--appendonly",
       self.options.appendonly or "no", "--appendfsync", "always", "--dir", self.dir, "--loglevel", "warning",
       table.unpack(self.options.arguments or {})},
-    timeout = LIFE,
+    timeout = process.LIFE,
   }
   wait.till(function()
     local ok, answer = pcall(self.ask, self, "PING")
@@ -59,24 +58,29 @@ function Redis:ask(...)
   return (done.stdout:gsub("\n$", ""))
 end
 
-local DUMP = [[
+local HELD = [[
+local sync = redis.call("KEYS", ARGV[1] .. "*}:sync")[1]
 local out = {}
-local keys = redis.call("KEYS", ARGV[1] .. "*}:t:*")
-table.sort(keys)
-for _, key in ipairs(keys) do
-  local lines, all = {}, redis.call("HGETALL", key)
-  for i = 1, #all, 2 do
-    lines[#lines + 1] = string.format("%q", all[i]) .. " " .. all[i + 1]
+if sync then
+  local place = redis.call("HMGET", sync, "sequence", "epoch", "skip", "offset", "notes")
+  for i = 1, 5 do
+    place[i] = place[i] or (i <= 3 and "0" or "")
   end
-  table.sort(lines)
-  out[#out + 1] = "== " .. key:match("}:t:(.*)$")
-  out[#out + 1] = table.concat(lines, "\n")
+  out[1] = "0|" .. table.concat(place, "|")
+end
+for _, key in ipairs(redis.call("KEYS", ARGV[1] .. "*}:t:*")) do
+  local type, all = key:match("}:t:(.*)$"), redis.call("HGETALL", key)
+  type = type:gsub("%%(%x%x)", function(code) return string.char(tonumber(code, 16)) end)
+  for i = 1, #all, 2 do
+    out[#out + 1] = "1|" .. type .. "/" .. all[i] .. " " .. all[i + 1]
+  end
 end
 return table.concat(out, "\n")
 ]]
 
-function Redis:dump(prefix)
-  return self:ask("EVAL", DUMP, "0", prefix or "weir:")
+--- What is under a prefix ("weir:"), of one stream: see support.held.
+function Redis:held(prefix)
+  return held.parse(self:ask("EVAL", HELD, "0", prefix or "weir:"))
 end
 
 --- kill -9.

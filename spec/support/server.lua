@@ -18,15 +18,8 @@ local server = {}
 local Server = {}
 Server.__index = Server
 
-local LIFE = 900 -- seconds after which a forgotten server is killed
+local LIFE = 620 + process.LIFE -- seconds after which a forgotten server is killed
 local JSON = {["Content-Type"] = "application/json"}
-
-local function own_pid()
-  local pipe = assert(io.popen("echo $PPID"))
-  local pid = pipe:read("l")
-  pipe:close()
-  return pid
-end
 
 -- What other specs expect is what the reference server makes of events: it stamps them and writes them anew.
 local PROTOCOL = {append = true, client_lua = true, protocol_cli = true, read = true, reconnect = true}
@@ -50,8 +43,11 @@ local function await(self, text, pattern)
 end
 
 local function launch_weir(self, port)
-  local cmd = {paths.weir, "serve", "--listen", "127.0.0.1:" .. port, "--faults", "--long-poll-timeout",
+  local cmd = {paths.weir, "serve", "--listen", "127.0.0.1:" .. port, "--long-poll-timeout",
     (self.options.longPollTimeout or 500) .. "ms"}
+  if self.options.faults ~= false then
+    cmd[#cmd + 1] = "--faults"
+  end
   if self.options.dataDir then
     cmd[#cmd + 1] = "--data"
     cmd[#cmd + 1] = self.options.dataDir
@@ -61,7 +57,7 @@ local function launch_weir(self, port)
 end
 
 local function launch_reference(self, port)
-  local cmd = {"node", paths.spec .. "/support/server.mjs", "--port", tostring(port), "--parent", own_pid(),
+  local cmd = {"node", paths.spec .. "/support/server.mjs", "--port", tostring(port), "--parent", process.own_pid(),
     "--longPollTimeout", tostring(self.options.longPollTimeout or 500)}
   if self.options.dataDir then
     cmd[#cmd + 1] = "--dataDir"
@@ -80,7 +76,8 @@ local function launch(self, port)
 end
 
 --- Starts a server and waits until it listens. options: port (0 = any), dataDir (nil = memory),
---- longPollTimeout (ms), kind ("weir", "reference": where a spec needs this one).
+--- longPollTimeout (ms), kind ("weir", "reference": where a spec needs this one), faults (false: weir takes no orders
+--- for them).
 function server.start(options)
   local self = setmetatable({options = options or {}, count = 0}, Server)
   self.kind = self.options.kind or KIND
@@ -131,6 +128,15 @@ end
 --- Reads what is there from an offset (the start).
 function Server:read(url, offset)
   return expect(self:request("GET", url .. "?offset=" .. (offset or "-1")), "read " .. url)
+end
+
+--- The numbers n of the {"n":n} that are stored, in order.
+function Server:numbers(url)
+  local list = {}
+  for n in self:read(url).body:gmatch('"n":(%d+)') do
+    list[#list + 1] = tonumber(n)
+  end
+  return list
 end
 
 --- What the server makes of stored JSON: the reference server writes it anew (numbers and escapes as JavaScript has

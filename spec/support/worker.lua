@@ -2,6 +2,7 @@
 --
 --   local done = worker.run{script = [[...]], set = {URL = url}, args = {"--once"}}
 --   local child = worker.spawn{script = [[...]], set = {URL = url}}     -- as process.spawn
+--   worker.run{script = ..., killed = 0.25}                             -- kill -9 after so many seconds
 --   worker.lua{script = ...}                                            -- in plain lua5.4, by require "weir"
 
 local paths = require "support.paths"
@@ -25,7 +26,11 @@ end
 
 local function command(options)
   local path = options.path or tmp.file("worker.lua", options.script)
-  local cmd = {paths.weir, "run", path}
+  local cmd = {}
+  if options.killed then -- 0 would be never
+    cmd = {"timeout", "-s", "KILL", ("%.4f"):format(math.max(options.killed, 0.0001))}
+  end
+  table.move({paths.weir, "run", path}, 1, 3, #cmd + 1, cmd)
   for name, value in pairs(options.set or {}) do
     cmd[#cmd + 1] = "--set"
     cmd[#cmd + 1] = name .. "=" .. tostring(value)

@@ -55,7 +55,7 @@ static void never_passes_its_cap(void **state) {
     assert_false(buf_reserve(&b, 1));
     assert_false(buf_reserve(&b, SIZE_MAX));
     assert_true(buf_reserve(&b, 0));
-    assert_false(buf_error(&b, &e, "the thing", "limits.thing"));
+    assert_false(buf_error(&b, &e, "the thing", "raise limits.thing"));
     assert_int_equal(e.code, ERROR_LIMIT);
     assert_string_equal(e.message, "the thing would pass its cap of 10 bytes: raise limits.thing");
     assert_true(slice_is(buf_slice(&b), "0123456789"));
@@ -83,22 +83,22 @@ static void tells_its_cap_from_memory(void **state) {
     struct buf b;
     buf_init(&b, 600);
     assert_false(buf_append(&b, bytes, 601));
-    assert_false(buf_error(&b, &e, "it", "nothing"));
+    assert_false(buf_error(&b, &e, "it", NULL));
     assert_int_equal(e.code, ERROR_LIMIT);
     assert_true(buf_append(&b, bytes, 10));
     assert_false(buf_append(&b, bytes, 591));
-    assert_false(buf_error(&b, &e, "it", "nothing"));
+    assert_false(buf_error(&b, &e, "it", NULL));
     assert_int_equal(e.code, ERROR_LIMIT);
     memory_left = 0;
     assert_false(buf_append(&b, bytes, 590));
     memory_left = -1;
-    assert_false(buf_error(&b, &e, "it", "nothing"));
+    assert_false(buf_error(&b, &e, "it", NULL));
     assert_int_equal(e.code, ERROR_MEMORY);
     assert_true(buf_append(&b, bytes, 500));
     memory_left = 0;
     assert_false(buf_append(&b, bytes, 90));
     memory_left = -1;
-    assert_false(buf_error(&b, &e, "it", "nothing"));
+    assert_false(buf_error(&b, &e, "it", NULL));
     assert_int_equal(e.code, ERROR_MEMORY);
     buf_free(&b);
 }
@@ -137,7 +137,7 @@ static void survives_failing_memory(void **state) {
                 memory_left = -1;
                 ok = false;
                 assert_int_equal(b.len, before);
-                assert_false(buf_error(&b, &e, "it", "nothing"));
+                assert_false(buf_error(&b, &e, "it", NULL));
                 assert_int_equal(e.code, ERROR_MEMORY);
                 assert_true(i % 2 ? buf_printf(&b, "%d", i) : buf_append_text(&b, "0123456789"));
             }

@@ -43,8 +43,8 @@ static struct buf decode(struct event_decoder *decoder, struct slice text) {
     buf_init(&out, 1 << 24);
     enum message_status status = event_decode(decoder, &at, copy + text.len, &e);
     if (status == MESSAGE_OK) {
-        assert_ptr_equal(decoder->event.text.ptr, copy);
-        describe(&decoder->event, &out);
+        assert_ptr_equal(decoder->event->text.ptr, copy);
+        describe(decoder->event, &out);
     } else {
         buf_printf(&out, "%s @%d: %s", names[status], (int)e.position, e.message);
     }

@@ -171,7 +171,8 @@ static void run_batch(struct model *model) {
     size_t count = 1 + number(model, BATCH);
     for (size_t s = 0; s < count; s++) {
         plan(model, &steps[s], number(model, (unsigned)model->keys), any_length(model), number(model, 4) > 0);
-        store_aim(model->store, steps[s].event.type, steps[s].event.key, &steps[s].place);
+        uint64_t hash = store_hash(store_seed(model->store), steps[s].event.key);
+        store_aim(model->store, steps[s].event.type, hash, &steps[s].place);
     }
     for (size_t s = 0; s < count; s++) {
         store_near(model->store, &steps[s].place);

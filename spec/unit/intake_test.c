@@ -499,7 +499,7 @@ static void decodes_the_same_on_another_thread(void **state) {
     for (unsigned round = 0; round < 20; round++) {
         struct fixture f;
         assert_true(open_fixture_at(&f, quiet, NULL));
-        intake_use_background(&f.intake, f.loop);
+        intake_use_beside(&f.intake, f.loop);
         play_lines(&f, buf_slice(&lines), round, true);
         if (round % 4 == 1) { /* broken off: it comes again, and what was given is passed over */
             f.sink.abort(f.sink.user);

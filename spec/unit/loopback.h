@@ -272,6 +272,19 @@ static inline void loopback_close(struct loopback *lb) {
     }
 }
 
+/* "EPOCH/SEQ BODY" of request n, an append of a producer; "" where it is none. */
+static inline void loopback_append(const struct loopback *lb, size_t n, char *out, size_t size) {
+    const char *request = n < lb->request_count ? lb->requests[n] : NULL;
+    const char *epoch = request ? strcasestr(request, "\r\nProducer-Epoch: ") : NULL;
+    const char *seq = request ? strcasestr(request, "\r\nProducer-Seq: ") : NULL;
+    const char *body = request ? strstr(request, "\r\n\r\n") : NULL;
+    out[0] = '\0';
+    if (epoch && seq && body) {
+        snprintf(out, size, "%lu/%lu %s", strtoul(epoch + 18, NULL, 10), strtoul(seq + 16, NULL, 10),
+                 body + 4);
+    }
+}
+
 /* The kept requests; call it after the loop is gone. */
 static inline void loopback_free(struct loopback *lb) {
     for (size_t i = 0; i < LOOPBACK_KEPT; i++) {

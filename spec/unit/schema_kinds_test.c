@@ -475,6 +475,92 @@ static void test_parts_are_needed(void **state) {
     schema_free(schema);
 }
 
+/* More digits than a float or an integer has. */
+static void test_multiples(void **state) {
+    (void)state;
+    static const struct {
+        double real; /* 0: whole */
+        int64_t whole;
+        const char *text;
+        bool fits;
+    } cases[] = {
+        {0, 7, "70000000000000000000000000000000000000", true},
+        {0, 7, "70000000000000000000000000000000000001", false},
+        {0, 7, "-14.000000000000000000000000000000000000000", true},
+        {0, 7, "7.000000000000000000000000000000000000001", false},
+        {0, INT64_MAX, "9223372036854775807", true},
+        {0, INT64_MAX, "92233720368547758070e1", true},
+        {0, INT64_MAX, "92233720368547758071", false},
+        {0, INT64_C(1) << 62, "1e62", true},
+        {0, INT64_C(1) << 62, "1e61", false},
+        {0, 3, "3e999999999999", true},
+        {0, 3, "1e999999999999", false},
+        {0, 3, "3e-999999999999", false},
+        {0, 3, "0e999999999999", true},
+        {0.1, 0, "0.3", true},
+        {0.1, 0, "0.30000000000000000001", false},
+        {0.25, 0, "1e-2", false},
+        {0.25, 0, "100e-2", true},
+        {1e300, 0, "5e300", true},
+        {1e300, 0, "5e299", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct schema_number of = cases[i].whole ? schema_number_whole(cases[i].whole)
+                                                 : schema_number_real(cases[i].real);
+        bool fits = schema_multiple_fits(schema_multiple_of(of), slice_from(cases[i].text));
+        if (fits != cases[i].fits) {
+            fail_msg("%s: %d", cases[i].text, fits);
+        }
+    }
+}
+
+/* [[[...]]], as deep as it is long. */
+static struct schema *nested(struct schema_node **lazy) {
+    struct schema *schema = schema_new();
+    struct schema_node *array = add(schema, SCHEMA_ARRAY);
+    *lazy = add(schema, SCHEMA_LAZY);
+    schema_node_target(*lazy, array);
+    assert_true(schema_node_item(array, *lazy, NULL));
+    return schema;
+}
+
+static void test_lazy_is_bounded(void **state) {
+    (void)state;
+    enum { LEVELS = 100000 };
+    struct schema_node *lazy;
+    struct schema *schema = nested(&lazy);
+    char *text = malloc((size_t)2 * LEVELS);
+    struct schema_issues issues;
+    struct error e;
+    assert_non_null(text);
+    assert_true(schema_finish(schema, lazy, &e));
+    memset(text, '[', LEVELS);
+    memset(text + LEVELS, ']', LEVELS);
+    schema_issues_init(&issues);
+    assert_true(schema_check(schema, slice_of(text + LEVELS - 1000, 2000), &issues));
+    assert_false(schema_check(schema, slice_of(text, (size_t)2 * LEVELS), &issues));
+    assert_true(
+        slice_is(buf_slice(&issues.issues[0].message), "could not be checked: it is nested too deep"));
+    schema_issues_free(&issues);
+    free(text);
+    schema_free(schema);
+}
+
+static void test_lazy_has_an_end(void **state) {
+    (void)state;
+    struct error e;
+    struct schema *schema = schema_new();
+    struct schema_node *lazy = add(schema, SCHEMA_LAZY);
+    assert_false(schema_finish(schema, lazy, &e));
+    assert_non_null(strstr(e.message, "needs a target"));
+    struct schema_node *either = add(schema, SCHEMA_UNION);
+    assert_true(schema_node_option(either, lazy, NULL));
+    schema_node_target(lazy, either);
+    assert_false(schema_finish(schema, lazy, &e));
+    assert_non_null(strstr(e.message, "stands for itself"));
+    schema_free(schema);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_quick_is_exact),
@@ -484,6 +570,9 @@ int main(void) {
         cmocka_unit_test(test_bounds_of_whole_numbers),
         cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_parts_are_needed),
+        cmocka_unit_test(test_multiples),
+        cmocka_unit_test(test_lazy_is_bounded),
+        cmocka_unit_test(test_lazy_has_an_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -84,7 +84,9 @@ static inline void describe(struct world *world, char *out, size_t size) {
         enum stream_status status = streams_head(world->set, slice_from(paths[i]), &info);
         len += (size_t)snprintf(out + len, size - len, "%s %s", paths[i], stream_status_name(status));
         if (status == STREAM_OK) {
-            len += (size_t)snprintf(out + len, size - len, " %d %s", info.closed, read_all(world, paths[i]));
+            const char *text = read_all(world, paths[i]);
+            assert_non_null(text);
+            len += (size_t)snprintf(out + len, size - len, " %d %s", info.closed, text ? text : "");
         }
         len += (size_t)snprintf(out + len, size - len, "\n");
     }

@@ -46,7 +46,7 @@ static void test_any_byte_damaged(void **state) {
     world_close(&world);
     struct bytes journal = load(&world, JOURNAL);
     for (size_t at = 0; at < journal.len; at++) {
-        journal.ptr[at] ^= (char)(1 + random_below(255));
+        journal.ptr[at] = (char)(journal.ptr[at] ^ (int)(1 + random_below(255)));
         store(&world, JOURNAL, journal.ptr, journal.len);
         int step = step_at(&history, at);
         if (try_open(&world)) {

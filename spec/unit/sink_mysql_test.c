@@ -14,7 +14,7 @@
 #include "sink/mysql/address.h"
 #include "sink/mysql/fault.h"
 #include "sink/mysql/sql.h"
-#include "sink_driver.h"
+#include "sink_drive.h"
 
 static void addresses_are_taken_apart(void **state) {
     (void)state;
@@ -86,55 +86,50 @@ static void ask(const char *sql) {
     my_address_free(&a);
 }
 
-static void open_it(struct driver *d, bool read_only) {
-    const char *const settings[] = {"url", server_url(), NULL};
-    if (!driver_start(d, "mysql", "http://host/stream", read_only, 2000, settings) || !driver_opens(d)) {
+static void begin(struct drive *d) {
+    drive_init(d, "http://host/stream");
+    drive_set(d, "url", server_url());
+    d->outage_limit_ms = 2000;
+}
+
+static void open_it(struct drive *d, bool read_only) {
+    d->read_only = read_only;
+    if (!drive_open(d, "mysql")) {
         fail_msg("%s", d->error.message);
     }
 }
 
-static void commit(struct driver *d) {
-    if (!driver_commits(d)) {
+static void commit(struct drive *d) {
+    if (!drive_flush(d)) {
         fail_msg("%s", d->error.message);
     }
 }
 
-static void store_put(struct store *store, const char *type, const char *key, const char *value) {
-    struct error e;
-    const struct event change = {.operation = EVENT_UPSERT,
-                                 .type = slice_from(type),
-                                 .key = slice_from(key),
-                                 .value = slice_from(value)};
-    assert_true(store_apply(store, &change, &e));
-}
-
-static void verify(struct driver *d, const struct store *store, bool repair, const char *expected) {
-    if (!driver_verifies(d, store, repair)) {
+static void verify(struct drive *d, const struct store *store, bool repair, const char *expected) {
+    if (!drive_verify(d, store, repair)) {
         fail_msg("%s", d->error.message);
     }
-    assert_string_equal(driver_text(&d->differences), expected);
+    assert_string_equal(drive_text(&d->differences), expected);
 }
 
 static void a_database_is_compared_and_repaired(void **state) {
     (void)state;
-    struct driver d;
+    struct drive d;
     if (!server_url()) {
         skip();
     }
     struct store *store = store_new(1 << 20);
-    driver_init(&d);
+    begin(&d);
     open_it(&d, true);
-    assert_false(d.found);
-    driver_stop(&d);
+    assert_false(d.has_place);
+    drive_close(&d);
     open_it(&d, false);
     for (unsigned i = 0; i < 1203; i++) {
         char key[32];
         (void)snprintf(key, sizeof key, "k%u", i);
-        driver_put(&d, "users", key, "{\"a\":\"it's\"}");
-        store_put(store, "users", key, "{\"a\":\"it's\"}");
+        drive_put_both(&d, store, "users", key, "{\"a\":\"it's\"}");
     }
-    driver_put(&d, "rooms", "r", "1");
-    store_put(store, "rooms", "r", "1");
+    drive_put_both(&d, store, "rooms", "r", "1");
     commit(&d);
     verify(&d, store, false, "");
     assert_int_equal(d.rows, 1204);
@@ -147,41 +142,41 @@ static void a_database_is_compared_and_repaired(void **state) {
     verify(&d, store, false, all);
     verify(&d, store, true, all);
     verify(&d, store, false, "");
-    driver_put(&d, "rooms", "r2", "1");
-    driver_clear(&d);
-    driver_put(&d, "rooms", "r3", "1");
+    drive_put(&d, "rooms", "r2", "1");
+    drive_clear(&d);
+    drive_put(&d, "rooms", "r3", "1");
     commit(&d);
-    driver_stop(&d);
+    drive_close(&d);
     open_it(&d, true);
-    assert_true(d.found);
+    assert_true(d.has_place);
     assert_int_equal(d.place.sequence, 1207);
     store_clear(store);
-    store_put(store, "rooms", "r3", "1");
+    drive_apply(store, EVENT_UPSERT, SLICE("rooms"), SLICE("r3"), SLICE("1"));
     verify(&d, store, false, "");
     store_free(store);
-    assert_true(driver_free(&d));
+    assert_true(drive_free(&d));
 }
 
 static void closing_gives_up(void **state) {
     (void)state;
-    struct driver d;
+    struct drive d;
     if (!server_url()) {
         skip();
     }
-    driver_init(&d);
-    const char *const settings[] = {"url", server_url(), NULL};
-    assert_true(driver_start(&d, "mysql", "http://host/stream", false, 2000, settings));
-    driver_stop(&d); /* before it has connected */
+    begin(&d);
+    assert_true(drive_start(&d, "mysql"));
+    drive_close(&d); /* before it has connected */
     open_it(&d, false);
-    driver_put(&d, "users", "k", "1");
-    driver_begin_commit(&d);
-    driver_stop(&d);
+    drive_put(&d, "users", "k", "1");
+    drive_fresh(&d);
+    sink_commit(d.sink, drive_reach(&d));
+    drive_close(&d);
     assert_int_equal(d.committed, 0);
-    const char *const nowhere[] = {"url", "mysql://127.0.0.1:1/x", NULL};
-    assert_true(driver_start(&d, "mysql", "http://host/stream", false, 200, nowhere));
-    assert_false(driver_opens(&d));
+    d.settings[0].value = "mysql://127.0.0.1:1/x";
+    d.outage_limit_ms = 200;
+    assert_false(drive_open(&d, "mysql"));
     assert_non_null(strstr(d.error.message, "gave up after"));
-    assert_true(driver_free(&d));
+    assert_true(drive_free(&d));
 }
 
 int main(void) {

@@ -13,7 +13,7 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
-#include "sink_driver.h"
+#include "sink_drive.h"
 #include "state/schema_build.h"
 
 #define STREAM "http://host/v1/stream/room"
@@ -76,24 +76,34 @@ static const char *ask(const char *sql) {
     return text;
 }
 
-static bool start_with(struct driver *d, const char *stream, bool read_only, const char *setting,
-                       const char *value) {
-    const char *const settings[] = {"path", path, setting, value, NULL};
-    return driver_start(d, "sqlite", stream, read_only, 300, settings);
+static void begin(struct drive *d) {
+    drive_init(d, STREAM);
+    drive_set(d, "path", path);
+    d->outage_limit_ms = 300;
 }
 
-static void open_with(struct driver *d, const char *setting, const char *value) {
-    if (!start_with(d, STREAM, false, setting, value) || !driver_opens(d)) {
+/* With one more setting; NULL: none. */
+static bool open_of(struct drive *d, const char *stream, const char *setting, const char *value) {
+    d->stream = stream;
+    d->setting_count = 1;
+    if (setting) {
+        drive_set(d, setting, value);
+    }
+    return drive_open(d, "sqlite");
+}
+
+static void open_with(struct drive *d, const char *setting, const char *value) {
+    if (!open_of(d, STREAM, setting, value)) {
         fail_msg("%s", d->error.message);
     }
 }
 
-static void open_json(struct driver *d) {
+static void open_json(struct drive *d) {
     open_with(d, NULL, NULL);
 }
 
-static void commit(struct driver *d) {
-    if (!driver_commits(d)) {
+static void commit(struct drive *d) {
+    if (!drive_flush(d)) {
         fail_msg("%s", d->error.message);
     }
 }
@@ -106,18 +116,18 @@ static void assert_said(const struct error *e, const char *part) {
 
 static void rows_and_place_are_stored(void **state) {
     (void)state;
-    struct driver d;
-    driver_init(&d);
+    struct drive d;
+    begin(&d);
     open_json(&d);
-    assert_false(d.found);
+    assert_false(d.has_place);
     assert_int_equal(d.sink->epoch, 1);
-    driver_put(&d, "users", "u1", "{\"name\":\"Ada\"}");
-    driver_put(&d, "users", "u2", "{\"name\":\"Bo\"}");
-    driver_put(&d, "users", "u1", "{\"name\": \"Ada L.\"}");
-    driver_put(&d, "messages", "m1", "[1,\"\\u0000\"]");
-    driver_delete(&d, "users", "u2");
-    driver_delete(&d, "nobody", "x");
-    driver_add(&d, SINK_EMIT, SLICE("out"), SLICE("derived"), SLICE("{}"));
+    drive_put(&d, "users", "u1", "{\"name\":\"Ada\"}");
+    drive_put(&d, "users", "u2", "{\"name\":\"Bo\"}");
+    drive_put(&d, "users", "u1", "{\"name\": \"Ada L.\"}");
+    drive_put(&d, "messages", "m1", "[1,\"\\u0000\"]");
+    drive_delete(&d, "users", "u2");
+    drive_delete(&d, "nobody", "x");
+    drive_add(&d, SINK_EMIT, SLICE("out"), SLICE("derived"), SLICE("{}"));
     d.place.notes = strdup("{\"a\":1}");
     commit(&d);
     assert_string_equal(ask("SELECT id, data FROM users"), "u1|{\"name\": \"Ada L.\"}\n");
@@ -127,9 +137,9 @@ static void rows_and_place_are_stored(void **state) {
     assert_string_equal(ask("SELECT count(*) FROM _sync_state WHERE synced_at LIKE '20__-__-__T%Z'"), "1\n");
     assert_string_equal(ask("SELECT type, table_name FROM _sync_tables ORDER BY 1"),
                         "messages|messages\nusers|users\n");
-    driver_stop(&d);
+    drive_close(&d);
     open_json(&d);
-    assert_true(d.found);
+    assert_true(d.has_place);
     assert_string_equal(d.place.offset, "0_0");
     assert_int_equal(d.place.sequence, 7);
     assert_string_equal(d.place.notes, "{\"a\":1}");
@@ -138,39 +148,39 @@ static void rows_and_place_are_stored(void **state) {
     d.place.sequence = 9;
     commit(&d);
     assert_string_equal(ask("SELECT sequence, epoch FROM _sync_state"), "9|2\n");
-    assert_true(driver_free(&d));
+    assert_true(drive_free(&d));
 }
 
 static void a_reset_clears_what_is_the_streams(void **state) {
     (void)state;
-    struct driver d;
-    driver_init(&d);
-    assert_true(start_with(&d, "http://host/other", false, "prefix", "o_") && driver_opens(&d));
-    driver_put(&d, "users", "theirs", "1");
+    struct drive d;
+    begin(&d);
+    assert_true(open_of(&d, "http://host/other", "prefix", "o_"));
+    drive_put(&d, "users", "theirs", "1");
     commit(&d);
-    driver_stop(&d);
+    drive_close(&d);
     open_json(&d);
-    driver_put(&d, "users", "u1", "1");
-    driver_put(&d, "messages", "m1", "1");
+    drive_put(&d, "users", "u1", "1");
+    drive_put(&d, "messages", "m1", "1");
     commit(&d);
-    driver_put(&d, "users", "u2", "2");
-    driver_put(&d, "new", "n", "2");
-    driver_clear(&d);
-    driver_put(&d, "users", "u3", "3");
+    drive_put(&d, "users", "u2", "2");
+    drive_put(&d, "new", "n", "2");
+    drive_clear(&d);
+    drive_put(&d, "users", "u3", "3");
     commit(&d);
     assert_string_equal(ask("SELECT id FROM users"), "u3\n");
     assert_string_equal(ask("SELECT id FROM messages"), "");
     assert_string_equal(ask("SELECT id FROM o_users"), "theirs\n");
-    assert_true(driver_free(&d));
+    assert_true(drive_free(&d));
 }
 
 static void hostile_names_break_nothing(void **state) {
     (void)state;
     static const char drop[] = "\"; DROP TABLE users; --";
-    struct driver d;
+    struct drive d;
     char longest[3000];
     memset(longest, 'y', sizeof longest);
-    driver_init(&d);
+    begin(&d);
     open_json(&d);
     const struct slice types[] = {
         SLICE("users"),
@@ -188,164 +198,163 @@ static void hostile_names_break_nothing(void **state) {
     };
     size_t count = sizeof types / sizeof *types;
     for (size_t i = 0; i < count; i++) {
-        driver_add(&d, SINK_PUT, types[i], types[(i + 1) % count], SLICE("\"'; DROP TABLE users; --\""));
-        driver_add(&d, SINK_PUT, types[i], SLICE("'); DELETE FROM users; --"), SLICE("{}"));
+        drive_add(&d, SINK_PUT, types[i], types[(i + 1) % count], SLICE("\"'; DROP TABLE users; --\""));
+        drive_add(&d, SINK_PUT, types[i], SLICE("'); DELETE FROM users; --"), SLICE("{}"));
     }
     commit(&d);
     assert_string_equal(ask("SELECT count(*), count(DISTINCT table_name) FROM _sync_tables"), "12|12\n");
     assert_string_equal(ask("SELECT count(*) FROM users"), "2\n");
     assert_string_equal(ask("SELECT count(*) FROM \"\"\"; DROP TABLE users; --\""), "2\n");
     /* The names are what they were after a restart. */
-    driver_stop(&d);
+    drive_close(&d);
     open_json(&d);
     for (size_t i = 0; i < count; i++) {
-        driver_add(&d, SINK_DELETE, types[i], types[(i + 1) % count], SLICE(""));
+        drive_add(&d, SINK_DELETE, types[i], types[(i + 1) % count], SLICE(""));
     }
     commit(&d);
     assert_string_equal(ask("SELECT count(*) FROM users"), "1\n");
     assert_string_equal(ask("SELECT count(*) FROM _sync_tables"), "12\n");
-    assert_true(driver_free(&d));
+    assert_true(drive_free(&d));
 }
 
 static void what_is_no_text_is_refused(void **state) {
     (void)state;
-    struct driver d;
-    driver_init(&d);
+    struct drive d;
+    begin(&d);
     open_json(&d);
-    driver_add(&d, SINK_PUT, SLICE("users"), SLICE("a\0b"), SLICE("1"));
-    driver_add(&d, SINK_PUT, SLICE("a\0b"), SLICE("k"), SLICE("1"));
-    driver_add(&d, SINK_PUT, SLICE("users"), SLICE("\xED\xA0\x80"), SLICE("1"));
-    driver_add(&d, SINK_DELETE, SLICE("users"), SLICE("a\0b"), SLICE(""));
-    driver_put(&d, "users", "good", "1");
+    drive_add(&d, SINK_PUT, SLICE("users"), SLICE("a\0b"), SLICE("1"));
+    drive_add(&d, SINK_PUT, SLICE("a\0b"), SLICE("k"), SLICE("1"));
+    drive_add(&d, SINK_PUT, SLICE("users"), SLICE("\xED\xA0\x80"), SLICE("1"));
+    drive_add(&d, SINK_DELETE, SLICE("users"), SLICE("a\0b"), SLICE(""));
+    drive_put(&d, "users", "good", "1");
     commit(&d);
     assert_string_equal(ask("SELECT id FROM users"), "good\n");
-    const char *refusals = driver_text(&d.refusals);
+    const char *refusals = drive_text(&d.refusals);
     assert_non_null(
         strstr(refusals, "users/\xED\xA0\x80: the sink: table \"users\": the key holds half of a"));
     assert_non_null(strstr(refusals, ": the type holds the character NUL"));
-    d.takes_refusals = false;
-    driver_add(&d, SINK_PUT, SLICE("users"), SLICE("c\0d"), SLICE("1"));
-    driver_put(&d, "users", "too", "1");
-    assert_false(driver_commits(&d));
+    d.pass_refused = false;
+    drive_add(&d, SINK_PUT, SLICE("users"), SLICE("c\0d"), SLICE("1"));
+    drive_put(&d, "users", "too", "1");
+    assert_false(drive_flush(&d));
     assert_int_equal(d.error.code, ERROR_SCHEMA);
     assert_string_equal(ask("SELECT id FROM users"), "good\n");
-    assert_true(driver_free(&d));
+    assert_true(drive_free(&d));
 }
 
 static void rows_that_the_database_refuses(void **state) {
     (void)state;
-    struct driver d;
-    driver_init(&d);
+    struct drive d;
+    begin(&d);
     open_json(&d);
-    driver_put(&d, "users", "u1", "1");
+    drive_put(&d, "users", "u1", "1");
     commit(&d);
     ask("CREATE TRIGGER t1 BEFORE INSERT ON users WHEN new.data = 'abort' BEGIN SELECT RAISE(ABORT, 'no "
         "aborts'); END");
     ask("CREATE TRIGGER t2 BEFORE INSERT ON users WHEN new.data = 'rollback' BEGIN SELECT RAISE(ROLLBACK, "
         "'gone'); END");
     ask("CREATE UNIQUE INDEX i ON users(data)");
-    driver_put(&d, "users", "u1", "2");
-    driver_put(&d, "users", "u1", "abort");
-    driver_put(&d, "users", "u2", "rollback");
-    driver_put(&d, "users", "u3", "2");
-    driver_put(&d, "users", "u4", "4");
-    driver_put(&d, "users", "u4", "rollback");
+    drive_put(&d, "users", "u1", "2");
+    drive_put(&d, "users", "u1", "abort");
+    drive_put(&d, "users", "u2", "rollback");
+    drive_put(&d, "users", "u3", "2");
+    drive_put(&d, "users", "u4", "4");
+    drive_put(&d, "users", "u4", "rollback");
     commit(&d);
     /* The row that was there before a refused one counts. */
     assert_string_equal(ask("SELECT id, data FROM users ORDER BY id"), "u1|2\nu4|4\n");
-    const char *refusals = driver_text(&d.refusals);
+    const char *refusals = drive_text(&d.refusals);
     assert_string_equal(refusals,
                         "users/u1: the sink: table \"users\": no aborts\n"
                         "users/u2: the sink: table \"users\": gone\n"
                         "users/u3: the sink: table \"users\": UNIQUE constraint failed: users.data\n"
                         "users/u4: the sink: table \"users\": gone\n");
-    assert_true(driver_free(&d));
+    assert_true(drive_free(&d));
 }
 
 static void a_newer_worker_takes_over(void **state) {
     (void)state;
-    struct driver old;
-    struct driver new;
-    driver_init(&old);
-    driver_init(&new);
+    struct drive old;
+    struct drive new;
+    begin(&old);
+    begin(&new);
     open_json(&old);
     open_json(&new);
-    driver_put(&old, "users", "old", "1");
-    assert_false(driver_commits(&old));
+    drive_put(&old, "users", "old", "1");
+    assert_false(drive_flush(&old));
     assert_int_equal(old.error.code, ERROR_CONFLICT);
     assert_said(&old.error, "another worker has taken over stream " STREAM " (its epoch is 2, ours 1)");
-    driver_put(&new, "users", "new", "1");
+    drive_put(&new, "users", "new", "1");
     commit(&new);
     assert_string_equal(ask("SELECT id FROM users"), "new\n");
     ask("DELETE FROM _sync_state");
-    assert_false(driver_commits(&new));
+    assert_false(drive_flush(&new));
     assert_said(&new.error, "was deleted by another program");
-    assert_true(driver_free(&old));
-    assert_true(driver_free(&new));
+    assert_true(drive_free(&old));
+    assert_true(drive_free(&new));
 }
 
 static void foreign_tables_are_left_alone(void **state) {
     (void)state;
-    struct driver d;
-    driver_init(&d);
+    struct drive d;
+    begin(&d);
     ask("CREATE TABLE Users (id TEXT PRIMARY KEY, password TEXT); INSERT INTO users VALUES ('a', 'b')");
     open_json(&d);
-    driver_put(&d, "users", "u", "1");
-    assert_false(driver_commits(&d));
+    drive_put(&d, "users", "u", "1");
+    assert_false(drive_flush(&d));
     assert_said(&d.error, "there is a table \"users\" already, which weir did not make");
     assert_string_equal(ask("SELECT * FROM users"), "a|b\n");
     assert_string_equal(ask("SELECT * FROM _sync_tables"), "");
-    driver_put(&d, "other", "u", "1");
+    drive_put(&d, "other", "u", "1");
     commit(&d);
-    driver_stop(&d);
-    assert_true(start_with(&d, "http://host/other", false, NULL, NULL) && driver_opens(&d));
-    driver_put(&d, "other", "u", "2");
-    assert_false(driver_commits(&d));
+    drive_close(&d);
+    assert_true(open_of(&d, "http://host/other", NULL, NULL));
+    drive_put(&d, "other", "u", "2");
+    assert_false(drive_flush(&d));
     assert_said(&d.error, "table \"other\" belongs to another stream (" STREAM ")");
-    driver_stop(&d);
+    drive_close(&d);
     ask("DROP TABLE _sync_state; CREATE TABLE _sync_state (stream_url, offset, synced_at)");
-    assert_true(start_with(&d, STREAM, false, NULL, NULL));
-    assert_false(driver_opens(&d));
+    assert_false(open_of(&d, STREAM, NULL, NULL));
     assert_said(&d.error, "its table _sync_state was not made by weir");
-    assert_true(driver_free(&d));
+    assert_true(drive_free(&d));
 }
 
 static void dropped_and_altered_tables_stop_it(void **state) {
     (void)state;
-    struct driver d;
-    driver_init(&d);
+    struct drive d;
+    begin(&d);
     open_json(&d);
-    driver_put(&d, "users", "u", "1");
-    driver_put(&d, "rooms", "r", "1");
+    drive_put(&d, "users", "u", "1");
+    drive_put(&d, "rooms", "r", "1");
     commit(&d);
     ask("ALTER TABLE rooms RENAME COLUMN data TO datum");
-    driver_put(&d, "rooms", "r", "2");
-    assert_false(driver_commits(&d));
+    drive_put(&d, "rooms", "r", "2");
+    assert_false(drive_flush(&d));
     assert_said(&d.error, "table \"rooms\" was dropped or altered by another program");
     ask("DROP TABLE users");
-    driver_put(&d, "users", "u", "2");
-    assert_false(driver_commits(&d));
+    drive_put(&d, "users", "u", "2");
+    assert_false(drive_flush(&d));
     assert_said(&d.error, "table \"users\" was dropped or altered by another program: no such table");
-    driver_stop(&d);
+    drive_close(&d);
     open_json(&d);
-    driver_put(&d, "users", "u", "2");
-    assert_false(driver_commits(&d));
+    drive_put(&d, "users", "u", "2");
+    assert_false(drive_flush(&d));
     assert_said(&d.error, "table \"users\" is gone");
-    driver_put(&d, "rooms", "r", "2");
-    assert_false(driver_commits(&d));
+    drive_put(&d, "rooms", "r", "2");
+    assert_false(drive_flush(&d));
     assert_said(&d.error, "table \"rooms\" does not fit: column \"datum\"");
-    assert_true(driver_free(&d));
+    assert_true(drive_free(&d));
 }
 
 /* A lock that another process holds for a while. */
 struct lock {
     sqlite3 *other;
-    struct driver *driver;
+    struct drive *drive;
 };
 
 static bool is_waiting(void *arg) {
     struct lock *lock = arg;
-    if (lock->other && lock->driver->committed == 0) {
+    if (lock->other && lock->drive->committed == 0) {
         static unsigned turns;
         if (++turns > 2) {
             sqlite3_exec(lock->other, "COMMIT", NULL, NULL, NULL);
@@ -353,18 +362,19 @@ static bool is_waiting(void *arg) {
             lock->other = NULL;
         }
     }
-    return driver_is_committed(lock->driver);
+    return drive_is_committed(lock->drive);
 }
 
 static void a_lock_is_waited_for(void **state) {
     (void)state;
-    struct driver d;
-    driver_init(&d);
+    struct drive d;
+    begin(&d);
     open_json(&d);
-    struct lock lock = {.other = open_other(), .driver = &d};
+    struct lock lock = {.other = open_other(), .drive = &d};
     assert_int_equal(sqlite3_exec(lock.other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
-    driver_put(&d, "users", "u", "1");
-    driver_begin_commit(&d);
+    drive_put(&d, "users", "u", "1");
+    drive_fresh(&d);
+    sink_commit(d.sink, drive_reach(&d));
     assert_true(loop_run_until(d.loop, is_waiting, &lock));
     assert_int_equal(d.error.code, ERROR_NONE);
     assert_string_equal(ask("SELECT id FROM users"), "u\n");
@@ -372,30 +382,30 @@ static void a_lock_is_waited_for(void **state) {
     lock.other = open_other();
     assert_int_equal(sqlite3_exec(lock.other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
     sink_batch_clear(d.batch);
-    driver_put(&d, "users", "u", "2");
-    assert_false(driver_commits(&d));
+    drive_put(&d, "users", "u", "2");
+    assert_false(drive_flush(&d));
     assert_said(&d.error, "database is locked; gave up after");
     sqlite3_close(lock.other);
-    assert_true(driver_free(&d));
+    assert_true(drive_free(&d));
 }
 
-static void put_much(struct driver *d, unsigned from) {
+static void put_much(struct drive *d, unsigned from) {
     static char value[20000];
     memset(value, 'x', sizeof value - 1);
     for (unsigned i = 0; i < 100; i++) {
         char key[32];
         (void)snprintf(key, sizeof key, "k%u", from + i);
-        driver_put(d, "users", key, value);
+        drive_put(d, "users", key, value);
     }
 }
 
 static void a_full_disk_is_waited_for(void **state) {
     (void)state;
-    struct driver d;
+    struct drive d;
     struct rlimit before;
-    driver_init(&d);
+    begin(&d);
     open_json(&d);
-    driver_put(&d, "users", "first", "1");
+    drive_put(&d, "users", "first", "1");
     commit(&d);
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
     (void)signal(SIGXFSZ, SIG_IGN);
@@ -403,7 +413,7 @@ static void a_full_disk_is_waited_for(void **state) {
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
     uint64_t sequence = d.place.sequence;
     put_much(&d, 0);
-    bool committed = driver_commits(&d);
+    bool committed = drive_flush(&d);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
     assert_false(committed);
     assert_said(&d.error, "gave up after");
@@ -413,62 +423,62 @@ static void a_full_disk_is_waited_for(void **state) {
     commit(&d);
     assert_string_equal(ask("SELECT count(*) FROM users"), "101\n");
     assert_string_equal(ask("PRAGMA integrity_check"), "ok\n");
-    assert_true(driver_free(&d));
+    assert_true(drive_free(&d));
 }
 
 static void a_file_that_goes_stops_it(void **state) {
     (void)state;
-    struct driver d;
-    driver_init(&d);
+    struct drive d;
+    begin(&d);
     open_json(&d);
-    driver_put(&d, "users", "u", "1");
+    drive_put(&d, "users", "u", "1");
     commit(&d);
     (void)unlink(path);
-    driver_put(&d, "users", "u", "2");
-    assert_false(driver_commits(&d));
+    drive_put(&d, "users", "u", "2");
+    assert_false(drive_flush(&d));
     assert_said(&d.error, "was removed or replaced while it was open");
-    assert_true(driver_free(&d));
+    assert_true(drive_free(&d));
 }
 
 static void files_that_cannot_be_opened(void **state) {
     (void)state;
-    struct driver d;
+    struct drive d;
     FILE *file = fopen(path, "w");
     assert_non_null(file);
     (void)fputs("this is no database, but long enough to be looked at as one ....................", file);
     (void)fclose(file);
-    driver_init(&d);
-    assert_true(start_with(&d, STREAM, false, NULL, NULL));
-    assert_false(driver_opens(&d));
+    begin(&d);
+    assert_false(open_of(&d, STREAM, NULL, NULL));
     assert_said(&d.error, "file is not a database; move the file away");
-    driver_stop(&d);
-    const char *const nowhere[] = {"path", "/nowhere/at/all.db", NULL};
-    assert_true(driver_start(&d, "sqlite", STREAM, false, 300, nowhere));
-    assert_false(driver_opens(&d));
+    drive_close(&d);
+    d.settings[0].value = "/nowhere/at/all.db";
+    assert_false(drive_open(&d, "sqlite"));
     assert_said(&d.error, "opening /nowhere/at/all.db: unable to open database file");
-    driver_stop(&d);
-    assert_false(start_with(&d, STREAM, false, "layout", "rows"));
+    drive_close(&d);
+    d.settings[0].value = path;
+    assert_false(open_of(&d, STREAM, "layout", "rows"));
     assert_said(&d.error, "setting layout: expected \"json\" or \"columns\", got \"rows\"");
-    assert_false(start_with(&d, STREAM, false, "synchronous", "never"));
-    assert_false(start_with(&d, STREAM, false, "prefix", "a\""));
-    assert_false(start_with(&d, STREAM, false, "key", "k"));
-    assert_true(driver_free(&d));
+    assert_false(open_of(&d, STREAM, "synchronous", "never"));
+    assert_false(open_of(&d, STREAM, "prefix", "a\""));
+    assert_false(open_of(&d, STREAM, "key", "k"));
+    assert_true(drive_free(&d));
 }
 
 static void closing_gives_up_a_commit(void **state) {
     (void)state;
-    struct driver d;
-    driver_init(&d);
+    struct drive d;
+    begin(&d);
     open_json(&d);
     for (unsigned i = 0; i < 200000; i++) {
         char key[32];
         (void)snprintf(key, sizeof key, "k%u", i);
-        driver_put(&d, "users", key, "1");
+        drive_put(&d, "users", key, "1");
     }
-    driver_begin_commit(&d);
-    driver_stop(&d);
+    drive_fresh(&d);
+    sink_commit(d.sink, drive_reach(&d));
+    drive_close(&d);
     assert_int_equal(d.committed, 0);
-    assert_true(driver_free(&d));
+    assert_true(drive_free(&d));
 }
 
 /* Columns */
@@ -504,57 +514,57 @@ static struct schema *make_schema(bool more, enum schema_kind age, bool required
 
 static void columns_are_typed(void **state) {
     (void)state;
-    struct driver d;
-    driver_init(&d);
+    struct drive d;
+    begin(&d);
     struct schema *schema = make_schema(false, SCHEMA_INTEGER, false);
     d.schema = schema;
     d.index = "name";
     open_with(&d, "layout", "columns");
-    driver_put(&d, "users", "u1",
-               "{\"id\":\"u1\",\"name\":\"A\\nda\",\"age\":9007199254740993,\"done\":true,\"tags\":[1, "
-               "2],\"rate\":2}");
-    driver_put(&d, "users", "u2", "{\"id\":\"u2\",\"name\":\"1e3\",\"age\":null,\"tags\":1.0,\"beyond\":1}");
-    driver_put(&d, "users", "u3", "{\"id\":\"u3\",\"name\":7,\"age\":1}");
-    driver_put(&d, "users", "u4", "{\"id\":\"other\",\"name\":\"x\",\"age\":1}");
+    drive_put(&d, "users", "u1",
+              "{\"id\":\"u1\",\"name\":\"A\\nda\",\"age\":9007199254740993,\"done\":true,\"tags\":[1, "
+              "2],\"rate\":2}");
+    drive_put(&d, "users", "u2", "{\"id\":\"u2\",\"name\":\"1e3\",\"age\":null,\"tags\":1.0,\"beyond\":1}");
+    drive_put(&d, "users", "u3", "{\"id\":\"u3\",\"name\":7,\"age\":1}");
+    drive_put(&d, "users", "u4", "{\"id\":\"other\",\"name\":\"x\",\"age\":1}");
     commit(&d);
     assert_string_equal(
         ask("SELECT id, name, typeof(name), age, done, tags, typeof(tags), rate FROM users ORDER BY id"),
         "u1|A\nda|text|9007199254740993|1|[1, 2]|text|2.0\n"
         "u2|1e3|text|NULL|NULL|1.0|text|NULL\n");
-    const char *refusals = driver_text(&d.refusals);
+    const char *refusals = drive_text(&d.refusals);
     assert_non_null(
         strstr(refusals, "users/u3: the sink: table \"users\": property name: expected text, got number"));
     assert_non_null(
         strstr(refusals, "users/u4: the sink: table \"users\": property id is not the key (other)"));
     assert_string_equal(
         ask("SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND sql LIKE '%(\"name\")'"), "1\n");
-    driver_put(&d, "users", "u1", "{\"id\":\"u1\",\"name\":\"B\",\"age\":null}");
-    driver_delete(&d, "users", "u2");
+    drive_put(&d, "users", "u1", "{\"id\":\"u1\",\"name\":\"B\",\"age\":null}");
+    drive_delete(&d, "users", "u2");
     commit(&d);
     assert_string_equal(ask("SELECT * FROM users"), "u1|NULL|NULL|B|NULL|NULL\n");
-    assert_true(driver_free(&d));
+    assert_true(drive_free(&d));
     schema_free(schema);
 }
 
-static void try_schema(struct driver *d, struct schema *schema, const char *value, const char *mistake) {
+static void try_schema(struct drive *d, struct schema *schema, const char *value, const char *mistake) {
     d->schema = schema;
     open_with(d, "layout", "columns");
-    driver_put(d, "users", "u1", value);
-    bool committed = driver_commits(d);
+    drive_put(d, "users", "u1", value);
+    bool committed = drive_flush(d);
     if (mistake) {
         assert_false(committed);
         assert_said(&d->error, mistake);
     } else if (!committed) {
         fail_msg("%s", d->error.message);
     }
-    driver_stop(d);
+    drive_close(d);
     schema_free(schema);
 }
 
 static void a_changed_schema_adds_columns(void **state) {
     (void)state;
-    struct driver d;
-    driver_init(&d);
+    struct drive d;
+    begin(&d);
     try_schema(&d, make_schema(false, SCHEMA_INTEGER, false), "{\"id\":\"u1\",\"name\":\"a\",\"age\":1}",
                NULL);
     try_schema(&d, make_schema(true, SCHEMA_INTEGER, true),
@@ -567,95 +577,85 @@ static void a_changed_schema_adds_columns(void **state) {
                "column \"age\" has another type, expected TEXT");
     d.schema = NULL;
     open_json(&d);
-    driver_put(&d, "users", "u1", "{}");
-    assert_false(driver_commits(&d));
+    drive_put(&d, "users", "u1", "{}");
+    assert_false(drive_flush(&d));
     assert_said(&d.error, "column \"name\" is NOT NULL without a default, but nothing fills it");
-    driver_stop(&d);
+    drive_close(&d);
     assert_string_equal(ask("SELECT name, age FROM users"), "b|2\n");
-    assert_true(driver_free(&d));
+    assert_true(drive_free(&d));
 }
 
 /* Comparing */
 
-static void store_put(struct store *store, const char *type, const char *key, const char *value) {
-    struct error e;
-    const struct event change = {.operation = EVENT_UPSERT,
-                                 .type = slice_from(type),
-                                 .key = slice_from(key),
-                                 .value = slice_from(value)};
-    assert_true(store_apply(store, &change, &e));
-}
-
 static void a_file_is_compared_and_repaired(void **state) {
     (void)state;
-    struct driver d;
+    struct drive d;
     struct store *store = store_new(1 << 20);
-    driver_init(&d);
+    begin(&d);
     open_json(&d);
     for (unsigned i = 0; i < 300; i++) {
         char key[32];
         (void)snprintf(key, sizeof key, "k%u", i);
-        driver_put(&d, "users", key, "{\"a\":1}");
-        store_put(store, "users", key, "{\"a\":1}");
+        drive_put_both(&d, store, "users", key, "{\"a\":1}");
     }
-    driver_put(&d, "rooms", "r", "1");
-    store_put(store, "rooms", "r", "1");
+    drive_put_both(&d, store, "rooms", "r", "1");
     commit(&d);
-    assert_true(driver_verifies(&d, store, false));
+    assert_true(drive_verify(&d, store, false));
     assert_int_equal(d.rows, 301);
-    assert_string_equal(driver_text(&d.differences), "");
+    assert_string_equal(drive_text(&d.differences), "");
     ask("DELETE FROM users WHERE id = 'k7'; UPDATE users SET data = '{\"a\": 1}' WHERE id = 'k8';"
         "INSERT INTO users VALUES ('k9x', '1', ''); DROP TABLE rooms");
-    assert_true(driver_verifies(&d, store, false));
-    assert_string_equal(driver_text(&d.differences),
+    assert_true(drive_verify(&d, store, false));
+    assert_string_equal(drive_text(&d.differences),
                         "missing rooms/r\nmissing users/k7\nother users/k8\nextra users/k9x\n");
     ask("UPDATE users SET data = '' WHERE id < 'k2'");
-    assert_true(driver_verifies(&d, store, true));
-    assert_true(driver_verifies(&d, store, false));
-    assert_string_equal(driver_text(&d.differences), "");
+    assert_true(drive_verify(&d, store, true));
+    assert_true(drive_verify(&d, store, false));
+    assert_string_equal(drive_text(&d.differences), "");
     assert_string_equal(ask("SELECT count(*) FROM users UNION ALL SELECT count(*) FROM rooms"), "300\n1\n");
     /* It goes on as before. */
-    driver_put(&d, "rooms", "r2", "1");
+    drive_put(&d, "rooms", "r2", "1");
     commit(&d);
-    driver_stop(&d);
-    assert_true(start_with(&d, STREAM, true, NULL, NULL) && driver_opens(&d));
-    assert_true(d.found);
-    assert_true(driver_verifies(&d, store, false));
-    assert_string_equal(driver_text(&d.differences), "extra rooms/r2\n");
+    drive_close(&d);
+    d.read_only = true;
+    open_json(&d);
+    assert_true(d.has_place);
+    assert_true(drive_verify(&d, store, false));
+    assert_string_equal(drive_text(&d.differences), "extra rooms/r2\n");
     assert_string_equal(ask("SELECT epoch FROM _sync_state"), "1\n");
     store_free(store);
-    assert_true(driver_free(&d));
+    assert_true(drive_free(&d));
 }
 
 static void columns_are_compared(void **state) {
     (void)state;
-    struct driver d;
+    struct drive d;
     struct store *store = store_new(1 << 20);
     struct schema *schema = make_schema(false, SCHEMA_INTEGER, false);
     static const char value[] =
         "{\"id\":\"u1\",\"name\":\"A\\nda\",\"age\":3,\"done\":true,\"tags\":[1, 2],\"rate\":2}";
-    driver_init(&d);
+    begin(&d);
     d.schema = schema;
     open_with(&d, "layout", "columns");
-    driver_put(&d, "users", "u1", value);
-    store_put(store, "users", "u1", value);
-    store_put(store, "users", "u2", "{\"id\":\"u2\",\"name\":\"\",\"age\":null}");
+    drive_put_both(&d, store, "users", "u1", value);
+    drive_apply(store, EVENT_UPSERT, SLICE("users"), SLICE("u2"),
+                SLICE("{\"id\":\"u2\",\"name\":\"\",\"age\":null}"));
     commit(&d);
-    assert_true(driver_verifies(&d, store, true));
-    assert_string_equal(driver_text(&d.differences), "missing users/u2\n");
+    assert_true(drive_verify(&d, store, true));
+    assert_string_equal(drive_text(&d.differences), "missing users/u2\n");
     static const char *const changes[] = {"name = 'x'", "age = NULL", "done = 0", "tags = '[1,2]'",
                                           "rate = 2.5"};
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
         char sql[100];
         (void)snprintf(sql, sizeof sql, "UPDATE users SET %s WHERE id = 'u1'", changes[i]);
         assert_string_equal(ask(sql), "");
-        assert_true(driver_verifies(&d, store, true));
-        assert_string_equal(driver_text(&d.differences), "other users/u1\n");
+        assert_true(drive_verify(&d, store, true));
+        assert_string_equal(drive_text(&d.differences), "other users/u1\n");
     }
-    assert_true(driver_verifies(&d, store, false));
-    assert_string_equal(driver_text(&d.differences), "");
+    assert_true(drive_verify(&d, store, false));
+    assert_string_equal(drive_text(&d.differences), "");
     store_free(store);
-    assert_true(driver_free(&d));
+    assert_true(drive_free(&d));
     schema_free(schema);
 }
 

@@ -21,6 +21,7 @@
 #define STALE(epoch) REPLY(403, "Producer-Epoch: " #epoch "\r\n", "stale")
 #define HEAD REPLY(200, JSON, NULL)
 #define LARGE REPLY(413, NULL, "too large")
+#define TAKEN REPLY(409, NULL, "not above the last one")
 
 struct fixture {
     struct loop *loop;
@@ -155,16 +156,25 @@ static void commit(struct fixture *f) {
 /* "EPOCH/SEQ BODY" of request n. */
 static void assert_sent(const struct fixture *f, size_t n, const char *expected) {
     char got[512];
-    const char *request = f->server.requests[n];
-    assert_non_null(request);
-    const char *epoch = strcasestr(request, "\r\nProducer-Epoch: ");
-    const char *seq = strcasestr(request, "\r\nProducer-Seq: ");
-    assert_non_null(strcasestr(request, "\r\nProducer-Id: p\r\n"));
-    assert_non_null(epoch);
-    assert_non_null(seq);
-    snprintf(got, sizeof got, "%ld/%ld %s", strtol(epoch + 18, NULL, 10), strtol(seq + 16, NULL, 10),
-             strstr(request, "\r\n\r\n") + 4);
+    loopback_append(&f->server, n, got, sizeof got);
     assert_string_equal(got, expected);
+    assert_non_null(strcasestr(f->server.requests[n], "\r\nProducer-Id: p\r\n"));
+}
+
+/* The number in its Stream-Seq; -1: it has none. */
+static void assert_order(const struct fixture *f, size_t n, long expected) {
+    static const char field[] = "\r\nStream-Seq: !weir-";
+    const char *order = strcasestr(f->server.requests[n], field);
+    long got = order ? strtol(order + sizeof field - 1, NULL, 10) : -1;
+    assert_int_equal(got, expected);
+    assert_true(!order || strspn(order + sizeof field - 1, "0123456789") == 16);
+}
+
+static void add_five(struct fixture *f) {
+    static const char *const values[] = {"0", "1", "2", "3", "4"};
+    for (uint64_t i = 0; i < COUNT(values); i++) {
+        add(f, SINK_EMIT, "out", values[i], i);
+    }
 }
 
 static void assert_fine(const struct fixture *f) {
@@ -254,6 +264,114 @@ static void test_another_worker_is_told_of(void **state) {
     assert_int_equal(f.server.request_count, 3);
     fflush(f.log_file);
     assert_non_null(strstr(f.log_text, "another worker appends the same under the producer p"));
+    close_fixture(&f);
+}
+
+/* ---- several messages in one append ---- */
+
+static void test_messages_leave_together(void **state) {
+    static const struct reply replies[] = {HEAD, STORED(1, 0), TAKEN, STORED(5, 0), STORED(9, 0)};
+    struct fixture f;
+    (void)state;
+    open_fixture(&f, replies, COUNT(replies));
+    open_sink(&f);
+    add_five(&f);
+    commit(&f);
+    assert_fine(&f);
+    assert_sent(&f, 1, "1/0 [0]");
+    assert_order(&f, 1, 0);
+    assert_sent(&f, 2, "2/0 [1]"); /* to see whether it is refused */
+    assert_order(&f, 2, 0);
+    assert_sent(&f, 3, "5/0 [1,2,3,4]");
+    assert_order(&f, 3, 1);
+    add(&f, SINK_EMIT, "other", "9", 6);
+    add(&f, SINK_EMIT, "out", "7", 7);
+    add(&f, SINK_EMIT, "out", "8", 8);
+    add(&f, SINK_EMIT, "other", "9", 9);
+    commit(&f);
+    assert_fine(&f);
+    assert_int_equal(f.server.request_count, 5);
+    assert_sent(&f, 4, "9/0 [7,8]");
+    assert_order(&f, 4, 5);
+    close_fixture(&f);
+}
+
+/* Sent when another worker had stored some of them: its number is taken, and what is there says the server. */
+static void test_together_after_another(void **state) {
+    static const struct reply replies[] = {HEAD, STORED(1, 0), TAKEN, TAKEN, STALE(4), STORED(5, 0)};
+    struct fixture f;
+    (void)state;
+    open_fixture(&f, replies, COUNT(replies));
+    open_sink(&f);
+    add_five(&f);
+    commit(&f);
+    assert_fine(&f);
+    assert_int_equal(f.server.request_count, 6);
+    assert_sent(&f, 4, "2/0 [1]");
+    assert_sent(&f, 5, "5/0 [4]");
+    assert_order(&f, 5, 4);
+    close_fixture(&f);
+}
+
+static void test_numbers_that_others_take(void **state) {
+    static const struct reply replies[] = {HEAD,         TAKEN, TAKEN,        STORED(1, 0), TAKEN,
+                                           STORED(2, 0), TAKEN, STORED(3, 0), STORED(4, 0), STORED(5, 0)};
+    struct fixture f;
+    (void)state;
+    open_fixture(&f, replies, COUNT(replies));
+    open_sink(&f);
+    add_five(&f);
+    commit(&f);
+    assert_fine(&f);
+    assert_int_equal(f.server.request_count, COUNT(replies));
+    assert_order(&f, 1, 0);
+    assert_order(&f, 2, 0);
+    assert_order(&f, 3, -1);
+    assert_sent(&f, 4, "5/0 [1,2,3,4]");
+    assert_sent(&f, 5, "2/0 [1]");
+    assert_order(&f, 5, -1); /* 0 and 1 are taken */
+    assert_sent(&f, 6, "3/0 [2]");
+    assert_order(&f, 6, 4097);
+    for (size_t i = 7; i < COUNT(replies); i++) {
+        assert_order(&f, i, -1); /* all up to there are */
+    }
+    assert_sent(&f, 9, "5/0 [4]");
+    close_fixture(&f);
+}
+
+static void test_a_server_that_takes_any_number(void **state) {
+    static const struct reply replies[] = {HEAD,         STORED(1, 0), STORED(2, 0),
+                                           STORED(3, 0), STORED(4, 0), STORED(5, 0)};
+    struct fixture f;
+    (void)state;
+    open_fixture(&f, replies, COUNT(replies));
+    open_sink(&f);
+    add_five(&f);
+    commit(&f);
+    assert_fine(&f);
+    assert_sent(&f, 2, "2/0 [1]");
+    assert_order(&f, 2, 0);
+    assert_sent(&f, 5, "5/0 [4]");
+    close_fixture(&f);
+}
+
+static void test_too_large_together(void **state) {
+    static const struct reply replies[] = {HEAD,         STORED(1, 0), TAKEN,        LARGE,
+                                           STORED(3, 0), LARGE,        STORED(4, 0), STORED(5, 0)};
+    struct fixture f;
+    (void)state;
+    open_fixture(&f, replies, COUNT(replies));
+    f.keep_refused = true;
+    open_sink(&f);
+    add_five(&f);
+    add(&f, SINK_EMIT, "out", "5", 4);
+    commit(&f);
+    assert_fine(&f);
+    assert_sent(&f, 3, "5/0 [1,2,3,4,5]");
+    assert_sent(&f, 4, "3/0 [1,2]");
+    assert_sent(&f, 5, "4/0 [3]"); /* which is too large alone */
+    assert_true(slice_is(buf_slice(&f.refused), "3"));
+    assert_sent(&f, 6, "5/0 [4,5]");
     close_fixture(&f);
 }
 
@@ -446,6 +564,11 @@ int main(void) {
         cmocka_unit_test(test_nothing_to_send),
         cmocka_unit_test(test_what_is_stored_is_left_out),
         cmocka_unit_test(test_another_worker_is_told_of),
+        cmocka_unit_test(test_messages_leave_together),
+        cmocka_unit_test(test_together_after_another),
+        cmocka_unit_test(test_numbers_that_others_take),
+        cmocka_unit_test(test_a_server_that_takes_any_number),
+        cmocka_unit_test(test_too_large_together),
         cmocka_unit_test(test_too_large),
         cmocka_unit_test(test_too_large_again),
         cmocka_unit_test(test_too_large_and_not_kept),

@@ -310,10 +310,10 @@ static void refuses_damage(void **state) {
     struct buf bytes = content_of(fd);
     close(fd);
     for (size_t i = 0; i < bytes.len; i += i < 4096 || i + 4096 > bytes.len ? 7 : 1 + draw(300)) {
-        char bit = (char)(1 << draw(8));
-        bytes.ptr[i] ^= bit;
+        int bit = 1 << draw(8);
+        bytes.ptr[i] = (char)(bytes.ptr[i] ^ bit);
         expect_refused(bytes.ptr, bytes.len, NULL);
-        bytes.ptr[i] ^= bit;
+        bytes.ptr[i] = (char)(bytes.ptr[i] ^ bit);
     }
     for (size_t len = 0; len < bytes.len; len += 1 + draw(2000)) {
         expect_refused(bytes.ptr, len, "it is damaged: it ");

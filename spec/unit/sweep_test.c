@@ -130,8 +130,8 @@ static size_t take(struct way *way, struct slice window, bool last) {
         struct error e = {0};
         enum slicer_status status = slicer_next(&way->slicer, &at, window.ptr + window.len, last, &e);
         if (status == SLICER_MESSAGE) {
-            if (way->decoder.event.kind == EVENT_CHANGE) {
-                apply(way, &way->decoder.event);
+            if (way->decoder.event->kind == EVENT_CHANGE) {
+                apply(way, way->decoder.event);
             }
         } else if (status == SLICER_FAILED) {
             assert_int_equal(e.code, ERROR_MEMORY);

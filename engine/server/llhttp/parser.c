@@ -127,14 +127,23 @@ static int on_extension(llhttp_t *http, const char *at, size_t len) {
     return 0;
 }
 
+static int refuse_body(const struct parser *p, int status) {
+    error_set(p->e, ERROR_HTTP, "the body is longer than %zu bytes (--max-body)", p->request->body.max);
+    p->e->status = status;
+    return HPE_USER;
+}
+
+/* A chunk says how long it is: what cannot be taken need not be waited for. */
+static int on_chunk(llhttp_t *http) {
+    struct parser *p = http->data;
+    const struct buf *body = &p->request->body;
+    return http->content_length > body->max - body->len ? refuse_body(p, 413) : 0;
+}
+
 static int on_body(llhttp_t *http, const char *at, size_t len) {
     struct parser *p = http->data;
-    if (!buf_append(&p->request->body, at, len)) {
-        error_set(p->e, ERROR_HTTP, "the body is longer than %zu bytes (--max-body)", p->request->body.max);
-        p->e->status = p->request->body.full ? 413 : 503;
-        return HPE_USER;
-    }
-    return 0;
+    struct buf *body = &p->request->body;
+    return buf_append(body, at, len) ? 0 : refuse_body(p, body->full ? 413 : 503);
 }
 
 static enum request_method method_of(unsigned method) {
@@ -242,6 +251,7 @@ struct parser *parser_new(struct request *request) {
     p->settings.on_headers_complete = on_head;
     p->settings.on_chunk_extension_name = on_extension;
     p->settings.on_chunk_extension_value = on_extension;
+    p->settings.on_chunk_header = on_chunk;
     p->settings.on_body = on_body;
     p->settings.on_message_complete = on_end;
     p->request = request;
@@ -279,6 +289,12 @@ static bool line_is_plain(const struct parser *p, struct slice line, bool first)
     }
     if (memchr(line.ptr, '\0', line.len)) {
         return refuse(p->e, 400, "a NUL stands in the head");
+    }
+    if (first && memmem(line.ptr, line.len, "  ", 2)) {
+        return refuse(p->e, 400, "two spaces stand together in the request line");
+    }
+    if (!first && line.len && line.ptr[0] == ':') {
+        return refuse(p->e, 400, "a header field has no name");
     }
     if (!first && line.len && (line.ptr[0] == ' ' || line.ptr[0] == '\t')) {
         return refuse(p->e, 400, "a header field is folded over two lines");

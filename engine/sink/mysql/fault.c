@@ -77,8 +77,22 @@ const char *my_fault_advice(unsigned code) {
     case 1044:
     case 1142:
         return "; grant the user CREATE, ALTER, INDEX, SELECT, INSERT, UPDATE and DELETE on the database";
+    case 1045:
+    case 1698:
+        return "; check the user and the password in the sink's url (a user who has to use TLS needs tls=on "
+               "or "
+               "tls=verify there)";
     case 1049:
-        return "; create the database first";
+        return "; create the database first, or correct the sink's url";
+    case 2002:
+    case 2003:
+        return "; is the server running there, and does it listen (bind-address, port, socket)?";
+    case 2005:
+        return "; check the host in the sink's url";
+    case 2026:
+        return "; check tls and ca in the sink's url";
+    case 3159:
+        return "; put tls=on or tls=verify into the sink's url";
     case 1146:
     case 1054:
         return "; it was dropped or altered by another program: let weir verify repair it, or delete the "

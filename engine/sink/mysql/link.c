@@ -7,9 +7,9 @@
 
 #include "base/plain.h"
 
-enum call { CALL_NONE, CALL_CONNECT, CALL_QUERY, CALL_STORE };
+enum call { CALL_NONE, CALL_LOOKUP, CALL_CONNECT, CALL_QUERY, CALL_STORE };
 
-enum { CONNECT_S = 10, ANSWER_S = 90 };
+enum { LOOKUP_MS = 10 * 1000, CONNECT_S = 10, ANSWER_S = 90 };
 
 /* libuv closes its handle later than the socket goes, so that it is a thing of its own. */
 struct my_poll {
@@ -31,6 +31,7 @@ static void drop_poll(struct my_link *link) {
 }
 
 static void go_on(struct my_link *link, int ready);
+static void connect_to(struct my_link *link);
 
 static void on_poll(uv_poll_t *uv, int status, int events) {
     struct my_poll *poll = uv->data;
@@ -42,13 +43,6 @@ static void on_poll(uv_poll_t *uv, int status, int events) {
     ready |= events & UV_WRITABLE ? MYSQL_WAIT_WRITE : 0;
     ready |= events & UV_DISCONNECT ? MYSQL_WAIT_READ : 0;
     go_on(poll->link, ready);
-}
-
-static void on_timer(struct loop_task *task) {
-    struct my_link *link = task->owner;
-    if (link->call != CALL_NONE) {
-        go_on(link, MYSQL_WAIT_TIMEOUT);
-    }
 }
 
 /* False: the loop cannot watch it. */
@@ -72,8 +66,20 @@ static bool watch(struct my_link *link) {
 
 static void note_failure(struct my_link *link, unsigned code, const char *message) {
     link->code = code;
-    (void)snprintf(link->message, sizeof link->message, "%s", message);
+    (void)snprintf(link->message, sizeof link->message, "%.*s", (int)sizeof link->message - 1, message);
     plain_text(link->message);
+}
+
+/* libmariadb tells why there is no connection by a bare number, and knows nothing of the host's name. */
+static void note_no_connection(struct my_link *link, unsigned code) {
+    const char *message = mysql_error(link->mysql);
+    const char *number = strrchr(message, '(');
+    int why = number ? (int)strtol(number + 1, NULL, 10) : 0;
+    char text[sizeof link->message];
+    (void)snprintf(text, sizeof text, "%s%s%s%s%s", link->addresses.count ? link->address->host : "",
+                   link->addresses.count ? ": " : "", message, why > 0 ? ": " : "",
+                   why > 0 ? strerror(why) : "");
+    note_failure(link, code, text);
 }
 
 static void on_task(struct loop_task *task) {
@@ -98,7 +104,17 @@ static void take_answer(struct my_link *link) {
                                              : !link->result && mysql_errno(link->mysql);
     if (failed) {
         unsigned code = mysql_errno(link->mysql);
-        note_failure(link, code ? code : CR_UNKNOWN_ERROR, mysql_error(link->mysql));
+        bool unreachable = code == CR_CONN_HOST_ERROR || code == CR_CONNECTION_ERROR;
+        if (unreachable && link->at + 1 < link->addresses.count) {
+            link->at++;
+            connect_to(link);
+            return;
+        }
+        if (unreachable) {
+            note_no_connection(link, code);
+        } else {
+            note_failure(link, code ? code : CR_UNKNOWN_ERROR, mysql_error(link->mysql));
+        }
     } else if (link->call == CALL_QUERY && mysql_field_count(link->mysql) > 0) {
         start_store(link);
         return;
@@ -160,6 +176,20 @@ static void forget(struct my_link *link) {
     link->message[0] = '\0';
 }
 
+static void on_timer(struct loop_task *task) {
+    struct my_link *link = task->owner;
+    if (link->call == CALL_LOOKUP) {
+        char text[sizeof link->message];
+        lookup_cancel(link->lookup);
+        link->lookup = NULL;
+        (void)snprintf(text, sizeof text, "the host \"%s\" was not looked up in time", link->address->host);
+        note_failure(link, CR_UNKNOWN_HOST, text);
+        finish(link);
+    } else if (link->call != CALL_NONE) {
+        go_on(link, MYSQL_WAIT_TIMEOUT);
+    }
+}
+
 void my_link_init(struct my_link *link, struct loop *loop, const struct my_address *address,
                   void (*done)(void *user), void *user) {
     *link = (struct my_link){.loop = loop, .address = address, .done = done, .user = user};
@@ -171,13 +201,17 @@ static void set_options(struct my_link *link) {
     const struct my_address *address = link->address;
     unsigned connect_s = CONNECT_S;
     unsigned answer_s = ANSWER_S;
+    unsigned tcp = MYSQL_PROTOCOL_TCP;
     my_bool yes = 1;
-    my_bool verify = address->tls == MY_TLS_VERIFY;
+    my_bool verify = (my_bool)(address->tls == MY_TLS_VERIFY);
     mysql_options(link->mysql, MYSQL_OPT_NONBLOCK, NULL);
     mysql_options(link->mysql, MYSQL_OPT_CONNECT_TIMEOUT, &connect_s);
     mysql_options(link->mysql, MYSQL_OPT_READ_TIMEOUT, &answer_s);
     mysql_options(link->mysql, MYSQL_OPT_WRITE_TIMEOUT, &answer_s);
     mysql_options(link->mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+    if (address->port && !address->socket) {
+        mysql_options(link->mysql, MYSQL_OPT_PROTOCOL, &tcp);
+    }
     if (address->tls != MY_TLS_OFF) {
         mysql_options(link->mysql, MYSQL_OPT_SSL_ENFORCE, &yes);
         mysql_options(link->mysql, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verify);
@@ -187,9 +221,21 @@ static void set_options(struct my_link *link) {
     }
 }
 
-void my_link_connect(struct my_link *link) {
+static void let_go(struct my_link *link) {
+    drop_poll(link);
+    if (link->mysql) {
+        mysql_close(link->mysql);
+        link->mysql = NULL;
+    }
+}
+
+/* Begins a call, which `settle` waits for. */
+static void connect_to(struct my_link *link) {
     const struct my_address *address = link->address;
-    my_link_drop(link);
+    const char *host = link->addresses.count ? link->addresses.addresses[link->at]
+                       : address->socket     ? NULL
+                                             : address->host;
+    let_go(link);
     link->mysql = mysql_init(NULL);
     if (!link->mysql) {
         note_failure(link, CR_OUT_OF_MEMORY, "out of memory");
@@ -199,10 +245,49 @@ void my_link_connect(struct my_link *link) {
     set_options(link);
     link->call = CALL_CONNECT;
     link->connected = NULL;
-    link->wait = mysql_real_connect_start(&link->connected, link->mysql, address->host, address->user,
+    link->wait = mysql_real_connect_start(&link->connected, link->mysql, host, address->user,
                                           address->password, address->database, address->port,
                                           address->socket, CLIENT_FOUND_ROWS);
+}
+
+static void on_looked_up(void *user, const struct lookup_answer *answer, const struct error *e) {
+    struct my_link *link = user;
+    link->lookup = NULL;
+    loop_timer_stop(&link->timer);
+    if (!answer) {
+        note_failure(link, CR_UNKNOWN_HOST, e->message);
+        finish(link);
+        return;
+    }
+    if (link->address->tls != MY_TLS_VERIFY) {
+        link->addresses = *answer;
+    }
+    connect_to(link);
     settle(link);
+}
+
+/* libmariadb takes its socket for "localhost", unless it is told a protocol. */
+static bool has_name(const struct my_address *address) {
+    return address->host && !address->socket && (address->port || strcmp(address->host, "localhost") != 0) &&
+           !lookup_is_address(address->host);
+}
+
+void my_link_connect(struct my_link *link) {
+    struct error e;
+    my_link_drop(link);
+    link->addresses.count = link->at = 0;
+    if (!has_name(link->address)) {
+        connect_to(link);
+        settle(link);
+        return;
+    }
+    link->call = CALL_LOOKUP;
+    loop_timer_start(&link->timer, LOOKUP_MS);
+    link->lookup = lookup_start(link->loop, link->address->host, on_looked_up, link, &e);
+    if (!link->lookup) {
+        note_failure(link, CR_UNKNOWN_HOST, e.message);
+        finish(link);
+    }
 }
 
 void my_link_query(struct my_link *link, struct slice sql) {
@@ -222,11 +307,9 @@ void my_link_drop(struct my_link *link) {
     forget(link);
     loop_cancel(link->loop, &link->task);
     loop_timer_stop(&link->timer);
-    drop_poll(link);
-    if (link->mysql) {
-        mysql_close(link->mysql);
-        link->mysql = NULL;
-    }
+    lookup_cancel(link->lookup);
+    link->lookup = NULL;
+    let_go(link);
     link->call = CALL_NONE;
 }
 

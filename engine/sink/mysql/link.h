@@ -2,8 +2,9 @@
  *
  *     my_link_connect ---> done      my_link_query ---> done (rows in `result`)
  *
- * One call at a time; `done` comes in a turn of the loop, never from within a call. Only the look-up of a host's name may
- * block, which libmariadb does by itself: name an address or a socket where that matters. */
+ * One call at a time; `done` comes in a turn of the loop, never from within a call. libmariadb would block while it looks
+ * up a host's name, so that it is given addresses, one after the other. With MY_TLS_VERIFY it is given the name, as soon
+ * as that has been looked up: it holds the certificate against what it was given, and has no option for another name. */
 #ifndef SINK_MYSQL_LINK_H
 #define SINK_MYSQL_LINK_H
 
@@ -12,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/slice.h"
+#include "io/lookup.h"
 #include "io/loop.h"
 #include "sink/mysql/address.h"
 
@@ -26,6 +28,9 @@ struct my_link {
     uint64_t affected; /* rows that it found */
     /* Private. */
     struct loop *loop;
+    struct lookup *lookup;
+    struct lookup_answer addresses; /* of the host; count 0: libmariadb is given what the URL says */
+    size_t at;                      /* the one that is tried */
     MYSQL *mysql;
     struct my_poll *poll;
     struct loop_timer timer;

@@ -6,7 +6,7 @@
 
 void my_send(struct my_sink *sink, bool whole, void (*answer)(struct my_sink *sink)) {
     if (!whole) {
-        buf_error(&sink->sql, &sink->error, "a statement", "limits.sinkBatch");
+        buf_error(&sink->sql, &sink->error, "a statement", "raise limits.sinkBatch");
         my_failed(sink);
         return;
     }

@@ -45,8 +45,7 @@ static struct my_table *add_table(struct my_tables *tables, struct slice type, s
     struct my_table *table = calloc(1, sizeof *table);
     struct slice *list = realloc(tables->list, (tables->count + 1) * sizeof *list);
     tables->list = list ? list : tables->list;
-    if (!table || !list || !(table->name = slice_copy(name)) ||
-        !strmap_put(&tables->types, type, table)) {
+    if (!table || !list || !(table->name = slice_copy(name)) || !strmap_put(&tables->types, type, table)) {
         drop_table(table);
         return NULL;
     }

@@ -25,7 +25,7 @@ static const char *const again[] = {"08",    "57P01", "57P02", "57P03", "57P05",
 static const char *const of_a_row[] = {"22", "23", "54", "21000", "44000", "P0001", NULL};
 
 enum pg_fault pg_fault_of(const struct pg_failure *failure) {
-    if (failure->password) {
+    if (failure->password || failure->tls) {
         return PG_FAULT_STOP;
     }
     if (failure->state[0] == '\0' || is_any(failure, again)) {
@@ -47,7 +47,9 @@ void pg_fault_explain(const struct pg_failure *failure, struct error *e) {
         const char *state, *text;
         enum error_code code;
     } known[] = {
-        {"28", "check the user and the password in the sink's url", ERROR_ARGUMENT},
+        {"28P01", "check the user and the password in the sink's url", ERROR_ARGUMENT},
+        {"28", "check the user in the sink's url, and its sslmode where the server wants TLS",
+         ERROR_ARGUMENT},
         {"3D000", "create that database first, or correct the sink's url", ERROR_ARGUMENT},
         {"42501", "grant it to the user of the sink's url", ERROR_SYSTEM},
         {"42P01", "restore it, or load everything again as docs/sinks/postgres.md says", ERROR_NOT_FOUND},
@@ -67,7 +69,10 @@ void pg_fault_explain(const struct pg_failure *failure, struct error *e) {
             return;
         }
     }
-    if (failure->password) {
+    if (failure->tls) {
+        error_set(e, ERROR_ARGUMENT, "%s: check sslmode and sslrootcert in the sink's url",
+                  failure->error.message);
+    } else if (failure->password) {
         error_set(e, ERROR_ARGUMENT, "%s: give one in the sink's url, by PGPASSWORD or by a password file",
                   failure->error.message);
     } else if (failure->state[0]) {

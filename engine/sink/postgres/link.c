@@ -3,9 +3,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONNECT_MS = 15 * 1000 };
+#include "sink/postgres/hosts.h"
+#include "sink/postgres/reason.h"
 
-enum state { LINK_CLOSED, LINK_CONNECTING, LINK_IDLE, LINK_SENDING, LINK_COPYING, LINK_WAITING };
+enum { LOOKUP_MS = 10 * 1000, CONNECT_MS = 15 * 1000 };
+
+enum state {
+    LINK_CLOSED,
+    LINK_LOOKING,
+    LINK_CONNECTING,
+    LINK_IDLE,
+    LINK_SENDING,
+    LINK_COPYING,
+    LINK_WAITING
+};
 
 /* The socket, watched. Freed in its close callback: the socket of a connection may change. */
 struct watch {
@@ -17,6 +28,8 @@ struct watch {
 struct pg_link {
     struct pg_link_options o;
     char *url;
+    struct pg_hosts *hosts; /* while they are looked up */
+    size_t first;           /* which of their addresses is the first to be tried */
     PGconn *conn;
     struct watch *watch;
     struct loop_task pump;
@@ -85,36 +98,10 @@ static bool watch_for(struct pg_link *link, int events) {
 
 /* ---- failures ---- */
 
-static bool is_state(const char *text) {
-    for (size_t i = 0; i < 5; i++) {
-        if (!((text[i] >= '0' && text[i] <= '9') || (text[i] >= 'A' && text[i] <= 'Z'))) {
-            return false;
-        }
-    }
-    return text[5] == ':';
-}
-
-/* The message of a connection that came to nothing tells the state only within its text ("FATAL:  28P01: ..."), and
- * only where it was asked for all it knows: takes it out, and what is behind the first line as well. */
-static void failure_of_connection(struct pg_failure *failure, PGconn *conn) {
-    char text[ERROR_MESSAGE_MAX];
-    const char *message = conn ? PQerrorMessage(conn) : "out of memory";
-    snprintf(text, sizeof text, "%s", *message ? message : "the connection was closed");
-    text[strcspn(text, "\n")] = '\0';
-    failure->state[0] = '\0';
-    char *at = strstr(text, ":  ");
-    if (at && is_state(at + 3)) {
-        memcpy(failure->state, at + 3, 5);
-        failure->state[5] = '\0';
-        memmove(at + 2, at + 9, strlen(at + 9) + 1);
-    }
-    error_set(&failure->error, ERROR_NETWORK, "%s", text);
-}
-
 /* The first failure of a round is its reason; what follows comes of it. */
 static void fail_cut(struct pg_link *link) {
     if (!link->failed || link->failure.state[0] == '\0') {
-        failure_of_connection(&link->failure, link->conn);
+        pg_reason_read(&link->failure, link->conn ? PQerrorMessage(link->conn) : "out of memory");
         link->failure.statement = link->answered;
     }
     link->failed = true;
@@ -139,6 +126,8 @@ void pg_link_close(struct pg_link *link) {
     watch_close(link);
     loop_cancel(link->o.loop, &link->pump);
     loop_timer_stop(&link->limit);
+    pg_hosts_free(link->hosts);
+    link->hosts = NULL;
     PQfinish(link->conn);
     link->conn = NULL;
     link->state = LINK_CLOSED;
@@ -170,14 +159,28 @@ static void cut(struct pg_link *link) {
     finish(link);
 }
 
+/* One of the addresses does not answer, and keeps libpq from the others: the next attempt begins behind it. */
+static void fail_connecting(struct pg_link *link) {
+    const char *host = PQhost(link->conn);
+    link->first++;
+    error_set(&link->failure.error, ERROR_TIMEOUT, "no connection to \"%s\" within %.1f s", host ? host : "",
+              (double)link->o.connect_max_ms / 1000);
+}
+
 static void on_limit(struct loop_task *task) {
     struct pg_link *link = task->owner;
-    bool connecting = link->state == LINK_CONNECTING;
+    if (link->state == LINK_LOOKING) { /* names that have been answered are tried */
+        loop_defer(link->o.loop, &link->pump);
+        return;
+    }
     fail_cut(link);
     link->failure.state[0] = '\0';
-    error_set(&link->failure.error, ERROR_TIMEOUT,
-              connecting ? "no connection within %.1f s" : "no answer for %.1f s",
-              (double)(connecting ? link->o.connect_max_ms : link->o.answer_max_ms) / 1000);
+    if (link->state == LINK_CONNECTING) {
+        fail_connecting(link);
+    } else {
+        error_set(&link->failure.error, ERROR_TIMEOUT, "no answer for %.1f s",
+                  (double)link->o.answer_max_ms / 1000);
+    }
     finish(link);
 }
 
@@ -188,31 +191,27 @@ static void ignore_notice(void *user, const PGresult *result) {
     (void)result;
 }
 
-/* Those before "dbname" hold where the URL does not say otherwise; a connection that is gone is noticed. */
-static PGconn *connect_start(const char *url) {
-    const char *const names[] = {
-        "fallback_application_name", "keepalives_idle", "keepalives_interval", "keepalives_count",
-        "tcp_user_timeout",          "dbname",          "client_encoding",     NULL};
-    const char *const values[] = {"weir", "20", "10", "3", "45000", url, "UTF8", NULL};
-    return PQconnectStartParams(names, values, 1);
+static void on_looked_up(void *user) {
+    struct pg_link *link = user;
+    loop_defer(link->o.loop, &link->pump);
 }
 
 void pg_link_open(struct pg_link *link) {
     pg_link_close(link);
-    link->state = LINK_CONNECTING;
+    link->state = LINK_LOOKING;
     link->failed = link->in_answer = link->readable = false;
     link->failure = (struct pg_failure){.statement = PG_NO_STATEMENT};
     link->sent = link->answered = 0;
-    link->conn = connect_start(link->url);
-    if (link->conn) {
-        PQsetErrorVerbosity(link->conn, PQERRORS_VERBOSE);
-        PQsetNoticeReceiver(link->conn, ignore_notice, NULL);
+    link->hosts = pg_hosts_new(link->o.loop, link->url, on_looked_up, link, &link->failure.error);
+    if (link->hosts && pg_hosts_pending(link->hosts)) {
+        loop_timer_start(&link->limit, LOOKUP_MS);
+    } else {
+        loop_defer(link->o.loop, &link->pump);
     }
-    loop_timer_start(&link->limit, link->o.connect_max_ms);
-    loop_defer(link->o.loop, &link->pump);
 }
 
 static void connected(struct pg_link *link) {
+    link->first = 0;
     PQsetErrorVerbosity(link->conn, PQERRORS_DEFAULT);
     if (PQsetnonblocking(link->conn, 1) != 0) {
         cut(link);
@@ -238,6 +237,22 @@ static void connect_step(struct pg_link *link) {
         link->failure.password = PQconnectionNeedsPassword(link->conn);
         cut(link);
     }
+}
+
+static void connect_begin(struct pg_link *link) {
+    link->state = LINK_CONNECTING;
+    link->conn = link->hosts ? pg_hosts_connect(link->hosts, link->first, &link->failure.error) : NULL;
+    pg_hosts_free(link->hosts);
+    link->hosts = NULL;
+    if (!link->conn) {
+        link->failed = link->failure.cut = true;
+        finish(link);
+        return;
+    }
+    PQsetErrorVerbosity(link->conn, PQERRORS_VERBOSE);
+    PQsetNoticeReceiver(link->conn, ignore_notice, NULL);
+    loop_timer_start(&link->limit, link->o.connect_max_ms);
+    connect_step(link);
 }
 
 /* ---- what comes ---- */
@@ -414,7 +429,9 @@ static void exchange(struct pg_link *link) {
 
 static void on_pump(struct loop_task *task) {
     struct pg_link *link = task->owner;
-    if (link->state == LINK_CONNECTING) {
+    if (link->state == LINK_LOOKING) {
+        connect_begin(link);
+    } else if (link->state == LINK_CONNECTING) {
         connect_step(link);
     } else if (link->state != LINK_CLOSED && link->state != LINK_IDLE) {
         exchange(link);
@@ -476,7 +493,7 @@ void pg_link_free(struct pg_link *link) {
 }
 
 bool pg_link_is_open(const struct pg_link *link) {
-    return link->conn && link->state != LINK_CONNECTING && PQstatus(link->conn) == CONNECTION_OK;
+    return link->conn && link->state > LINK_CONNECTING && PQstatus(link->conn) == CONNECTION_OK;
 }
 
 const char *pg_link_setting(const struct pg_link *link, const char *name) {

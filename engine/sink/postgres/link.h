@@ -31,6 +31,7 @@ struct pg_failure {
     size_t statement;   /* which of the round's; PG_NO_STATEMENT: at its end, when it was to be committed */
     bool cut;           /* the connection is gone. What has become of the round is not known */
     bool password;      /* of connecting: the server wants a password, and there is none */
+    bool tls;           /* of connecting: a certificate does not hold, or the server has no TLS and should */
 };
 
 enum { PG_TEXT = 25, PG_TEXT_ARRAY = 1009, PG_JSONB_ARRAY = 3807, PG_INT8 = 20 }; /* Oid of types */
@@ -63,7 +64,7 @@ struct pg_round {
 
 struct pg_link_options {
     struct loop *loop;
-    const char *url;         /* as libpq takes it; copied */
+    const char *url;         /* as libpq takes it; copied. Names of hosts are looked up without blocking */
     uint64_t answer_max_ms;  /* for how long nothing may come while an answer is awaited */
     uint64_t connect_max_ms; /* 0: 15 s */
     void *user;

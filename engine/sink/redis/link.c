@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/lookup.h"
 #include "sink/redis/fault.h"
 
 enum {
@@ -24,12 +25,6 @@ struct poll {
     int events;
 };
 
-/* A name being looked up. It outlives the link. */
-struct lookup {
-    uv_getaddrinfo_t uv;
-    struct redis_link *link; /* NULL: nobody waits for it any more */
-};
-
 struct redis_link {
     struct loop *loop;
     const struct redis_address *address;
@@ -39,13 +34,14 @@ struct redis_link {
     enum state state;
     redisAsyncContext *ac;
     struct lookup *lookup;
-    struct loop_timer timer; /* the limit of what is under way */
+    struct lookup_answer addresses; /* of the host; */
+    size_t at;                      /* the one that is tried */
+    struct loop_timer timer;        /* the limit of what is under way */
     struct loop_task failing;
     struct error error;
     bool again;
     struct redis_command *sent; /* waiting for its reply */
     bool with_text;             /* it was sent with the script's text */
-    unsigned tries;             /* of opening: which of a name's addresses is next */
     char sha[SHA + 1];          /* empty: SCRIPT LOAD is not allowed */
     char moved_host[HOST];      /* a node of the cluster; empty: where the URL leads */
     char moved_port[8];
@@ -138,18 +134,19 @@ static const char *place_of(const struct redis_link *link, char *out, size_t siz
 }
 
 /* hiredis calls nothing of ours for it any more. Legal within its callbacks: it frees it when they are over. */
-static void let_go(struct redis_link *link) {
+static void drop_context(struct redis_link *link) {
     redisAsyncContext *ac = link->ac;
     link->ac = NULL;
     if (ac) {
         ac->data = NULL;
         redisAsyncFree(ac);
     }
-    if (link->lookup) {
-        link->lookup->link = NULL;
-        uv_cancel((uv_req_t *)&link->lookup->uv);
-        link->lookup = NULL;
-    }
+}
+
+static void let_go(struct redis_link *link) {
+    drop_context(link);
+    lookup_cancel(link->lookup);
+    link->lookup = NULL;
     link->state = DOWN;
     link->sent = NULL;
     loop_timer_stop(&link->timer);
@@ -171,14 +168,6 @@ static void fail(struct redis_link *link, enum error_code code, bool again, cons
         link->again = again;
         loop_defer(link->loop, &link->failing);
     }
-}
-
-static void on_timer(struct loop_task *task) {
-    struct redis_link *link = task->owner;
-    if (link->state != UP) {
-        link->moved_host[0] = '\0';
-    }
-    fail(link, ERROR_TIMEOUT, true, link->state == UP ? "no reply for 120 s" : "no connection within 10 s");
 }
 
 /* ---- replies ---- */
@@ -325,8 +314,22 @@ static void shake(struct redis_link *link) {
         return;
     }
     loop_timer_stop(&link->timer);
-    link->tries = 0;
     link->host.up(link->host.user);
+}
+
+/* ---- connecting ---- */
+
+static void connect_to(struct redis_link *link, const char *ip);
+
+/* This address does not answer. */
+static void try_next(struct redis_link *link, enum error_code code, const char *why) {
+    if (link->at + 1 < link->addresses.count) {
+        link->at++;
+        connect_to(link, link->addresses.addresses[link->at]);
+        return;
+    }
+    link->moved_host[0] = '\0';
+    fail(link, code, true, why);
 }
 
 static void on_connect(const redisAsyncContext *ac, int status) {
@@ -336,24 +339,27 @@ static void on_connect(const redisAsyncContext *ac, int status) {
     }
     if (status != REDIS_OK) {
         link->ac = NULL; /* hiredis frees it by itself */
-        link->moved_host[0] = '\0';
-        fail(link, ERROR_NETWORK, true, ac->c.errstr[0] ? ac->c.errstr : "no connection");
+        try_next(link, ERROR_NETWORK, ac->c.errstr[0] ? ac->c.errstr : "no connection");
         return;
     }
     link->state = AUTH;
     shake(link);
 }
 
-static void connect_to(struct redis_link *link, const char *ip, int port) {
-    redisAsyncContext *ac = link->address->path && !ip ? redisAsyncConnectUnix(link->address->path)
-                                                       : redisAsyncConnect(ip, port);
+/* ip NULL: the socket. */
+static void connect_to(struct redis_link *link, const char *ip) {
+    const char *port = link->moved_host[0] ? link->moved_port : link->address->port;
+    redisAsyncContext *ac = ip ? redisAsyncConnect(ip, atoi(port))
+                               : redisAsyncConnectUnix(link->address->path);
     link->state = CONNECTING;
+    loop_timer_start(&link->timer, CONNECT_MS);
     if (!ac || ac->err || !poll_attach(link->loop, ac)) {
-        link->moved_host[0] = '\0';
-        fail(link, ERROR_NETWORK, true, ac && ac->err ? ac->errstr : "out of memory for a connection");
+        char why[256];
+        snprintf(why, sizeof why, "%s", ac && ac->err ? ac->errstr : "out of memory for a connection");
         if (ac) {
             redisAsyncFree(ac);
         }
+        try_next(link, ERROR_NETWORK, why);
         return;
     }
     ac->data = link;
@@ -362,51 +368,51 @@ static void connect_to(struct redis_link *link, const char *ip, int port) {
     redisAsyncSetConnectCallback(ac, on_connect); /* asks for write events: only now may it be polled */
 }
 
-static void on_resolved(uv_getaddrinfo_t *uv, int status, struct addrinfo *list) {
-    struct lookup *lookup = uv->data;
-    struct redis_link *link = lookup->link;
-    free(lookup);
-    if (link) {
-        link->lookup = NULL;
-        unsigned count = 0;
-        for (const struct addrinfo *at = list; at; at = at->ai_next) {
-            count++;
-        }
-        const struct addrinfo *at = list;
-        for (unsigned skip = count ? link->tries++ % count : 0; skip > 0; skip--) {
-            at = at->ai_next;
-        }
-        char ip[64];
-        const char *port = link->moved_host[0] ? link->moved_port : link->address->port;
-        if (status == 0 && at &&
-            uv_inet_ntop(at->ai_family,
-                         at->ai_family == AF_INET6
-                             ? (const void *)&((struct sockaddr_in6 *)at->ai_addr)->sin6_addr
-                             : (const void *)&((struct sockaddr_in *)at->ai_addr)->sin_addr,
-                         ip, sizeof ip) == 0) {
-            connect_to(link, ip, atoi(port));
-        } else {
-            link->moved_host[0] = '\0';
-            fail(link, ERROR_NETWORK, true, status ? uv_strerror(status) : "its name has no address");
-        }
-    }
-    uv_freeaddrinfo(list);
+static void fail_lookup(struct redis_link *link, const struct error *e) {
+    char text[ERROR_MESSAGE_MAX + 64];
+    snprintf(text, sizeof text, "%s (check the host in the url)", e->message);
+    link->moved_host[0] = '\0';
+    fail(link, e->code, true, text);
 }
 
-static void resolve(struct redis_link *link) {
-    struct lookup *lookup = calloc(1, sizeof *lookup);
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_family = AF_UNSPEC};
-    const char *host = link->moved_host[0] ? link->moved_host : link->address->host;
-    if (lookup) {
-        lookup->uv.data = lookup;
+static void on_looked_up(void *user, const struct lookup_answer *answer, const struct error *e) {
+    struct redis_link *link = user;
+    link->lookup = NULL;
+    if (answer) {
+        link->addresses = *answer;
+        link->at = 0;
+        connect_to(link, link->addresses.addresses[0]);
+    } else {
+        fail_lookup(link, e);
     }
-    if (!lookup || uv_getaddrinfo(loop_uv(link->loop), &lookup->uv, on_resolved, host, NULL, &hints) != 0) {
-        free(lookup);
-        fail(link, ERROR_NETWORK, true, "its name cannot be looked up");
+}
+
+static void look_up(struct redis_link *link) {
+    struct error e;
+    const char *host = link->moved_host[0] ? link->moved_host : link->address->host;
+    link->state = RESOLVING;
+    loop_timer_start(&link->timer, CONNECT_MS);
+    link->lookup = lookup_start(link->loop, host, on_looked_up, link, &e);
+    if (!link->lookup) {
+        fail_lookup(link, &e);
+    }
+}
+
+static void on_timer(struct loop_task *task) {
+    struct redis_link *link = task->owner;
+    if (link->state == CONNECTING) {
+        drop_context(link);
+        try_next(link, ERROR_TIMEOUT, "no connection within 10 s");
         return;
     }
-    lookup->link = link;
-    link->lookup = lookup;
+    bool up = link->state == UP;
+    if (!up) {
+        link->moved_host[0] = '\0';
+    }
+    fail(link, ERROR_TIMEOUT, true,
+         up                         ? "no reply for 120 s"
+         : link->state == RESOLVING ? "its name was not looked up within 10 s"
+                                    : "no answer within 10 s");
 }
 
 /* ---- what others call ---- */
@@ -442,12 +448,11 @@ void redis_link_free(struct redis_link *link, void (*freed)(void *user)) {
 }
 
 void redis_link_open(struct redis_link *link) {
-    link->state = RESOLVING;
-    loop_timer_start(&link->timer, CONNECT_MS);
+    link->addresses.count = link->at = 0;
     if (link->address->path && !link->moved_host[0]) {
-        connect_to(link, NULL, 0);
+        connect_to(link, NULL);
     } else {
-        resolve(link);
+        look_up(link);
     }
 }
 

@@ -219,12 +219,18 @@ static void fail_or_wait(struct sqlite_sink *sink) {
     end_job(sink, &sink->error);
 }
 
+static void start_again(struct sink *base) {
+    start((struct sqlite_sink *)(void *)base);
+}
+
 static void on_done(void *user) {
     struct sqlite_sink *sink = user;
     if (sink->outcome == DB_DONE) {
         go_on(sink);
     } else if (sink->outcome == DB_REFUSED && sink->job == JOB_COMMIT && may_skip(sink)) {
-        start(sink);
+        if (sink_may_commit(&sink->sink, start_again)) {
+            start(sink);
+        }
     } else {
         fail_or_wait(sink);
     }
@@ -339,7 +345,10 @@ static void sqlite_commit(struct sink *base, const struct sink_batch *batch) {
 static bool prepare_types(struct sqlite_sink *sink, const struct store *store) {
     size_t count;
     struct slice *types = store_types(store, &count);
-    bool ok = types || error_set(&sink->error, ERROR_MEMORY, "%s: out of memory", sink->sink.name);
+    if (!types) {
+        return error_set(&sink->error, ERROR_MEMORY, "%s: out of memory", sink->sink.name);
+    }
+    bool ok = true;
     for (size_t i = 0; ok && i < count; i++) {
         ok = layout_prepare_type(&sink->layout, types[i], &sink->error);
     }
