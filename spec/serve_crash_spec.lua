@@ -115,12 +115,12 @@ describe("a disk without room", function()
 
   it("does the same where the disk is full, checkpoints and all", function()
     local dir = tmp.dir()
-    if not os.execute(("mount -t tmpfs -o size=2m tmpfs %s 2>/dev/null"):format(dir)) then
+    if not os.execute(("mount -t tmpfs -o size=1m tmpfs %s 2>/dev/null"):format(dir)) then
       return pending "this user cannot mount a small file system"
     end
     local ok, message = pcall(check, dir .. "/data", {}, function()
       assert.is_true(os.execute("mount -o remount,size=16m " .. dir))
-    end, "--checkpoint-size", "300KB")
+    end, "--checkpoint-size", "150KB")
     os.execute("umount -l " .. dir)
     assert.is_true(ok, message)
   end)

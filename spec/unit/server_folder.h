@@ -74,7 +74,7 @@ static inline size_t journal_end(const struct world *world) {
 }
 
 /* What all streams of a small set look like, as text. */
-static const char *const paths[] = {"/a", "/b", "/fork", "/json", "/gone"};
+static const char paths[][8] = {"/a", "/b", "/fork", "/json", "/gone"};
 
 static inline void describe(struct world *world, char *out, size_t size) {
     size_t len = 0;
