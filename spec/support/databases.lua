@@ -57,7 +57,7 @@ Sqlite.__index = Sqlite
 
 function sqlite.new()
   local folder = tmp.dir()
-  return setmetatable({folder = folder, set = {KIND = "sqlite", DB = folder .. "/room.db"}}, Sqlite)
+  return setmetatable({folder = folder, set = {KIND = "sqlite", DB = folder .. "/rows.db"}}, Sqlite)
 end
 
 function Sqlite:ask(sql)
