@@ -51,8 +51,8 @@ describe("bench", function()
   it("fills databases, and agrees with its peers on what is in them", function()
     local done = bench({"sqlite", "postgres", "mysql", "redis"}, {WEIR_BENCH_RUNS = "1"})
     assert.equal(0, done.code, done.stderr)
-    for _, line in ipairs{"C loop of single prepared upserts",
-      "C loop of single HSETs", "C loop of HSETs, pipelined in MULTI"} do
+    for _, line in ipairs{"C loop of single prepared upserts", "C loop of single HSETs",
+      "C loop of HSETs, pipelined in MULTI"} do
       assert.matches("\n +" .. line .. " +%S", done.stdout)
     end
   end)

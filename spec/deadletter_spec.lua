@@ -1,6 +1,7 @@
 -- Dead letters: what one holds, in a file that may be moved under the writer, and in a stream, whose acknowledgement
 -- comes before the next event is taken.
 
+local process = require "support.process"
 local server = require "support.server"
 local tmp = require "support.tmp"
 local wait = require "support.wait"
@@ -202,4 +203,109 @@ describe("dead letters in a stream", function()
     assert.equal(1, #letters_of(dead))
   end)
 
+end)
+
+-- A sink refuses rows in the midst of a commit: its place must not come past them before their letters are stored.
+describe("dead letters of rows that a sink refuses", function()
+  local ROWS = [[
+    local weir = require "weir"
+    local sinks = {
+      sqlite = function() return weir.sink.sqlite { path = weir.env "DB" } end,
+      own = function()
+        local rows = {}
+        return weir.sink {
+          name = "own",
+          open = function()
+            local file = io.open(weir.env "DB")
+            local place = file and weir.json.decode(file:read "a")
+            if file then file:close() end
+            return place
+          end,
+          begin = function() rows = {} end,
+          write = function(row)
+            if row.key:find "\0" then return false, "no NUL" end
+            rows[#rows + 1] = row.key
+          end,
+          commit = function(place)
+            local file <close> = assert(io.open(weir.env "DB", "w"))
+            file:write(weir.json.encode(place))
+          end,
+        }
+      end,
+    }
+    local list = { sinks[weir.env "SINK"]() }
+    local derived = weir.env("DERIVED", "")
+    local out = derived ~= "" and weir.sink.stream { url = derived } or nil
+    list[2] = out
+    local room = weir.stream { name = "room", url = weir.env "URL", live = false, sinks = list,
+      onInvalid = "deadletter", deadletter = weir.env "LETTERS", limits = { outage = "20s", sinkRows = 4 } }
+    room:onChange(function(_, event)
+      if out then out:insert("copy", event.key, event.value) end
+    end)
+  ]]
+
+  local function options(kind, db, url, dead, derived)
+    return { script = ROWS, set = { SINK = kind, DB = db, URL = url, LETTERS = dead, DERIVED = derived } }
+  end
+
+  local function sqlite_place(db)
+    local done = process.run { cmd = { "sqlite3", db, "SELECT sequence FROM _sync_state" } }
+    return tonumber(done.stdout) or 0
+  end
+
+  local function own_place(path)
+    local text = tmp.read(path)
+    return text and json.decode(text).sequence or 0
+  end
+
+  for kind, place in pairs { sqlite = sqlite_place, own = own_place } do
+    it("are stored before its place moves: " .. kind, function()
+      local url, dead, db = s:stream("room"), s:stream("dead"), tmp.dir() .. "/db"
+      s:append(url, "[" .. event("a", 1) .. "," .. event("b\\u0000", 2) .. "," .. event("c", 3) .. "]")
+      s:inject(dead, { status = 503, count = 1000, method = "POST" })
+      local child = worker.spawn(options(kind, db, url, dead))
+      child:wait_for_output("trying again", worker.patience(15))
+      assert.equal(0, place(db))
+      child:kill()
+      assert.equal(0, place(db))
+      s:clear_faults()
+      local done = worker.run(options(kind, db, url, dead))
+      assert.equal(0, done.code, done.stderr)
+      assert.equal(3, place(db))
+      local letters = json.decode(s:read(dead).body)
+      assert.equal(1, #letters)
+      assert.equal(1, letters[1].sequence)
+    end)
+
+    it("that cannot be stored stop it before its place: " .. kind, function()
+      local url, dead, db = s:stream("room"), s:stream("dead"), tmp.dir() .. "/db"
+      s:append(url, "[" .. event("a", 1) .. "," .. event("b\\u0000", 2) .. "," .. event("c", 3) .. "]")
+      s:close(dead)
+      local done = worker.run(options(kind, db, url, dead))
+      assert.equal(1, done.code)
+      assert.matches("weir: room: dead letters: http://[^\n]*closed", done.stderr)
+      assert.equal(0, place(db))
+    end)
+  end
+
+  it("are stored before a derived stream gets what comes after", function()
+    local url, dead, out, db = s:stream("room"), s:stream("dead"), s:stream("out"), tmp.dir() .. "/db"
+    s:append(url, "[" .. event("a", 1) .. "," .. event("b", 2) .. "," .. event("c", 3) .. "]")
+    s:inject(out, { status = 413, count = 1, method = "POST" })
+    s:inject(dead, { status = 503, count = 1000, method = "POST" })
+    local child = worker.spawn(options("sqlite", db, url, dead, out))
+    child:wait_for_output("trying again", worker.patience(15))
+    child:kill()
+    assert.equal(0, sqlite_place(db))
+    s:clear_faults()
+    s:inject(out, { status = 413, count = 1, method = "POST" })
+    local done = worker.run(options("sqlite", db, url, dead, out))
+    s:clear_faults()
+    assert.equal(0, done.code, done.stderr)
+    assert.equal(3, sqlite_place(db))
+    local letters = json.decode(s:read(dead).body)
+    assert.equal(1, #letters)
+    assert.matches('"key":"a"', letters[1].event)
+    assert.equal(2, #json.decode(s:read(out).body))
+  end)
 end)

@@ -34,7 +34,7 @@ local function list(command)
   return lines
 end
 
-local PAGES = list "ls README.md CHANGELOG.md docs/*.md docs/decisions/*.md"
+local PAGES = list "ls README.md CHANGELOG.md docs/*.md docs/*/*.md"
 
 local function read(path)
   return assert(tmp.read(paths.root .. "/" .. path), path)
@@ -343,7 +343,7 @@ local function play(page, block)
   elseif block.file then
     page:file(block)
   else
-    assert.is_truthy(({text = true, ini = true, c = true, [""] = true})[block.lang],
+    assert.is_truthy(({text = true, ini = true, c = true, sql = true, [""] = true})[block.lang],
       "a block in a language that nobody checks: " .. block.lang)
   end
 end

@@ -5,9 +5,11 @@
 --   WEIR_SEED=7         the same load and moments again, as far as two programs can do the same again
 --   WEIR_STREAMS=100000 how many streams a restart has (2,000)
 
+local http = require "support.http"
 local paths = require "support.paths"
 local process = require "support.process"
 local tmp = require "support.tmp"
+local wait = require "support.wait"
 local worker = require "support.worker"
 
 local CRASH = paths.build .. "/spec/serve_crash"
@@ -37,5 +39,144 @@ describe("weir serve --data", function()
     local streams = number("WEIR_STREAMS", 2000)
     local done = crash(60 + streams / 500, "WEIR_STREAMS", "many", paths.weir, tmp.dir() .. "/data", streams)
     assert.equal(0, done.code, done.stdout .. done.stderr)
+  end)
+end)
+
+-- Starts `weir serve --data` on a free port: child, url. `before`: a command in front of it.
+local function serve(dir, before, ...)
+  local cmd = {table.unpack(before)}
+  for _, word in ipairs{paths.weir, "serve", "--listen", "127.0.0.1:0", "--data", dir, ...} do
+    cmd[#cmd + 1] = word
+  end
+  local child = process.spawn{cmd = cmd, timeout = 120}
+  local url = wait.till(function()
+    if not child:running() then
+      error("weir serve ended: " .. child:stderr(), 0)
+    end
+    return child:stderr():match "listening on (http%S+),"
+  end, 20, "weir serve")
+  return child, url .. "/v1/stream/"
+end
+
+local TEXT = {["Content-Type"] = "text/plain"}
+
+local function ask(method, url, body)
+  return http.request{method = method, url = url, headers = TEXT, body = body}
+end
+
+-- Appends until it is refused, and gives what was taken.
+local function fill(url)
+  local taken = {}
+  for i = 1, 200 do
+    local block = ("%05d:%s\n"):format(i, ("x"):rep(40000))
+    local answer = ask("POST", url, block)
+    if answer.status ~= 204 then
+      assert.equal(507, answer.status, answer.body)
+      assert.matches("^the disk has no room for it: [^\n]+\n$", answer.body)
+      return table.concat(taken)
+    end
+    taken[i] = block
+  end
+  error "the disk is not full"
+end
+
+describe("a disk without room", function()
+  -- `more` makes room.
+  local function check(dir, before, more, ...)
+    local child, url = serve(dir, before, ...)
+    finally(function()
+      child:kill()
+    end)
+    assert.equal(201, ask("PUT", url .. "other", "here").status)
+    assert.equal(201, ask("PUT", url .. "a").status)
+    local content = fill(url .. "a")
+    assert.equal(507, ask("PUT", url .. "new", ("y"):rep(40000)).status)
+    assert.equal(404, ask("GET", url .. "new").status)
+    assert.is_true(content == ask("GET", url .. "a?offset=-1").body, "what was taken is not all there")
+    assert.equal(204, ask("DELETE", url .. "other").status)
+    assert.matches("no room for writes", child:stderr(), 1, true)
+    child:kill()
+    child, url = serve(dir, before, ...)
+    assert.is_true(content == ask("GET", url .. "a?offset=-1").body, "not all is there after a restart")
+    assert.equal(404, ask("GET", url .. "other").status)
+    assert.equal(507, ask("POST", url .. "a", ("y"):rep(100000)).status)
+    more(child.pid)
+    assert.equal(204, ask("POST", url .. "a", "the end").status)
+    child:kill()
+    child, url = serve(dir, {}, ...)
+    assert.is_true(content .. "the end" == ask("GET", url .. "a?offset=-1").body, "not all is there in the end")
+  end
+
+  it("refuses writes with 507, serves reads, and takes writes when there is room (a limit on files)", function()
+    check(tmp.dir() .. "/data", {"prlimit", "--fsize=400000:unlimited"}, function(pid)
+      assert.is_true(os.execute(("prlimit --pid %d --fsize=unlimited:unlimited"):format(pid)))
+    end)
+  end)
+
+  it("does the same where the disk is full, checkpoints and all", function()
+    local dir = tmp.dir()
+    if not os.execute(("mount -t tmpfs -o size=1m tmpfs %s 2>/dev/null"):format(dir)) then
+      return pending "this user cannot mount a small file system"
+    end
+    local ok, message = pcall(check, dir .. "/data", {}, function()
+      assert.is_true(os.execute("mount -o remount,size=16m " .. dir))
+    end, "--checkpoint-size", "150KB")
+    os.execute("umount -l " .. dir)
+    assert.is_true(ok, message)
+  end)
+end)
+
+describe("a folder that cannot be used", function()
+  local function refused(dir, expected, before)
+    local cmd = {table.unpack(before or {})}
+    for _, word in ipairs{paths.weir, "serve", "--listen", "127.0.0.1:0", "--data", dir} do
+      cmd[#cmd + 1] = word
+    end
+    local done = process.run{cmd = cmd, timeout = 20}
+    assert.equal(1, done.code, done.stderr)
+    assert.matches(dir, done.stderr, 1, true)
+    assert.matches(expected, done.stderr, 1, true)
+  end
+
+  it("has a server already, which goes on", function()
+    local dir = tmp.dir() .. "/made/with/all/its/parents"
+    local child, url = serve(dir, {})
+    finally(function()
+      child:kill()
+    end)
+    refused(dir, "another server uses this folder: stop it, or name another folder")
+    assert.equal(201, ask("PUT", url .. "a").status)
+  end)
+
+  it("is a file", function()
+    local file = tmp.file("data", "text")
+    refused(file, "Not a directory: name a folder, not a file")
+    refused(file .. "/below", "Not a directory: name a folder, not a file")
+  end)
+
+  it("is on a file system that is read only", function()
+    local dir = tmp.dir()
+    if not os.execute(("mount -t tmpfs -o ro tmpfs %s 2>/dev/null"):format(dir)) then
+      return pending "this user cannot mount a file system"
+    end
+    local ok, message = pcall(refused, dir, "name a folder on a file system that can be written to")
+    if ok then
+      ok, message = pcall(refused, dir .. "/below", "name a folder on a file system that can be written to")
+    end
+    os.execute("umount -l " .. dir)
+    assert.is_true(ok, message)
+  end)
+
+  it("belongs to somebody else", function()
+    local nobody = {"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"}
+    local dir = tmp.dir()
+    os.execute(("chmod 755 %s && mkdir -m 755 %s/data && mkdir -m 700 %s/closed"):format(dir, dir, dir))
+    local can = process.run{cmd = {nobody[1], nobody[2], nobody[3], nobody[4], paths.weir, "version"}}
+    if can.code ~= 0 then
+      return pending("this user cannot become another one: " .. can.stderr)
+    end
+    refused(dir .. "/data", "Permission denied: let this user read and write there", nobody)
+    refused(dir .. "/data/new", "Permission denied: let this user read and write there", nobody)
+    refused(dir .. "/closed", "Permission denied: let this user read and write there", nobody)
   end)
 end)

@@ -101,7 +101,7 @@ describe("create", function()
       steps[#steps + 1] = {400, "PUT", path(), with(TEXT, {["Stream-TTL"] = ttl}), body = "Stream-TTL in whole seconds"}
     end
     for _, time in ipairs{"", "tomorrow", "2030-02-30T00:00:00Z", "2030-01-01", "2030-01-01T25:00:00Z",
-      "2030-01-01T00:00:00", "99999-01-01T00:00:00Z"} do
+      "2030-01-01T00:00:00", "99999-01-01T00:00:00Z", "9999-12-31T23:59:59-00:01"} do
       steps[#steps + 1] = {400, "PUT", path(), with(TEXT, {["Stream-Expires-At"] = time}), body = "RFC 3339"}
     end
     steps[#steps + 1] = {400, "PUT", path(), with(TEXT, {["Stream-TTL"] = "1",
@@ -247,8 +247,7 @@ describe("append", function()
       {409, "POST", a, with(TEXT, {["Stream-Seq"] = "9"}), "x", body = "Stream-Seq"},
     }
     for _, number in ipairs{"", "-1", "+1", "1.5", "01", "a", "9007199254740992", ("9"):rep(50)} do
-      steps[#steps + 1] = {400, "POST", a, producer("q", number, "0"), "x",
-        body = "Producer-Epoch to be a whole number"}
+      steps[#steps + 1] = {400, "POST", a, producer("q", number, "0"), "x", body = "Producer-Epoch to be a whole"}
       steps[#steps + 1] = {400, "POST", a, producer("q", "0", number), "x", body = "Producer-Seq to be a whole number"}
     end
     -- Its body is not read, so it is the connection's last one.
@@ -280,14 +279,12 @@ describe("catch-up", function()
     local a = path()
     local steps = {{201, "PUT", a, TEXT, "abc"}}
     local offset = "offset to be -1, now, or an offset"
-    for _, query in ipairs{"offset=", "offset=0", "offset=-2", "offset=NOW", "offset=now,now",
-      "offset=%zz", "off%73et=x",
-      "offset=" .. ("9"):rep(700), "offset=0_0", "offset=" .. START .. "0", "offset"} do
+    for _, query in ipairs{"offset=", "offset=0", "offset=-2", "offset=NOW", "offset=now,now", "offset=%zz",
+      "off%73et=x", "offset=" .. ("9"):rep(700), "offset=0_0", "offset=" .. START .. "0", "offset"} do
       steps[#steps + 1] = {400, "GET", a .. "?" .. query, {}, nil, body = offset}
     end
     for _, query in ipairs{"offset=" .. START:gsub("0$", "4"), "offset=" .. ("9"):rep(16) .. START:sub(17)} do
-      steps[#steps + 1] = {400, "GET", a .. "?" .. query, {}, nil,
-        body = "an offset that this server gave for this stream"}
+      steps[#steps + 1] = {400, "GET", a .. "?" .. query, {}, nil, body = "gave for this stream"}
     end
     for _, query in ipairs{"offset=-1", "offset=%2D1", "", "&&", "x=y&offset=" .. START, "cursor=x"} do
       steps[#steps + 1] = {200, "GET", a .. "?" .. query, {}, nil, body = "abc"}
@@ -321,8 +318,8 @@ describe("catch-up", function()
 
   it("knows what another run of the server said from what it says itself", function()
     local function etag_of(at)
-      local answers = raw.pipeline(at, {raw.request("PUT", "/v1/stream/same", TEXT, "abc"),
-        raw.request("GET", "/v1/stream/same")})
+      local same = "/v1/stream/same"
+      local answers = raw.pipeline(at, {raw.request("PUT", same, TEXT, "abc"), raw.request("GET", same)})
       return assert(answers[2].headers.etag)
     end
     local one, _, its_port = serve.start()
@@ -347,21 +344,33 @@ describe("catch-up", function()
 end)
 
 describe("live reads", function()
-  local function live(a, query, limit)
-    return raw.talk(port, {{send = raw.request("GET", a .. query, {Connection = "close"})}}, limit or 5)
+  -- Each {PATH, QUERY} at the same time, to its end. Returns the texts.
+  local function live(...)
+    local conversations = {}
+    for i, read in ipairs{...} do
+      conversations[i] = {{send = raw.request("GET", read[1] .. read[2], {Connection = "close"})}}
+    end
+    local texts = {}
+    for i, answer in ipairs(raw.talk_all(port, conversations)) do
+      texts[i] = answer.text
+    end
+    return table.unpack(texts)
   end
 
   it("long-poll: when the time is over, at the end, and with any cursor", function()
     local a = path()
     play{{201, "PUT", a, TEXT, "abc"}, {201, "PUT", a .. "/closed", with(TEXT, {["Stream-Closed"] = "true"}), "abc"}}
-    local text = live(a, "?offset=now&live=long-poll&cursor=9999999")
-    assert.matches("^HTTP/1.1 204", text)
-    assert.matches("Stream%-Up%-To%-Date: true", text)
-    assert.is_true(tonumber(text:match "Stream%-Cursor: (%d+)") > 9999999)
-    text = live(a .. "/closed", "?offset=now&live=long-poll")
-    assert.matches("^HTTP/1.1 204.*Stream%-Closed: true", text)
-    for _, cursor in ipairs{"", "x", "-1", ("9"):rep(40), "%zz", "1&cursor=2"} do
-      text = live(a, "?offset=-1&live=long-poll&cursor=" .. cursor)
+    local open, closed = live({a, "?offset=now&live=long-poll&cursor=9999999"},
+      {a .. "/closed", "?offset=now&live=long-poll"})
+    assert.matches("^HTTP/1.1 204", open)
+    assert.matches("Stream%-Up%-To%-Date: true", open)
+    assert.is_true(tonumber(open:match "Stream%-Cursor: (%d+)") > 9999999)
+    assert.matches("^HTTP/1.1 204.*Stream%-Closed: true", closed)
+    local reads = {}
+    for i, cursor in ipairs{"", "x", "-1", ("9"):rep(40), "%zz", "1&cursor=2"} do
+      reads[i] = {a, "?offset=-1&live=long-poll&cursor=" .. cursor}
+    end
+    for _, text in ipairs{live(table.unpack(reads))} do
       assert.matches("^HTTP/1.1 200.*Stream%-Cursor: %d+.*abc$", text)
     end
   end)
@@ -374,27 +383,25 @@ describe("live reads", function()
       {201, "PUT", a .. "/json", with(JSON, {["Stream-Closed"] = "true"}), '[1,{"a":"\\n"}]'},
       {201, "PUT", a .. "/open", TEXT},
     }
-    local text = live(a, "?offset=-1&live=sse")
+    local text, bytes, json, open = live({a, "?offset=-1&live=sse"}, {a .. "/bytes", "?offset=-1&live=sse"},
+      {a .. "/json", "?offset=-1&live=sse"}, {a .. "/open", "?offset=now&live=sse"})
     -- Nothing of the data can pass for another field or event.
     assert.matches("event: data\ndata:one\ndata:  two\ndata:data: x\ndata:\ndata:event: control\n\n", text, 1, true)
     assert.matches('"upToDate":true,"streamClosed":true}\n\n\r\n0\r\n\r\n$', text)
     assert.is_nil(text:find "streamCursor")
-    text = live(a .. "/bytes", "?offset=-1&live=sse")
-    assert.matches("Stream%-SSE%-Data%-Encoding: base64\r\n", text)
-    assert.matches("event: data\ndata:AAEC/w==\n\n", text, 1, true)
-    text = live(a .. "/json", "?offset=-1&live=sse")
-    assert.matches('event: data\ndata:[1,\ndata:{"a":"\\n"}]\n\n', text, 1, true)
+    assert.matches("Stream%-SSE%-Data%-Encoding: base64\r\n", bytes)
+    assert.matches("event: data\ndata:AAEC/w==\n\n", bytes, 1, true)
+    assert.matches('event: data\ndata:[1,\ndata:{"a":"\\n"}]\n\n', json, 1, true)
     -- An open one ends after its lifetime, so that readers come back.
-    text = live(a .. "/open", "?offset=now&live=sse")
     assert.matches('event: control\ndata:{"streamNextOffset":"' .. START ..
-      '","streamCursor":"%d+","upToDate":true}\n\n', text)
-    assert.matches("\r\n0\r\n\r\n$", text)
+      '","streamCursor":"%d+","upToDate":true}\n\n', open)
+    assert.matches("\r\n0\r\n\r\n$", open)
   end)
 
   it("keep a stream with a time to live alive, HEAD does not", function()
     local a = path()
-    play{{201, "PUT", a, with(TEXT, {["Stream-TTL"] = "1"})},
-      {201, "PUT", a .. "/2", with(TEXT, {["Stream-TTL"] = "1"})}}
+    local short = with(TEXT, {["Stream-TTL"] = "1"})
+    play{{201, "PUT", a, short}, {201, "PUT", a .. "/2", short}}
     local reader = process.spawn{cmd = {"sh", "-c", ([[
       while curl -sfN --noproxy '*' 'http://127.0.0.1:%d%s?offset=now&live=sse'; do :; done]]):format(port, a)}}
     wait.till(function()

@@ -1,9 +1,14 @@
 -- weir verify: sinks compared with their streams, and mended.
 
+local mariadb = require "support.mariadb"
 local paths = require "support.paths"
 local postgres = require "support.postgres"
 local process = require "support.process"
+local redis = require "support.redis"
+local search = require "support.search"
+local server = require "support.server"
 local tmp = require "support.tmp"
+local wait = require "support.wait"
 local worker = require "support.worker"
 
 local ROWS = 9000 -- of one type: more than a page
@@ -44,13 +49,21 @@ local function events()
   return tmp.file("events.jsonl", table.concat(lines, "\n") .. "\n")
 end
 
-local function verify(set, ...)
-  local cmd = {paths.weir, "verify", tmp.file("worker.lua", SCRIPT), ...}
+local function verify_command(script, set, ...)
+  local cmd = {paths.weir, "verify", tmp.file("worker.lua", script), ...}
   for name, value in pairs(set) do
     cmd[#cmd + 1] = "--set"
     cmd[#cmd + 1] = name .. "=" .. value
   end
-  return process.run{cmd = cmd, timeout = worker.patience(60)}
+  return cmd
+end
+
+local function verify_script(script, set, ...)
+  return process.run{cmd = verify_command(script, set, ...), timeout = worker.patience(60)}
+end
+
+local function verify(set, ...)
+  return verify_script(SCRIPT, set, ...)
 end
 
 local function run(set)
@@ -88,7 +101,165 @@ local function examine(set, execute, name)
   assert.equal(0, done.code)
 end
 
+-- Any sink: it is filled, then the stream is another one of the same length, which is what it has to be mended to.
+local KINDS = [[
+local weir = require "weir"
+local s = weir.schema
+
+local kind, options = weir.env "KIND", { name = "sink", layout = weir.env "LAYOUT", dialect = weir.env "DIALECT" }
+options[kind == "sqlite" and "path" or "url"] = weir.env "DB"
+weir.stream {
+  name = "room",
+  url = weir.env "STREAM",
+  live = weir.env "LIVE" ~= nil,
+  limits = { sinkRows = 200 },
+  schema = weir.defineStreamSchema { types = { items = s.object { n = s.integer(), text = s.string() } } },
+  sinks = { weir.sink[kind](options) },
+}:validate("items", function(event)
+  if weir.env "HOLD" and event.value and event.value.text == "hold" then
+    io.open(weir.env "HOLD" .. ".reached", "w"):close()
+    io.open(weir.env "HOLD"):read() -- until somebody writes
+  end
+  return true
+end)
+]]
+
+local function item(key, n, text)
+  return ('{"type":"items","key":"%s","value":{"n":%d,"text":"%s"},"headers":{"operation":"upsert"}}'):format(key, n,
+    text or "")
+end
+
+local function lines(count)
+  local all = {}
+  for i = 1, count do
+    all[i] = item("k" .. i, i, "text")
+  end
+  all[#all + 1] = '{"type":"loose","key":"x","value":[1.0],"headers":{"operation":"upsert"}}'
+  return all
+end
+
+local function sorted(list)
+  table.sort(list)
+  return list
+end
+
+local function verify_kind(set, ...)
+  return verify_script(KINDS, set, ...)
+end
+
+local function fill(set)
+  local done = worker.run{script = KINDS, set = set, args = {"--once"}, timeout = 60}
+  assert.equal(0, done.code, done.stderr)
+end
+
+local function mends(set)
+  local count = 1200
+  local before, after = lines(count), lines(count)
+  after[1], after[count // 2] = item("new", 1), item("between", 1)
+  after[7] = item("k7", 8, "text")
+  after[count + 1] = after[count + 1]:gsub("loose", "other")
+  set.STREAM = tmp.file("events.jsonl", table.concat(before, "\n") .. "\n")
+  local equal = ("room: sink: equal, %d rows\n"):format(count + 1)
+  fill(set)
+  local done = verify_kind(set)
+  assert.equal("", done.stderr)
+  assert.equal(equal, done.stdout)
+  assert.equal(0, done.code)
+  tmp.write(set.STREAM, table.concat(after, "\n") .. "\n")
+  local expected = sorted{"room: sink: items/between: missing", "room: sink: items/k1: extra",
+    ("room: sink: items/k%d: extra"):format(count // 2), "room: sink: items/k7: other",
+    "room: sink: items/new: missing",
+    "room: sink: loose/x: extra", "room: sink: other/x: missing",
+    ("room: sink: 7 of %d rows differ (3 missing, 3 extra, 1 other)"):format(count + 1)}
+  done = verify_kind(set)
+  assert.same(expected, sorted(worker.lines(done.stdout)))
+  assert.equal(1, done.code, done.stderr)
+  done = verify_kind(set, "--repair")
+  assert.equal(0, done.code, done.stderr)
+  done = verify_kind(set)
+  assert.equal(equal, done.stdout)
+  assert.equal(0, done.code, done.stderr)
+end
+
 describe("weir verify", function()
+  it("mends a SQLite file of either layout", function()
+    mends{KIND = "sqlite", DB = tmp.dir() .. "/room.db", LAYOUT = "json"}
+    mends{KIND = "sqlite", DB = tmp.dir() .. "/room.db", LAYOUT = "columns"}
+  end)
+
+  it("mends search indexes", function()
+    for _, dialect in ipairs{"elasticsearch", "typesense"} do
+      local db = search.start()
+      mends{KIND = "search", DB = db.url, DIALECT = dialect}
+      db:stop()
+    end
+  end)
+
+  it("passes over sinks of the script's own functions", function()
+    local done = verify_script([[
+      local weir = require "weir"
+      weir.stream { name = "room", url = weir.env "STREAM", sinks = { weir.sink { write = print } } }
+    ]], {STREAM = tmp.file("events.jsonl", item("k", 1) .. "\n")})
+    assert.equal("", done.stdout)
+    assert.truthy(done.stderr:find("it cannot be asked what it holds", 1, true), done.stderr)
+    assert.equal(0, done.code)
+  end)
+
+  it("compares a sink whose worker was killed, up to its place", function()
+    local path, hold = tmp.dir() .. "/room.db", tmp.dir() .. "/hold"
+    assert(os.execute("mkfifo " .. hold))
+    local all = lines(1200)
+    all[700] = item("k700", 700, "hold")
+    local set = {KIND = "sqlite", DB = path, STREAM = tmp.file("events.jsonl", table.concat(all, "\n") .. "\n")}
+    local child = worker.spawn{script = KINDS, set = {KIND = "sqlite", DB = path, STREAM = set.STREAM, HOLD = hold}}
+    wait.till(function()
+      return process.run{cmd = {"sqlite3", path, "SELECT sequence FROM _sync_state"}}.stdout == "600\n"
+    end, worker.patience(20), function() return child:stderr() end)
+    child:kill()
+    local done = verify_kind(set)
+    assert.equal("room: sink: equal, 600 rows\n", done.stdout, done.stderr)
+    assert.equal(0, done.code)
+  end)
+
+  it("does not take what a worker commits meanwhile for a difference", function()
+    local s = server.start()
+    local stream, path, hold = s:stream "room", tmp.dir() .. "/room.db", tmp.dir() .. "/hold"
+    local set = {KIND = "sqlite", DB = path, STREAM = stream, LIVE = "1"}
+    local function has(sequence)
+      wait.till(function()
+        return process.run{cmd = {"sqlite3", path, "SELECT sequence FROM _sync_state"}}.stdout == sequence .. "\n"
+      end, worker.patience(20), "the worker's commit")
+    end
+    assert(os.execute("mkfifo " .. hold))
+    s:append(stream, item("k1", 1, "hold"))
+    local child = worker.spawn{script = KINDS, set = set, timeout = 60}
+    has(1)
+    local done = verify_kind(set)
+    assert.equal("room: sink: equal, 1 row\n", done.stdout, done.stderr)
+    assert.equal(0, done.code)
+    set.HOLD = hold
+    local checking = process.spawn{cmd = verify_command(KINDS, set), timeout = worker.patience(60)}
+    wait.till(function()
+      return tmp.read(hold .. ".reached")
+    end, worker.patience(20), function() return checking:stderr() end)
+    s:append(stream, item("k2", 2))
+    has(2)
+    tmp.write(hold, "go on")
+    done = checking:wait(worker.patience(20))
+    assert.equal(1, done.code, done.stdout)
+    assert.truthy(done.stderr:find("sink: a worker has committed while it was compared: stop it, or try again", 1,
+      true), done.stderr)
+    assert.truthy(child:running())
+    set.HOLD = nil
+    done = verify_kind(set, "--repair")
+    assert.equal(0, done.code, done.stderr)
+    s:append(stream, item("k3", 3))
+    done = child:wait(worker.patience(20))
+    assert.equal(1, done.code)
+    assert.truthy(done.stderr:find("another worker has taken over", 1, true), done.stderr)
+    s:stop()
+  end)
+
   it("finds and mends what differs in a SQLite file", function()
     local path = tmp.dir() .. "/room.db"
     examine({STREAM = events(), FILE = path, LAYOUT = "columns"}, function(sql)
@@ -104,6 +275,33 @@ describe("weir verify", function()
     done = verify({STREAM = events()})
     assert.equal(1, done.code)
     assert.truthy(done.stderr:find("declares no stream with sinks", 1, true), done.stderr)
+  end)
+end)
+
+describe("weir verify with MariaDB", function()
+  if mariadb.missing() then
+    return pending "mariadb is not installed"
+  end
+
+  it("finds and mends what differs", function()
+    local db = mariadb.start()
+    for _, layout in ipairs{"json", "columns"} do
+      mends{KIND = "mysql", DB = db:url(layout), LAYOUT = layout}
+    end
+    db:close()
+  end)
+end)
+
+describe("weir verify with Redis", function()
+  local available, why = redis.available()
+  if not available then
+    return pending(why)
+  end
+
+  it("finds and mends what differs", function()
+    local db = redis.start()
+    mends{KIND = "redis", DB = db.url}
+    db:stop()
   end)
 end)
 
@@ -128,6 +326,12 @@ describe("weir verify with PostgreSQL", function()
     examine({STREAM = events(), DB = db.url, LAYOUT = "columns"}, function(sql)
       db:query(sql)
     end, "postgres /weir")
+  end)
+
+  it("mends either layout", function()
+    for _, layout in ipairs{"json", "columns"} do
+      mends{KIND = "postgres", DB = db:database("either_" .. layout), LAYOUT = layout}
+    end
   end)
 
   it("compares values, not texts", function()

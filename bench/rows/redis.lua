@@ -42,8 +42,8 @@ return {
     end
 
     return {
-      about = ("%s changes, %.1f MB, into an empty server without a log by unix socket, %s at a time; whole processes")
-        :format(materialize.thousands(file.events), file.bytes / 1e6, materialize.thousands(ROWS)),
+      about = ("%s changes, %.1f MB, into an empty server without a log by a unix socket, %s at a time; whole "
+        .. "processes"):format(materialize.thousands(file.events), file.bytes / 1e6, materialize.thousands(ROWS)),
       same = {"entities"},
       contenders = {
         {

@@ -274,8 +274,8 @@ static double wall_seconds(void) {
     return seconds_of(&now);
 }
 
-/* Receives, and gives the time at which the last of it arrived. The kernel begins to note that soon after it is
- * first asked to. */
+/* Receives, and gives the time at which the last of it arrived. The kernel begins to note that soon after it
+ * is first asked to. */
 static double receive_timed(struct client *client) {
     union {
         char bytes[CMSG_SPACE(sizeof(struct timespec))];

@@ -1,4 +1,5 @@
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,8 @@ static const char help[] =
     "  --max-connections N  (default: 10000)\n"
     "  --max-streams N      (default: 1000000)\n"
     "  --max-bytes SIZE     of all streams' content (default: 1GB in memory, no limit in a folder)\n"
+    "  --max-output SIZE    of what waits for all clients to take it; above that the slowest are cut off\n"
+    "                       (default: 256MB)\n"
     "  --token-file FILE    its first line is the token that requests have to bring: Authorization: Bearer "
     "TOKEN\n"
     "  --tls-cert FILE, --tls-key FILE\n"
@@ -74,6 +77,7 @@ enum {
     OPTION_MAX_CONNECTIONS,
     OPTION_MAX_STREAMS,
     OPTION_MAX_BYTES,
+    OPTION_MAX_OUTPUT,
     OPTION_TOKEN,
     OPTION_CERT,
     OPTION_KEY,
@@ -179,6 +183,8 @@ static int take_option(struct serve *serve, int answer, char **argv) {
         return take_count(serve, "--max-streams", &o->streams.max_streams);
     case OPTION_MAX_BYTES:
         return take_bytes(serve);
+    case OPTION_MAX_OUTPUT:
+        return take_size(serve, "--max-output", &o->max_output);
     case OPTION_TOKEN:
         o->token_file = optarg;
         return -1;
@@ -215,6 +221,7 @@ static int parse(struct serve *serve, int argc, char **argv) {
         {"max-connections", required_argument, NULL, OPTION_MAX_CONNECTIONS},
         {"max-streams", required_argument, NULL, OPTION_MAX_STREAMS},
         {"max-bytes", required_argument, NULL, OPTION_MAX_BYTES},
+        {"max-output", required_argument, NULL, OPTION_MAX_OUTPUT},
         {"token-file", required_argument, NULL, OPTION_TOKEN},
         {"tls-cert", required_argument, NULL, OPTION_CERT},
         {"tls-key", required_argument, NULL, OPTION_KEY},
@@ -322,6 +329,7 @@ static void warn_of_descriptors(const struct serve *serve) {
 static int serve_run(struct serve *serve) {
     struct error e;
     raise_descriptors();
+    signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is to the streams' folder as a full disk is */
     serve->loop = loop_new(&e);
     if (!serve->loop) {
         return command_fail(&e);

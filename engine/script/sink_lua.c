@@ -91,8 +91,17 @@ static struct sink_lua *handle(lua_State *L) {
     return lua_touserdata(L, 1);
 }
 
-/* row(handle) -> the next row of the batch, or nil. Each counts as a call of its own for the limit of
- * time. */
+static int no_row(lua_State *L, int status, lua_KContext context) {
+    (void)L, (void)status, (void)context;
+    return 0;
+}
+
+static void wake(struct sink *sink) {
+    task_resume(&((struct sink_lua *)sink)->task);
+}
+
+/* row(handle) -> the next row of the batch, or nil, when those that were refused are kept. Each counts as a call of its
+ * own for the limit of time. */
 static int next_row(lua_State *L) {
     struct sink_lua *l = handle(L);
     size_t count = sink_batch_count(l->batch);
@@ -104,7 +113,10 @@ static int next_row(lua_State *L) {
             push_row(L, &row);
         }
     }
-    return l->writing ? 1 : 0;
+    if (l->writing) {
+        return 1;
+    }
+    return sink_may_commit(&l->sink, wake) ? 0 : task_park(L, &l->task, no_row, 0);
 }
 
 /* refuse(handle, reason): the row that `row` gave last is not taken. Raises where that ends the work. */

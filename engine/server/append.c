@@ -199,7 +199,7 @@ static enum stream_status admit(struct attempt *attempt, struct stream_wait *wai
     };
     enum stream_status status = commit_prepare(attempt->set, &change, attempt->payload);
     if (status != STREAM_OK) {
-        return refuse(attempt, status, "the write cannot be taken now");
+        return refuse(attempt, status, commit_refusal(status));
     }
     if (!stream_apply(stream, &change, attempt->payload)) {
         return refuse(attempt, STREAM_FAILED, "out of memory");

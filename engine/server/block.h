@@ -10,9 +10,10 @@
 
 struct block {
     size_t refs;
+    size_t waits;                         /* places in outboxes that it has: see outbox.h */
     void (*release)(struct block *block); /* frees it; NULL: it holds its bytes itself */
-    size_t len;
-    char *bytes; /* len of them; NULL where it stands for somebody else's memory */
+    size_t len;                           /* of the memory that goes with it */
+    char *bytes;                          /* len of them; NULL where it stands for somebody else's memory */
 };
 
 /* One reference, the caller's; len bytes to be filled in. NULL: out of memory. */

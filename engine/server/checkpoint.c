@@ -9,8 +9,11 @@
 #include "server/commit.h"
 #include "server/files.h"
 
-/* With more files than this, one call makes the whole file system safe instead of one for each. */
-enum { SYNC_EACH = 32, INDEX_BUFFER = 1024 * 1024 };
+/* With more files than this, one call makes the whole file system safe instead of one for each. One that failed
+ * is tried again so much later at the earliest. */
+enum { SYNC_EACH = 32, INDEX_BUFFER = 1024 * 1024, RETRY_MS = 5000 };
+
+static const char new_index[] = "index.new"; /* until it is whole */
 
 struct item {
     struct stream *stream;
@@ -33,6 +36,7 @@ struct checkpoint {
     uint64_t index;         /* the last one's number; 0: none */
     uint64_t first_journal; /* the oldest there is */
     uint64_t number;        /* of the one being made, and of the journal that goes on from it */
+    uint64_t not_before;    /* in the loop's milliseconds */
     int error;
     const char *what; /* that failed */
 };
@@ -178,7 +182,8 @@ void checkpoint_prepare(struct streams *set) {
     struct checkpoint *checkpoint = set->checkpoint;
     size_t count = 0;
     if (!checkpoint || set->closing || checkpoint->prepared || background_busy(checkpoint->background) ||
-        set->commit.journal.end < set->options.checkpoint_bytes) {
+        set->commit.journal.end < set->options.checkpoint_bytes ||
+        uv_now(loop_uv(set->loop)) < checkpoint->not_before) {
         return;
     }
     for (const struct stream *stream = set->dirty; stream; stream = stream->next_dirty) {
@@ -277,9 +282,9 @@ static bool copy_old(struct checkpoint *checkpoint, struct output *out, uint64_t
     return found == RECORD_OK || fail(checkpoint, "read the old index");
 }
 
-static bool write_index(struct checkpoint *checkpoint, const char *name) {
+static bool write_index(struct checkpoint *checkpoint) {
     char header[RECORD_FILE_HEADER], last_id[8];
-    struct output out = {.fd = folder_file(checkpoint->set->folder, name, O_RDWR | O_CREAT | O_TRUNC)};
+    struct output out = {.fd = folder_file(checkpoint->set->folder, new_index, O_RDWR | O_CREAT | O_TRUNC)};
     if (out.fd < 0) {
         return fail(checkpoint, "make the new index");
     }
@@ -301,17 +306,12 @@ static bool write_index(struct checkpoint *checkpoint, const char *name) {
     return written;
 }
 
-static bool replace_index(struct checkpoint *checkpoint) {
+static bool rename_index(struct checkpoint *checkpoint) {
     const struct folder *folder = checkpoint->set->folder;
     char name[FOLDER_NAME];
     folder_name("index", checkpoint->number, name);
-    if (!write_index(checkpoint, "index.new")) {
-        return false;
-    }
-    if (renameat(folder->fd, "index.new", folder->fd, name) != 0 || !folder_sync(folder, name)) {
-        return fail(checkpoint, "rename the new index");
-    }
-    return true;
+    return (renameat(folder->fd, new_index, folder->fd, name) == 0 && folder_sync(folder, name)) ||
+           fail(checkpoint, "rename the new index");
 }
 
 static void remove_old(struct checkpoint *checkpoint) {
@@ -328,10 +328,23 @@ static void remove_old(struct checkpoint *checkpoint) {
     checkpoint->index = checkpoint->first_journal = checkpoint->number;
 }
 
+/* No index knows of what it wrote, which may be what a full disk is full of. */
+static void undo(const struct checkpoint *checkpoint) {
+    folder_remove(checkpoint->set->folder, new_index);
+    for (size_t i = 0; i < checkpoint->count; i++) {
+        const struct item *item = &checkpoint->items[i];
+        if (item->from < item->to) {
+            files_cut(item->stream, item->file_end);
+        }
+    }
+}
+
 static void on_work(void *user) {
     struct checkpoint *checkpoint = user;
     checkpoint->error = 0;
-    if (write_files(checkpoint) && replace_index(checkpoint)) {
+    if (!write_files(checkpoint) || !write_index(checkpoint)) {
+        undo(checkpoint);
+    } else if (rename_index(checkpoint)) {
         remove_old(checkpoint);
     }
 }
@@ -360,6 +373,9 @@ static void give_back(struct checkpoint *checkpoint, bool done) {
 static void on_done(void *user) {
     struct checkpoint *checkpoint = user;
     const struct streams *set = checkpoint->set;
+    if (checkpoint->error) {
+        checkpoint->not_before = uv_now(loop_uv(set->loop)) + RETRY_MS;
+    }
     if (checkpoint->error && set->options.log) {
         log_write(set->options.log, LOG_WARN,
                   "%s: cannot %s: %s: the journal is kept, and this is tried again", set->folder->path,
@@ -375,6 +391,13 @@ void checkpoint_abandon(struct streams *set) {
     }
 }
 
+/* The journal before it is gone on with, and may be torn only as long as it is the last. */
+static void discard_journal(const struct checkpoint *checkpoint) {
+    char name[FOLDER_NAME];
+    folder_name("journal", checkpoint->number, name);
+    folder_remove(checkpoint->set->folder, name);
+}
+
 void checkpoint_start(struct streams *set) {
     struct checkpoint *checkpoint = set->checkpoint;
     struct journal next;
@@ -383,14 +406,13 @@ void checkpoint_start(struct streams *set) {
     }
     bool sync = set->options.fsync != STREAMS_FSYNC_NONE;
     checkpoint->prepared = false;
-    if (!journal_create(&next, set->folder, checkpoint->number, sync)) {
+    if (!journal_create(&next, set->folder, checkpoint->number, sync) || !commit_switch(set, &next)) {
         fail(checkpoint, "begin a new journal");
         journal_close(&next);
+        discard_journal(checkpoint);
         on_done(checkpoint);
         return;
     }
-    journal_close(&set->commit.journal);
-    set->commit.journal = next;
     if (!background_start(checkpoint->background)) {
         on_work(checkpoint);
         on_done(checkpoint);

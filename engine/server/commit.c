@@ -6,8 +6,9 @@
 #include "server/checkpoint.h"
 #include "server/files.h"
 
-/* Memory that a batch keeps for the next one. */
-enum { BATCH_KEEPS = 4 * 1024 * 1024 };
+/* Memory that a batch keeps for the next one; room on the disk that is left for deletions, so that they can
+ * make more. */
+enum { BATCH_KEEPS = 4 * 1024 * 1024, ROOM_TO_DELETE = 64 * 1024, WARN_EVERY_MS = 60000 };
 
 static void list_init(struct stream_wait *head) {
     head->next = head->prev = head;
@@ -57,7 +58,7 @@ static struct stream *take_streams(struct batch *batch) {
 static void publish(struct stream *stream) {
     stream->tail = stream->sealed;
     stream->closed = stream->sealed_closed;
-    if (stream->gone) {
+    if (stream->sealed_gone) { /* a deletion that waits for the next batch is not safe with this one */
         stream->gone_safe = true;
         files_forget(stream);
     }
@@ -143,6 +144,7 @@ static void seal(struct batch *batch) {
     for (struct stream *stream = batch->streams; stream; stream = stream->in_batch[parity]) {
         stream->sealed = stream->staged;
         stream->sealed_closed = stream->staged_closed;
+        stream->sealed_gone = stream->gone;
     }
 }
 
@@ -160,6 +162,7 @@ static bool take_off(struct streams *set) {
     commit->flight = batch;
     commit->next = &commit->batches[(batch->number + 1) % 2];
     commit->next->number = batch->number + 1;
+    commit->next_at = commit->journal.end + batch->bytes.len;
     seal(batch);
     checkpoint_prepare(set);
     return true;
@@ -231,6 +234,45 @@ void commit_close(struct streams *set) {
     journal_close(&commit->journal);
 }
 
+static uint64_t next_at(const struct commit *commit) {
+    return commit->flight ? commit->next_at : commit->journal.end;
+}
+
+/* A full disk refuses many writes: they are not all logged. */
+static void warn_of_full(struct streams *set, int error) {
+    uint64_t now = uv_now(loop_uv(set->loop));
+    if (set->options.log && now >= set->commit.warn_after) {
+        set->commit.warn_after = now + WARN_EVERY_MS;
+        log_write(set->options.log, LOG_WARN, "%s: no room for writes: %s: they are refused until there is",
+                  set->folder->path, strerror(error));
+    }
+}
+
+static bool has_room(struct streams *set, size_t len, bool deletes) {
+    struct commit *commit = &set->commit;
+    uint64_t end = next_at(commit) + commit->next->bytes.len + len;
+    if (journal_reserve(&commit->journal, deletes ? end : end + ROOM_TO_DELETE)) {
+        return true;
+    }
+    warn_of_full(set, errno);
+    return false;
+}
+
+const char *commit_refusal(enum stream_status status) {
+    return status == STREAM_FULL ? "the disk has no room for it: delete streams, or make room otherwise"
+                                 : "the write cannot be taken now";
+}
+
+bool commit_switch(struct streams *set, struct journal *next) {
+    struct commit *commit = &set->commit;
+    if (!journal_reserve(next, next->end + commit->next->bytes.len + ROOM_TO_DELETE)) {
+        return false;
+    }
+    journal_close(&commit->journal);
+    commit->journal = *next;
+    return true;
+}
+
 enum stream_status commit_prepare(struct streams *set, const struct change *change, struct slice payload) {
     struct commit *commit = &set->commit;
     if (!set->folder) {
@@ -244,9 +286,15 @@ enum stream_status commit_prepare(struct streams *set, const struct change *chan
         return STREAM_BUSY;
     }
     buf_clear(&commit->meta);
-    if (!change_encode(&commit->meta, change) ||
-        !buf_reserve(bytes, RECORD_HEADER + commit->meta.len + payload.len)) {
+    if (!change_encode(&commit->meta, change)) {
         return STREAM_FAILED;
+    }
+    size_t len = RECORD_HEADER + commit->meta.len + payload.len;
+    if (!buf_reserve(bytes, len)) {
+        return STREAM_FAILED;
+    }
+    if (!has_room(set, len, change->kind == RECORD_DELETE)) {
+        return STREAM_FULL;
     }
     commit->change = *change;
     commit->payload = payload;

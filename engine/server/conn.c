@@ -22,18 +22,18 @@ static void take(struct conn *conn, const char *ptr, size_t len);
 
 /* ---- time ---- */
 
+uint64_t conn_taken(struct conn *conn) {
+    size_t waiting = uv_stream_get_write_queue_size((uv_stream_t *)&conn->tcp);
+    if (!conn->writing || waiting != conn->waiting) {
+        conn->waiting = waiting;
+        conn->sent = server_now(conn->server);
+    }
+    return conn->sent;
+}
+
 /* Nothing has left for so long, though something waits. */
 static bool is_stalled(struct conn *conn, uint64_t now) {
-    if (!conn->writing) {
-        conn->sent = now;
-        return false;
-    }
-    size_t waiting = uv_stream_get_write_queue_size((uv_stream_t *)&conn->tcp);
-    if (waiting != conn->waiting) {
-        conn->waiting = waiting;
-        conn->sent = now;
-    }
-    return now - conn->sent >= conn->server->options.request_ms;
+    return now - conn_taken(conn) >= conn->server->options.request_ms;
 }
 
 static void timer_arm(struct conn *conn) {
@@ -387,6 +387,8 @@ void conn_close(struct conn *conn) {
         return;
     }
     handle_cancel(conn);
+    fan_remove(conn);
+    outbox_free(&conn->out);
     conn->state = CONN_CLOSING;
     if (server->writer == conn) {
         server->writer = NULL;
@@ -413,7 +415,7 @@ static struct conn *conn_new(struct server *server) {
     conn->server = server;
     request_init(&conn->request, server->options.max_body);
     buf_init(&conn->in, IN_MAX);
-    outbox_init(&conn->out);
+    outbox_init(&conn->out, &server->output);
     conn->parser = parser_new(&conn->request);
     bool ok = conn->parser && (!server->tls || tls_new(conn));
     if (!ok) {

@@ -56,6 +56,8 @@ struct conn {
     size_t waiting;        /* bytes in libuv's hands when `sent` was looked at */
     size_t waiting_bytes;  /* bytes of the write under way */
     size_t lingered;       /* bytes dropped */
+    size_t fan_place;      /* in the server's fan, counted from 1; 0: it is not there */
+    size_t fan_sent;       /* bytes of the outbox that left with it */
     bool reading, writing; /* libuv does */
     bool eof;              /* the other side has ended what it sends */
     bool last;             /* the connection ends with this answer */
@@ -80,6 +82,14 @@ void conn_put_block(struct conn *conn, struct block *owner, struct slice bytes);
 /* Sends what can be sent now. */
 void conn_flush(struct conn *conn);
 
+/* Sends from the outbox what the kernel takes at once; the connection stays as it is, and conn_sent is to be
+ * told. On any thread, while the loop's own leaves the connection alone. Returns how many bytes; 0, too, where
+ * it failed. */
+size_t conn_try_send(const struct conn *conn);
+
+/* So many bytes of the outbox have left; sends the rest. */
+void conn_sent(struct conn *conn, size_t len);
+
 /* The answer is whole: the next request is taken, or the connection ends. */
 void conn_answered(struct conn *conn);
 
@@ -97,6 +107,9 @@ void conn_end(struct conn *conn);
 
 /* The state's time is over at that time (uv_now). */
 void conn_set_deadline(struct conn *conn, uint64_t at);
+
+/* When the client last took something of what it was sent (uv_now): now where nothing waits. */
+uint64_t conn_taken(struct conn *conn);
 
 /* Bytes put that the kernel has not taken. */
 size_t conn_backlog(const struct conn *conn);

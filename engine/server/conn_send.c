@@ -1,3 +1,5 @@
+#include <sys/socket.h>
+
 #include "server/conn.h"
 #include "server/handle.h"
 #include "server/server_parts.h"
@@ -12,6 +14,16 @@ size_t conn_backlog(const struct conn *conn) {
     return conn->out.bytes + (server->writer == conn ? server->scratch.len : 0);
 }
 
+/* Where nothing waits any more, there may be more to send. */
+static void on_empty(struct conn *conn) {
+    if (conn->out.bytes == 0) {
+        handle_drained(conn);
+        conn_resume(conn);
+        conn_flush(conn);
+        conn_settle(conn);
+    }
+}
+
 static void on_written(uv_write_t *request, int status) {
     struct conn *conn = request->data;
     conn->writing = false;
@@ -22,11 +34,38 @@ static void on_written(uv_write_t *request, int status) {
     outbox_sent(&conn->out, conn->waiting_bytes);
     conn->sent = server_now(conn->server);
     send_waiting(conn);
-    if (conn->out.bytes == 0) {
-        handle_drained(conn);
-        conn_resume(conn);
-        conn_flush(conn);
-        conn_settle(conn);
+    on_empty(conn);
+}
+
+/* Of all others that have not taken what they were sent, the one that has not for the longest; NULL: none. */
+static struct conn *slowest(const struct conn *but) {
+    struct conn *found = NULL;
+    for (struct conn *conn = but->server->conns; conn; conn = conn->next) {
+        if (conn == but || !conn->writing) {
+            continue;
+        }
+        uint64_t taken = conn_taken(conn);
+        if (!found || taken < found->sent || (taken == found->sent && conn->out.bytes > found->out.bytes)) {
+            found = conn;
+        }
+    }
+    return found;
+}
+
+/* Something more waits now, of this connection: where that is too much, others have to go. */
+static void make_way(const struct conn *conn) {
+    const struct server *server = conn->server;
+    while (server->output > server->options.max_output) {
+        struct conn *other = slowest(conn);
+        if (!other) {
+            return;
+        }
+        if (server->options.log) {
+            log_write(server->options.log, LOG_INFO,
+                      "a connection was cut off: %zu bytes wait to be taken by slow clients (--max-output)",
+                      server->output);
+        }
+        conn_close(other);
     }
 }
 
@@ -57,7 +96,29 @@ static void send_waiting(struct conn *conn) {
             return;
         }
         conn->writing = true;
+        make_way(conn);
         conn_set_deadline(conn, conn->deadline); /* from now on a client that takes nothing is noticed */
+    }
+}
+
+size_t conn_try_send(const struct conn *conn) {
+    uv_buf_t bufs[BUFS_MAX];
+    uv_os_fd_t fd;
+    unsigned count = conn->writing ? 0 : outbox_bufs(&conn->out, bufs, BUFS_MAX);
+    if (count == 0 || uv_fileno((const uv_handle_t *)&conn->tcp, &fd) != 0) {
+        return 0;
+    }
+    /* libuv's buffers are made to be what the system takes. */
+    struct msghdr message = {.msg_iov = (struct iovec *)bufs, .msg_iovlen = count};
+    ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    return sent > 0 ? (size_t)sent : 0;
+}
+
+void conn_sent(struct conn *conn, size_t len) {
+    outbox_sent(&conn->out, len);
+    conn_flush(conn);
+    if (conn->state != CONN_CLOSING) {
+        on_empty(conn);
     }
 }
 

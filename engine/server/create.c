@@ -271,7 +271,7 @@ static enum stream_status bear(struct birth *birth, struct stream_wait *wait) {
     enum stream_status status = commit_prepare(set, change, birth->payload);
     if (status != STREAM_OK) {
         stream_drop(stream);
-        return refuse(birth, status, "the write cannot be taken now");
+        return refuse(birth, status, commit_refusal(status));
     }
     stream_enter(stream, change, birth->payload);
     commit_add(stream);

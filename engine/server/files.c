@@ -335,6 +335,21 @@ static bool write_frames(int fd, const struct stream *stream, struct chunk *cons
     return written;
 }
 
+void files_cut(const struct stream *stream, uint64_t file_end) {
+    const struct folder *folder = stream->set->folder;
+    char name[FOLDER_NAME];
+    folder_stream_name(stream->id, name);
+    if (!file_end) {
+        folder_remove(folder, name);
+        return;
+    }
+    int fd = folder_file(folder, name, O_RDWR);
+    if (fd >= 0) {
+        (void)!ftruncate(fd, (off_t)file_end); /* the next one that is written is cut first as well */
+        close(fd);
+    }
+}
+
 bool files_write(const struct stream *stream, struct chunk *const *chunks, uint64_t from, uint64_t to,
                  uint64_t file_end, bool sync) {
     const struct folder *folder = stream->set->folder;

@@ -26,6 +26,9 @@ void files_forget(struct stream *stream);
 /* How long the file gets by `len` bytes of content behind `file_end` (0: there is no file yet). */
 uint64_t files_grown(const struct stream *stream, uint64_t file_end, uint64_t len);
 
+/* Cuts it back to file_end, where a write behind that failed; 0: it is removed. On any thread. */
+void files_cut(const struct stream *stream, uint64_t file_end);
+
 /* Writes content [from, to) behind file_end, made of these chunks. On any thread: reads only what never
  * changes of the stream. False with errno. */
 bool files_write(const struct stream *stream, struct chunk *const *chunks, uint64_t from, uint64_t to,

@@ -9,22 +9,40 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "server/record.h"
 
-/* How much room a journal has ahead. */
-enum { FILL_LEAST = 64 * 1024, FILL_MOST = 4 * 1024 * 1024 };
+/* How much room a journal has ahead: filled with zeros; and reserved, which costs less. */
+enum { FILL_LEAST = 64 * 1024, FILL_MOST = 4 * 1024 * 1024, RESERVE_MOST = 2 * FILL_MOST };
+
+static const char *advice(int error) {
+    switch (error) {
+    case EACCES:
+    case EPERM:
+        return ": let this user read and write there, or name another folder";
+    case EROFS:
+        return ": name a folder on a file system that can be written to";
+    case ENOTDIR:
+        return ": name a folder, not a file";
+    case ENOSPC:
+    case EDQUOT:
+        return ": make room there, or name another folder";
+    default:
+        return "";
+    }
+}
 
 static bool fail(struct error *e, const char *path, const char *what) {
-    return error_set(e, ERROR_SYSTEM, "%s: cannot %s: %s", path, what, strerror(errno));
+    return error_set(e, ERROR_SYSTEM, "%s: cannot %s: %s%s", path, what, strerror(errno), advice(errno));
 }
 
 static bool take_lock(struct folder *folder, struct error *e) {
     folder->lock = openat(folder->fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (folder->lock < 0) {
-        return fail(e, folder->path, "make the file 'lock' in it");
+        return fail(e, folder->path, "write the file 'lock' in it");
     }
     if (flock(folder->lock, LOCK_EX | LOCK_NB) == 0) {
         return true;
@@ -66,7 +84,10 @@ struct folder *folder_open(const char *path, struct error *e) {
     if (!opened) {
         error_set(e, ERROR_ARGUMENT, "the data folder's name is empty");
     }
-    if (opened && (!make_path(path) || (folder->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)) {
+    if (opened && !make_path(path)) {
+        opened = fail(e, path, "make the data folder");
+    }
+    if (opened && (folder->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) {
         opened = fail(e, path, "open the data folder");
     }
     if (!opened || !take_lock(folder, e)) {
@@ -217,7 +238,8 @@ bool journal_create(struct journal *journal, const struct folder *folder, uint64
     char name[FOLDER_NAME], header[RECORD_FILE_HEADER];
     folder_name("journal", number, name);
     record_file_header(number, header);
-    *journal = (struct journal){folder_file(folder, name, O_RDWR | O_CREAT | O_TRUNC), number, 0, 0};
+    *journal = (struct journal){.fd = folder_file(folder, name, O_RDWR | O_CREAT | O_TRUNC),
+                                .number = number};
     return journal->fd >= 0 && journal_write(journal, slice_of(header, sizeof header), sync) &&
            (!sync || folder_sync(folder, name));
 }
@@ -225,8 +247,43 @@ bool journal_create(struct journal *journal, const struct folder *folder, uint64
 bool journal_resume(struct journal *journal, const struct folder *folder, uint64_t number, uint64_t end) {
     char name[FOLDER_NAME];
     folder_name("journal", number, name);
-    *journal = (struct journal){folder_file(folder, name, O_RDWR), number, end, end};
+    *journal = (struct journal){folder_file(folder, name, O_RDWR), number, end, end, end};
     return journal->fd >= 0 && ftruncate(journal->fd, (off_t)end) == 0 && fsync(journal->fd) == 0;
+}
+
+static bool allocate(const struct journal *journal, uint64_t end) {
+    struct rlimit limit;
+    int code;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && end > limit.rlim_cur) {
+        errno = EFBIG; /* not every file system looks at it here, but all do when it is written */
+        return false;
+    }
+    do {
+        code = fallocate(journal->fd, FALLOC_FL_KEEP_SIZE, (off_t)journal->room,
+                         (off_t)(end - journal->room));
+    } while (code != 0 && errno == EINTR);
+    return code == 0;
+}
+
+static bool says_full(int error) {
+    return error == ENOSPC || error == EDQUOT || error == EFBIG;
+}
+
+bool journal_reserve(struct journal *journal, uint64_t end) {
+    if (end <= journal->room) {
+        return true;
+    }
+    uint64_t more = end < FILL_LEAST ? FILL_LEAST : end < RESERVE_MOST ? end : RESERVE_MOST;
+    if (allocate(journal, end + more)) {
+        journal->room = end + more;
+    } else if (!says_full(errno)) {
+        journal->room = UINT64_MAX;
+    } else if (allocate(journal, end)) {
+        journal->room = end;
+    } else {
+        return false;
+    }
+    return true;
 }
 
 /* Zeros behind a position: as much again as there is, within limits. */
@@ -255,9 +312,8 @@ bool journal_write(struct journal *journal, struct slice bytes, bool sync) {
 
 void journal_close(struct journal *journal) {
     if (journal->fd >= 0) {
-        if (journal->filled > journal->end && ftruncate(journal->fd, (off_t)journal->end) != 0) {
-            journal->filled = 0; /* then whoever reads it finds zeros, and stops there */
-        }
+        /* Where it cannot be cut, whoever reads it finds zeros, and stops there. */
+        (void)!ftruncate(journal->fd, (off_t)journal->end);
         close(journal->fd);
         journal->fd = -1;
     }

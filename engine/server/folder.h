@@ -54,12 +54,17 @@ struct journal {
     int fd; /* -1: none */
     uint64_t number, end;
     uint64_t filled; /* up to here the file has room, filled with zeros */
+    uint64_t room;   /* up to here the disk has room for it; the loop's */
 };
 
 /* A new one with its header, safe under its name. False with errno. */
 bool journal_create(struct journal *journal, const struct folder *folder, uint64_t number, bool sync);
 /* One that is there, to be gone on with behind `end`: what is behind it is cut off. False with errno. */
 bool journal_resume(struct journal *journal, const struct folder *folder, uint64_t number, uint64_t end);
+/* Sees to it that the disk has room for all up to a position (and more, where that is to be had), so that the
+ * write itself finds it. Also while one is under way. False with errno: there is none. A file system that
+ * cannot say it is taken at its word. */
+bool journal_reserve(struct journal *journal, uint64_t end);
 /* Behind what is there. False with errno: the journal is as it was, or has a torn end. With `sync`, room is
  * made ahead: to write where a file has bytes already is safe sooner than to make it longer. */
 bool journal_write(struct journal *journal, struct slice bytes, bool sync);

@@ -44,7 +44,7 @@ void live_sse(struct conn *conn, struct stream *stream, uint64_t position, struc
 void live_poll_end(struct conn *conn);
 void live_sse_deadline(struct conn *conn);
 void live_sse_end(struct conn *conn);
-void live_sse_pump(struct conn *conn);
+void live_sse_pump(struct conn *conn); /* the last of what it puts is not sent yet */
 
 /* The answer that a status of streams.h stands for, where it is none of those that a handler knows better. */
 void handle_status(struct conn *conn, enum stream_status status, const struct stream_result *result);

@@ -183,7 +183,9 @@ void live_sse_pump(struct conn *conn) {
             return;
         }
         more = sse_step(conn);
-        conn_flush(conn);
+        if (more) {
+            conn_flush(conn);
+        }
     }
 }
 
@@ -263,6 +265,8 @@ static void on_wake(struct stream_watch *watch, enum stream_event event) {
         return; /* it has not taken what it was sent before */
     } else {
         live_sse_pump(conn);
+        fan_add(conn);
+        return;
     }
     conn_flush(conn);
 }

@@ -5,16 +5,30 @@
 
 enum { PIECES_LEAST = 8, PIECES_KEPT = 64 };
 
-void outbox_init(struct outbox *outbox) {
-    *outbox = (struct outbox){0};
+void outbox_init(struct outbox *outbox, size_t *kept) {
+    *outbox = (struct outbox){.kept = kept};
+}
+
+static struct block *keep(struct outbox *outbox, struct block *block) {
+    if (block->waits++ == 0) {
+        *outbox->kept += block->len;
+    }
+    return block_ref(block);
+}
+
+static void let_go(struct outbox *outbox, struct block *block) {
+    if (--block->waits == 0) {
+        *outbox->kept -= block->len;
+    }
+    block_drop(block);
 }
 
 void outbox_free(struct outbox *outbox) {
     for (size_t i = 0; i < outbox->count; i++) {
-        block_drop(outbox->pieces[outbox->first + i].owner);
+        let_go(outbox, outbox->pieces[outbox->first + i].owner);
     }
     free(outbox->pieces);
-    outbox_init(outbox);
+    outbox_init(outbox, outbox->kept);
 }
 
 static bool make_room(struct outbox *outbox) {
@@ -43,7 +57,7 @@ bool outbox_add(struct outbox *outbox, struct block *owner, struct slice bytes) 
     if (!make_room(outbox)) {
         return false;
     }
-    outbox->pieces[outbox->first + outbox->count++] = (struct outbox_piece){block_ref(owner), bytes};
+    outbox->pieces[outbox->first + outbox->count++] = (struct outbox_piece){keep(outbox, owner), bytes};
     outbox->bytes += bytes.len;
     return true;
 }
@@ -67,7 +81,7 @@ void outbox_sent(struct outbox *outbox, size_t len) {
             return;
         }
         len -= piece->bytes.len;
-        block_drop(piece->owner);
+        let_go(outbox, piece->owner);
         outbox->first++;
         outbox->count--;
     }

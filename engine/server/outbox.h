@@ -1,4 +1,5 @@
-/* What a connection has yet to send, in order: runs of bytes that blocks keep. Pure. */
+/* What a connection has yet to send, in order: runs of bytes that blocks keep. Several outboxes count
+ * together the memory that they keep: a block that waits in many of them counts once. Pure. */
 #ifndef SERVER_OUTBOX_H
 #define SERVER_OUTBOX_H
 
@@ -17,9 +18,11 @@ struct outbox {
     struct outbox_piece *pieces; /* a run of `count` from `first` on */
     size_t first, count, cap;
     size_t bytes; /* that wait */
+    size_t *kept; /* the memory of what waits here and in the others */
 };
 
-void outbox_init(struct outbox *outbox);
+void outbox_init(struct outbox *outbox, size_t *kept);
+/* Forgets what waits. Twice is fine. */
 void outbox_free(struct outbox *outbox);
 
 /* Adds bytes that `owner` keeps, with a reference of its own. False: out of memory. */

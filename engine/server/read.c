@@ -14,6 +14,7 @@ enum { CONTENT_PIECES = STREAM_PIECES_MAX - 2 };
 /* A run of bytes from a position on; holds its chunk. */
 struct run {
     struct chunk *chunk;
+    bool loaded; /* from a file */
     struct slice bytes;
 };
 
@@ -23,7 +24,8 @@ static bool run_take(struct stream *stream, uint64_t position, uint64_t end, str
         end = end < stream->base ? end : stream->base;
         stream = stream->fork->source;
     }
-    if (position >= stream->content.start) {
+    run->loaded = position < stream->content.start;
+    if (!run->loaded) {
         run->chunk = chunk_hold(content_at(&stream->content, position));
     } else {
         run->chunk = files_chunk(stream, position);
@@ -127,6 +129,7 @@ static bool body_fill(struct stream_body *body, struct stream *stream) {
         }
         body->next += run.bytes.len;
         body_add(body, run.bytes, run.chunk);
+        body->loaded += run.loaded ? run.chunk->len : 0;
     }
     return true;
 }
@@ -166,6 +169,7 @@ static bool body_fill_message(struct stream_body *body, struct stream *stream) {
         chunk_drop(run.chunk);
     }
     body->next = end;
+    body->loaded = whole->len;
     body_add(body, slice_of(whole->bytes, whole->len), whole);
     return true;
 }
@@ -220,7 +224,7 @@ static size_t cut_character(const struct stream_body *body) {
 enum stream_status stream_read(struct stream *stream, uint64_t from, struct stream_body *body) {
     enum stream_status status = check_there(stream);
     body->from = body->next = from;
-    body->len = body->count = 0;
+    body->len = body->count = body->loaded = 0;
     if (status == STREAM_OK) {
         status = read_check(stream, from);
     }

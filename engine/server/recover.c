@@ -303,7 +303,8 @@ static bool read_journal(struct recovery *recovery, uint64_t number, bool last) 
         return false;
     }
     bool opened = true, read = true;
-    if (text.len < RECORD_FILE_HEADER && last) {
+    /* Its header is safe before anything is written behind it. */
+    if (last && (text.len < RECORD_FILE_HEADER || only_zeros(text))) {
         opened = journal_create(journal, set->folder, number, true);
     } else if (text.len < RECORD_FILE_HEADER || !record_file_number(text.ptr, &found) || found != number) {
         read = damaged(recovery, 0, "this is no journal");

@@ -66,7 +66,7 @@ enum stream_status streams_delete(struct streams *set, struct slice path, struct
     }
     stream_hold(stream);
     status = delete_now(stream);
-    set_answer(result, status, NULL, status == STREAM_OK ? NULL : "the write cannot be taken now");
+    set_answer(result, status, NULL, status == STREAM_OK ? NULL : commit_refusal(status));
     if (status == STREAM_OK) {
         status = commit_finish(stream, wait, result);
     }

@@ -181,7 +181,7 @@ static void put_kept(struct conn *conn, struct stream_body *body) {
         return;
     }
     read->body = *body;
-    read->block = (struct block){.refs = 1, .release = release_read};
+    read->block = (struct block){.refs = 1, .release = release_read, .len = body->loaded};
     for (size_t i = 0; i < read->body.count; i++) {
         conn_put_block(conn, &read->block, read->body.pieces[i]);
     }

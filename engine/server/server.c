@@ -91,6 +91,7 @@ static void take_numbers(struct server *server, const struct server_options *giv
     or_default(&o->request_ms, 30 * 1000);
     o->max_body = o->max_body ? o->max_body : (size_t)64 * 1024 * 1024;
     o->max_connections = o->max_connections ? o->max_connections : 10000;
+    o->max_output = o->max_output ? o->max_output : (size_t)256 * 1024 * 1024;
     cap_connections(server);
     o->streams = (struct streams_options){0};
     o->host = o->token_file = o->tls_cert = o->tls_key = o->cors_origin = NULL;
@@ -265,6 +266,7 @@ static bool listen_on(struct server *server, const struct server_options *o, str
 static void server_free(struct server *server) {
     void (*closed)(void *user) = server->closed;
     void *user = server->user;
+    fan_free(server);
     block_drop(server->sse.data);
     block_drop(server->sse.control);
     block_drop(server->comment);
@@ -371,6 +373,7 @@ struct server *server_open(struct loop *loop, const struct server_options *optio
     server->listener.data = server;
     server->grace.data = server;
     server->handles = 2;
+    fan_init(server);
     if (!take_options(server, options, e) || !open_streams(server, options, e) ||
         !listen_on(server, options, e)) {
         server_close(server, 0, NULL, NULL);

@@ -35,6 +35,7 @@ struct server_options {
         request_ms; /* 30 s: for a head; between two pieces of a body; until a client takes what it is sent */
     size_t max_body;        /* 64 MB: of one request */
     size_t max_connections; /* 10,000; fewer where the process may not have so many descriptors */
+    size_t max_output; /* 256 MB: of what waits for all connections to take it; the slowest are cut off */
     const char
         *token_file;      /* its first line is the bearer token that every request has to bring; NULL: none */
     const char *tls_cert; /* a PEM file with the certificate and its chain; NULL: plain HTTP */

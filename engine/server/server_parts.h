@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/strmap.h"
 #include "server/conn.h"
+#include "server/fan.h"
 #include "server/server.h"
 
 enum { SERVER_READ = 64 * 1024, SERVER_SCRATCH_MAX = 64 * 1024 * 1024 };
@@ -28,6 +29,7 @@ struct server {
     struct streams *streams;
     struct conn *conns;
     size_t conn_count;
+    size_t output;       /* memory of what waits for connections to take it */
     struct conn *writer; /* whose bytes are in scratch */
     struct buf scratch;  /* what is being put together to be sent */
     struct buf common;   /* the fields of every response, made anew each second */
@@ -35,6 +37,7 @@ struct server {
     struct buf token;    /* empty: none is asked for */
     struct buf origin;   /* empty: no CORS */
     struct sse_last sse;
+    struct fan fan;
     struct block *comment;
     struct faults *faults;
     struct tls_context *tls;

@@ -57,9 +57,9 @@ struct stream {
     uint32_t path_len;
     bool closed : 1, sealed_closed : 1, staged_closed : 1;
     bool has_ttl : 1, has_expires : 1;
-    bool deleted : 1;   /* but forks refer to it */
-    bool gone : 1;      /* not among the names any more */
-    bool gone_safe : 1; /* and that is committed */
+    bool deleted : 1;                    /* but forks refer to it */
+    bool gone : 1;                       /* not among the names any more */
+    bool sealed_gone : 1, gone_safe : 1; /* and that is in the batch under way; is committed */
     bool changed : 1, dirty : 1, flushing : 1;
     char path[];
 };
@@ -82,7 +82,9 @@ struct commit {
     struct change change;
     struct slice payload;
     struct journal journal;
-    int failed; /* errno of the write that failed: no more of them; 0: all is well */
+    uint64_t next_at;    /* where the next batch begins in the journal */
+    uint64_t warn_after; /* in the loop's milliseconds: that the disk is full */
+    int failed;          /* errno of the write that failed: no more of them; 0: all is well */
 };
 
 struct checkpoint;

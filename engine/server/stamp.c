@@ -3,6 +3,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+/* The end of the year 9999, behind which the format has no way to say it. */
+static const int64_t last_ms = INT64_C(253402300799999);
+
 /* Takes `count` digits off the front; -1 where they are not there. */
 static int take_number(struct slice *text, unsigned count) {
     int number = 0;
@@ -110,7 +113,7 @@ bool stamp_parse(struct slice text, uint64_t *ms) {
     bool ok = take_date(&text, &days) && take_byte(&text, "Tt ") && take_time(&text, &time) &&
               take_zone(&text, &zone) && text.len == 0;
     int64_t all = ok ? days * INT64_C(86400000) + time - zone : -1;
-    if (all < 0) {
+    if (all < 0 || all > last_ms) {
         return false;
     }
     *ms = (uint64_t)all;

@@ -7,8 +7,8 @@
 
 #include "base/slice.h"
 
-/* RFC 3339, "2025-01-15T10:30:00.5+01:00", to milliseconds since 1970. False: it is not that, or before
- * 1970. */
+/* RFC 3339, "2025-01-15T10:30:00.5+01:00", to milliseconds since 1970. False: it is not that, or
+ * not from 1970 to 9999 (in UTC). */
 bool stamp_parse(struct slice text, uint64_t *ms);
 
 /* "2025-01-15T09:30:00.500Z" */

@@ -203,6 +203,7 @@ struct stream_body {
     bool up_to_date;     /* Stream-Up-To-Date: true */
     bool closed;         /* Stream-Closed: true: closed, and nothing is behind `next` */
     size_t len;          /* of all pieces */
+    size_t loaded;       /* of the memory that was taken for it: read from a file, or put together */
     size_t count;
     struct slice pieces[STREAM_PIECES_MAX];
     void *held[STREAM_PIECES_MAX]; /* the set's */

@@ -101,10 +101,26 @@ static bool system_error(const struct deadletter *d, const char *what, struct er
                      strerror(errno));
 }
 
+/* A new file's name must outlast a loss of power as what is written to it does. */
+static void sync_folder(const char *path) {
+    const char *slash = strrchr(path, '/');
+    char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (fd >= 0) {
+        (void)fsync(fd); /* not every file system can; then there is nothing better */
+        close(fd);
+    }
+    free(folder);
+}
+
 static bool open_file(struct deadletter *d, struct error *e) {
     int fd = open(d->target, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    struct stat status;
     if (fd < 0) {
         return system_error(d, "open", e);
+    }
+    if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_size == 0) {
+        sync_folder(d->target);
     }
     if (d->fd >= 0) {
         close(d->fd);

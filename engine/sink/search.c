@@ -219,8 +219,18 @@ void search_again(struct search_sink *s, const char *reason) {
     wait_and_send(s);
 }
 
-static bool is_passing(int status) {
-    return status == 408 || status == 429 || status >= 500;
+static bool has_answer(const struct search_sink *s, const char *text) {
+    return s->answer.len && memmem(s->answer.ptr, s->answer.len, text, strlen(text));
+}
+
+/* The server's disk or memory is full: Elasticsearch then says 403, Typesense 422. */
+static bool is_full(const struct search_sink *s) {
+    return (s->status == 403 && has_answer(s, "cluster_block_exception")) ||
+           (s->status == 422 && has_answer(s, "running out of resource"));
+}
+
+static bool is_passing(const struct search_sink *s) {
+    return s->status == 408 || s->status == 429 || s->status >= 500 || is_full(s);
 }
 
 static void run_answered(struct loop_task *task) {
@@ -228,7 +238,7 @@ static void run_answered(struct loop_task *task) {
     char excerpt[EXCERPT];
     if (s->status == 0) {
         wait_and_send(s);
-    } else if (is_passing(s->status)) {
+    } else if (is_passing(s)) {
         search_excerpt(buf_slice(&s->answer), excerpt, sizeof excerpt);
         error_set(&s->failure, ERROR_HTTP, "%s: the server answered %d: %s", s->sink.name, s->status,
                   excerpt);

@@ -161,6 +161,10 @@ static void send_entries(struct search_sink *s, size_t from, size_t end) {
     s->dialect->send(s);
 }
 
+static void go_on(struct sink *sink) {
+    search_bulk_next((struct search_sink *)sink);
+}
+
 void search_bulk_next(struct search_sink *s) {
     if (s->ending.queued || s->waiting) {
         return;
@@ -184,7 +188,7 @@ void search_bulk_next(struct search_sink *s) {
     } else if (s->again_at < s->again_count) {
         s->retrying = true;
         send_entries(s, s->again[s->again_at], s->again[s->again_at] + 1);
-    } else {
+    } else if (sink_may_commit(&s->sink, go_on)) {
         s->after_rows(s);
     }
 }

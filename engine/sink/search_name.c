@@ -84,7 +84,11 @@ bool search_name_path(struct buf *out, struct slice text) {
     return put_escaped(out, text, '%');
 }
 
+/* At the end of a path "." and ".." stand for what is above: deleting such a document would delete the collection. */
 bool search_name_id(struct buf *out, struct slice key) {
+    if (slice_is(key, ".") || slice_is(key, "..")) {
+        return buf_append_text(out, key.len == 1 ? "~2E" : "~2E.");
+    }
     return put_escaped(out, key, '~');
 }
 

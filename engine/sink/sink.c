@@ -95,6 +95,20 @@ void sink_close(struct sink *sink) {
     sink->kind->close(sink);
 }
 
+bool sink_may_commit(struct sink *sink, void (*then)(struct sink *sink)) {
+    bool may = !sink->host.kept || sink->host.kept(sink->host.user);
+    sink->held = may ? NULL : then;
+    return may;
+}
+
+void sink_go_on(struct sink *sink) {
+    void (*then)(struct sink *) = sink->held;
+    sink->held = NULL;
+    if (then) {
+        then(sink);
+    }
+}
+
 bool sink_fenced(const struct sink *sink, uint64_t found_epoch, struct error *e) {
     return error_set(e, ERROR_CONFLICT,
                      "%s: another worker has taken over stream %s (its epoch is %" PRIu64 ", ours %" PRIu64

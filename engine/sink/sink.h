@@ -47,12 +47,16 @@ struct sink_host {
     /* The batch is stored, or e says why nothing more can be stored here. */
     void (*committed)(void *user, struct sink *sink, const struct error *e);
     /* The sink will never take this row: e says why, without a place. True: it has been kept elsewhere or may be
-     * passed over, and the sink commits the rest without it; false: it does not commit, and fails with e. */
+     * passed over, and the sink commits the rest without it, when sink_may_commit says so; false: it does not commit,
+     * and fails with e. */
     bool (*refused)(void *user, struct sink *sink, const struct sink_row *row, struct error *e);
     /* Of sink_verify: one difference (value: of the state, empty for EXTRA) and the end. */
     void (*difference)(void *user, struct sink *sink, enum sink_difference difference,
                        const struct store_row *row, struct slice type);
     void (*verified)(void *user, struct sink *sink, uint64_t rows, const struct error *e);
+    /* False: what `refused` has said yes to is not stored yet where it is kept; sink_go_on is called when it is. NULL: it
+     * always is. */
+    bool (*kept)(void *user);
 };
 
 /* An option as the script or the configuration wrote it: checked for its name and form by lua/weir/sink.lua,
@@ -101,8 +105,9 @@ struct sink_kind {
 struct sink {
     const struct sink_kind *kind;
     struct sink_host host;
-    char *stream, *name; /* owned */
-    uint64_t epoch;      /* its own, once it is open */
+    char *stream, *name;             /* owned */
+    uint64_t epoch;                  /* its own, once it is open */
+    void (*held)(struct sink *sink); /* a commit waits: goes on with it. See sink_may_commit */
 };
 
 /* Fills the common part of a sink. False: out of memory. */
@@ -120,6 +125,14 @@ const struct sink_kind *sink_kind_named(const char *name, struct error *e);
 void sink_commit(struct sink *sink, const struct sink_batch *batch);
 void sink_verify(struct sink *sink, const struct store *store, bool repair);
 void sink_close(struct sink *sink);
+
+/* Asked by a sink when the host has agreed to pass over rows of a batch, before it commits the rest with its place: a place
+ * behind a row whose dead letter is lost would lose the row. False: it must not yet, and should keep no transaction open;
+ * `then` is called in a turn of the loop when it may, and never after sink_close. */
+bool sink_may_commit(struct sink *sink, void (*then)(struct sink *sink));
+
+/* By the host, in a turn of the loop: calls that `then`, if there is one. */
+void sink_go_on(struct sink *sink);
 
 /* e: the sink was taken over by a newer worker. Always returns false. */
 bool sink_fenced(const struct sink *sink, uint64_t found_epoch, struct error *e);

@@ -199,7 +199,12 @@ static void go_again(struct derived *d) {
     go_on(d);
 }
 
-/* The append was too large for the server. */
+static void go_on_later(struct sink *sink) {
+    go_on((struct derived *)sink);
+}
+
+/* The append was too large for the server. Once something of a later position is stored, this one will be taken for stored,
+ * too: its letter comes before that. */
 static void refuse(struct derived *d, const struct error *why) {
     struct error e = *why;
     if (is_group(d)) {
@@ -221,7 +226,9 @@ static void refuse(struct derived *d, const struct error *why) {
         return;
     }
     pass(d);
-    go_on(d);
+    if (sink_may_commit(&d->base, go_on_later)) {
+        go_on(d);
+    }
 }
 
 static void on_done(void *user, bool stored, const struct error *e) {

@@ -11,6 +11,7 @@ void outlet_fail(struct outlet *outlet, const struct error *e) {
     if (!outlet->failed) {
         outlet->failed = true;
         outlet->failure = *e;
+        outlet->letters = true;
     }
     loop_defer(outlet->options.loop, &outlet->turn);
 }
@@ -105,7 +106,11 @@ static void stop_timer(struct outlet *outlet) {
 /* What has been handled is handed over. */
 static void cut(struct outlet *outlet) {
     struct sink_place place = outlet->mark.place;
-    place.notes = outlet->notes;
+    place.notes = (char *)outlet_notes(outlet);
+    if (!place.notes) {
+        out_of_memory(outlet);
+        return;
+    }
     if (!set_aside(outlet)) {
         return;
     }
@@ -137,6 +142,9 @@ static void advance(struct outlet *outlet) {
 static void turn(struct loop_task *task) {
     struct outlet *outlet = task->owner;
     struct outlet_host *host = &outlet->options.host;
+    if (outlet->letters) {
+        outlet_release(outlet);
+    }
     if (outlet->failed) {
         if (!outlet->told) {
             outlet->told = true;
@@ -205,7 +213,8 @@ static bool on_refused(void *user, struct sink *sink, const struct sink_row *row
     return host->refused(host->user, row, e);
 }
 
-static struct sink *open_sink(struct outlet *outlet, struct target *target, struct error *e) {
+struct sink *outlet_open_sink(struct target *target, struct error *e) {
+    const struct outlet *outlet = target->outlet;
     const struct outlet_options *options = &outlet->options;
     struct sink_options sink = {
         .loop = options->loop,
@@ -225,6 +234,7 @@ static struct sink *open_sink(struct outlet *outlet, struct target *target, stru
                 .opened = on_opened,
                 .committed = on_committed,
                 .refused = on_refused,
+                .kept = outlet_is_kept,
             },
     };
     if (options->audit && !outlet_audit_open(target, &sink)) {
@@ -240,7 +250,7 @@ static bool open_sinks(struct outlet *outlet, struct error *e) {
         target->is = &outlet->options.sinks[i];
         outlet->only_emits = outlet->only_emits && target->is->emits;
         outlet->unopened++;
-        target->sink = open_sink(outlet, target, e);
+        target->sink = outlet_open_sink(target, e);
         if (!target->sink && target->audited) {
             outlet->unopened--;
         } else if (!target->sink) {
@@ -264,6 +274,7 @@ static void free_outlet(struct loop_timer *timer) {
     free(outlet->targets);
     free(outlet->stream);
     free(outlet->start);
+    digest_free(&outlet->digest);
     free(outlet->notes);
     free(outlet->partial);
     free(outlet);
@@ -282,6 +293,7 @@ void outlet_free(struct outlet *outlet) {
         if (outlet->targets[i].sink) {
             sink_close(outlet->targets[i].sink);
         }
+        loop_cancel(outlet->options.loop, &outlet->targets[i].look);
     }
     loop_cancel(outlet->options.loop, &outlet->turn);
     loop_timer_close(&outlet->timer, close_patience);
@@ -316,6 +328,7 @@ struct outlet *outlet_new(const struct outlet_options *options, struct error *e)
     outlet->only_emits = true;
     outlet->edge = UINT64_MAX;
     outlet->turn = (struct loop_task){.run = turn, .owner = outlet};
+    digest_init(&outlet->digest);
     loop_timer_init(options->loop, &outlet->timer, on_time, outlet);
     loop_timer_init(options->loop, &outlet->patience, outlet_lose_patience, outlet);
     if (!outlet->options.patience_ms) {
@@ -390,6 +403,8 @@ bool outlet_mark(struct outlet *outlet) {
     mark->place.sequence = intake_sequence(intake);
     mark->rows = sink_batch_count(outlet->filling);
     mark->tail = intake->up_to_date && intake->taken == 0;
+    mark->digested = outlet->digest.known;
+    mark->digest = outlet->digest.value;
     return true;
 }
 
@@ -411,7 +426,11 @@ static bool begin_load(struct outlet *outlet) {
 }
 
 bool outlet_handled(struct outlet *outlet) {
-    if (!outlet->started || outlet->failed || !outlet_mark(outlet)) {
+    if (!outlet->started || outlet->failed) {
+        return false;
+    }
+    outlet_compare(outlet, intake_sequence(outlet->options.intake));
+    if (outlet->failed || !outlet_mark(outlet)) {
         return false;
     }
     if (outlet->options.audit) {

@@ -64,6 +64,8 @@ struct outlet_host {
     void (*failed)(void *user, const struct error *e);
     /* A row will never be taken; e says why, and which sink. As sink_host.refused. */
     bool (*refused)(void *user, const struct sink_row *row, struct error *e);
+    /* As sink_host.kept: outlet_letters_settled follows. May be NULL. */
+    bool (*kept)(void *user);
     /* With an audit: every sink has been compared. And the state as it is at that moment. */
     void (*audited)(void *user);
     const struct store *(*state)(void *user);
@@ -122,6 +124,10 @@ void outlet_replaced(struct outlet *outlet, const struct store *store, uint64_t 
 
 /* ---- rows ---- */
 
+/* The intake has given another message, and nothing has been made of it yet: an event, or NULL. Sinks keep a digest of the
+ * messages before their places, by which a stream that was made anew is known. */
+void outlet_note(struct outlet *outlet, const struct event *event);
+
 /* Adds a row of the message given last. False with e: the cap, or memory. */
 bool outlet_put(struct outlet *outlet, enum sink_op op, struct slice type, struct slice key,
                 struct slice value, struct error *e);
@@ -135,6 +141,10 @@ bool outlet_handled(struct outlet *outlet);
 
 /* Commits what has been handled, now or when the commit under way is done. */
 void outlet_flush(struct outlet *outlet);
+
+/* Letters of refused rows are stored, where `kept` has said that they are not; or e: they never will be, which fails. May be
+ * called from any callback of the loop. */
+void outlet_letters_settled(struct outlet *outlet, const struct error *e);
 
 /* The end: what is under way is dropped, what has been handled is committed. */
 void outlet_stop(struct outlet *outlet);

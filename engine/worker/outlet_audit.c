@@ -1,4 +1,5 @@
-/* Comparing sinks with the state: each when the state has come exactly to its place. */
+/* Comparing sinks with the state: each when the state has come exactly to its place. Where nothing is repaired, a worker
+ * may commit meanwhile, so that the place is looked at once more. */
 #include "worker/outlet_parts.h"
 
 static void on_difference(void *user, struct sink *sink, enum sink_difference difference,
@@ -10,21 +11,60 @@ static void on_difference(void *user, struct sink *sink, enum sink_difference di
                                row->key);
 }
 
-static void on_verified(void *user, struct sink *sink, uint64_t rows, const struct error *e) {
-    struct target *target = user;
+static void end(struct target *target, const struct error *e) {
     struct outlet *outlet = target->outlet;
     const struct outlet_options *options = &outlet->options;
-    (void)sink;
     target->busy = false;
     target->audited = true;
     outlet->busy--;
     if (e) {
         outlet_fail(outlet, e);
     } else {
-        options->audit->compared(options->audit->user, options->name, target->is->name, rows);
+        options->audit->compared(options->audit->user, options->name, target->is->name, target->rows);
     }
     if (outlet->busy == 0) {
         loop_defer(options->loop, &outlet->turn);
+    }
+}
+
+static bool is_at(const struct target *target, const struct sink_place *place) {
+    return place ? !target->empty && place->sequence == target->place.sequence : target->empty;
+}
+
+static void on_seen(void *user, struct sink *sink, const struct sink_place *place, const struct error *e) {
+    struct target *target = user;
+    struct error moved;
+    (void)sink;
+    if (!e && !is_at(target, place)) {
+        error_set(&moved, ERROR_CONFLICT,
+                  "%s: a worker has committed while it was compared: stop it, or try again",
+                  target->is->name);
+        e = &moved;
+    }
+    end(target, e);
+}
+
+static void look(struct loop_task *task) {
+    struct target *target = task->owner;
+    struct error e;
+    sink_close(target->sink);
+    target->looks = true;
+    target->sink = outlet_open_sink(target, &e);
+    if (!target->sink) {
+        end(target, &e);
+    }
+}
+
+static void on_verified(void *user, struct sink *sink, uint64_t rows, const struct error *e) {
+    struct target *target = user;
+    const struct outlet_options *options = &target->outlet->options;
+    (void)sink;
+    target->rows = rows;
+    if (e || options->audit->repair) {
+        end(target, e);
+    } else {
+        target->look = (struct loop_task){.run = look, .owner = target};
+        loop_defer(options->loop, &target->look);
     }
 }
 
@@ -39,6 +79,9 @@ bool outlet_audit_open(struct target *target, struct sink_options *options) {
     options->read_only = !audit->repair;
     options->host.difference = on_difference;
     options->host.verified = on_verified;
+    if (target->looks) {
+        options->host.opened = on_seen;
+    }
     return true;
 }
 

@@ -88,7 +88,13 @@ void outlet_load_next(struct outlet *outlet) {
     struct sink_place place = {.notes = outlet->partial};
     if (load->last) {
         place = outlet->mark.place;
-        place.notes = outlet->notes;
+        place.notes = (char *)outlet_notes(outlet);
+    }
+    if (!place.notes) {
+        struct error e;
+        error_set(&e, ERROR_MEMORY, "%s: out of memory for a place", outlet->options.name);
+        outlet_fail(outlet, &e);
+        return;
     }
     outlet_commit(outlet, &place, true);
 }

@@ -8,9 +8,11 @@
 
 /* ---- notes ---- */
 
-static char *write_notes(const char *start, bool partial) {
+/* digest: NULL: it is not known. */
+static char *write_notes(const char *start, bool partial, const char *digest) {
     cJSON *tree = cJSON_CreateObject();
     bool ok = tree && cJSON_AddStringToObject(tree, "start", start) &&
+              (!digest || cJSON_AddStringToObject(tree, "digest", digest)) &&
               (!partial || cJSON_AddTrueToObject(tree, "partial"));
     char *text = ok ? cJSON_PrintUnformatted(tree) : NULL;
     char *copy = text ? strdup(text) : NULL;
@@ -20,16 +22,25 @@ static char *write_notes(const char *start, bool partial) {
 }
 
 bool outlet_write_notes(struct outlet *outlet) {
-    outlet->notes = write_notes(outlet->start, false);
-    outlet->partial = write_notes(outlet->start, true);
-    return outlet->notes && outlet->partial;
+    outlet->partial = write_notes(outlet->start, true, NULL);
+    return outlet->partial;
+}
+
+const char *outlet_notes(struct outlet *outlet) {
+    char digest[DIGEST_TEXT];
+    digest_format(outlet->mark.digest, digest);
+    free(outlet->notes);
+    outlet->notes = write_notes(outlet->start, false, outlet->mark.digested ? digest : NULL);
+    return outlet->notes;
 }
 
 /* Messages are counted from where reading starts. */
 static bool read_notes(const struct outlet *outlet, struct target *target, struct error *e) {
     cJSON *tree = target->place.notes ? cJSON_Parse(target->place.notes) : NULL;
     const char *start = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(tree, "start"));
+    const char *digest = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(tree, "digest"));
     target->partial = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(tree, "partial"));
+    target->marked = !target->partial && digest_parse(digest, &target->digest);
     bool ok = !start || strcmp(start, outlet->start) == 0 ||
               error_set(
                   e, ERROR_ARGUMENT,
@@ -38,6 +49,43 @@ static bool read_notes(const struct outlet *outlet, struct target *target, struc
                   outlet->options.name, target->is->name, start, outlet->start);
     cJSON_Delete(tree);
     return ok;
+}
+
+/* ---- whether it is the same stream ---- */
+
+static bool is_other(const struct outlet *outlet, const struct target *target, struct error *e) {
+    return error_set(
+        e, ERROR_CONFLICT,
+        "%s: the first %" PRIu64
+        " messages of the stream are not those that %s was filled from: it has been made "
+        "anew since, or its beginning is gone. Give the sink another place, or take this stream's tables and "
+        "checkpoint out of it",
+        outlet->options.name, target->place.sequence, target->is->name);
+}
+
+/* Behind a snapshot what came before it is not read: the first place that is met is believed. */
+void outlet_compare(struct outlet *outlet, uint64_t sequence) {
+    struct digest *digest = &outlet->digest;
+    for (size_t i = 0; i < outlet->target_count; i++) {
+        struct target *target = &outlet->targets[i];
+        if (!target->marked || target->place.sequence != sequence) {
+            continue;
+        }
+        target->marked = false;
+        if (!digest->known) {
+            digest->known = true;
+            digest->value = target->digest;
+        } else if (digest->value != target->digest) {
+            struct error e;
+            is_other(outlet, target, &e);
+            outlet_fail(outlet, &e);
+        }
+    }
+}
+
+void outlet_note(struct outlet *outlet, const struct event *event) {
+    outlet_compare(outlet, intake_sequence(outlet->options.intake) - 1);
+    digest_add(&outlet->digest, event);
 }
 
 /* ---- places ---- */
@@ -110,6 +158,8 @@ bool outlet_start(struct outlet *outlet, const struct store *store, uint64_t *qu
         return false;
     }
     outlet->reached = outlet->mark.place.sequence;
+    outlet->digest.known = outlet->reached == 0;
+    outlet_compare(outlet, outlet->reached);
     outlet->mark.tail = false;
     if (outlet->options.audit) {
         outlet_audit_start(outlet, quiet);
@@ -137,6 +187,8 @@ void outlet_again(struct outlet *outlet) {
         target->from = target->from > outlet->reached ? target->from : outlet->reached;
     }
     outlet->reached = outlet->mark.place.sequence = 0;
+    outlet->digest.known = true;
+    outlet->digest.value = 0;
     outlet_aim(outlet);
 }
 

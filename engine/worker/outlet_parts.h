@@ -2,6 +2,7 @@
 #ifndef WORKER_OUTLET_PARTS_H
 #define WORKER_OUTLET_PARTS_H
 
+#include "worker/digest.h"
 #include "worker/outlet.h"
 
 /* A sink, and how far it is. */
@@ -10,13 +11,18 @@ struct target {
     const struct outlet_sink *is;
     struct sink *sink; /* NULL: not open */
     bool opened;
-    bool busy;               /* a commit is under way */
-    bool empty;              /* it was never committed to */
-    bool partial;            /* it was being filled with a whole state when it was left */
-    bool load;               /* it is to be filled with the whole state */
-    bool audited;            /* it has been compared with the state, or cannot be */
+    bool busy;     /* a commit is under way */
+    bool empty;    /* it was never committed to */
+    bool partial;  /* it was being filled with a whole state when it was left */
+    bool load;     /* it is to be filled with the whole state */
+    bool audited;  /* it has been compared with the state, or cannot be */
+    bool looks;    /* it has been compared, and is opened again to see whether it was left alone */
+    uint64_t rows; /* of the state, that it was compared with */
+    struct loop_task look;
     struct sink_place place; /* when it was opened */
     uint64_t from;           /* messages: what comes of those before is not for it */
+    bool marked;             /* messages before its place have not been compared yet with */
+    uint64_t digest;         /* those that it was filled from */
 };
 
 /* It keeps no place, and is committed to before those that do (sink/sink.h). */
@@ -30,6 +36,8 @@ struct outlet_mark {
     uint64_t chunk;          /* of the intake's */
     size_t rows;             /* of the batch that fills */
     bool tail;               /* nothing more is there to come */
+    bool digested;           /* digest is known, of the messages before */
+    uint64_t digest;
 };
 
 /* A state on its way to the sinks that lack it. */
@@ -45,7 +53,8 @@ struct outlet_load {
 struct outlet {
     struct outlet_options options;
     char *stream, *start;  /* copies */
-    char *notes, *partial; /* what sinks keep beside a place, and beside the lack of one */
+    char *notes, *partial; /* what sinks keep beside a place (outlet_notes), and beside the lack of one */
+    struct digest digest;  /* of the messages that the intake has given */
     struct target *targets;
     size_t target_count;
     size_t unopened;
@@ -68,6 +77,7 @@ struct outlet {
 
     bool failed, told;
     struct error failure;
+    bool letters; /* sinks that wait for letters may go on */
     struct loop_task turn;
     struct loop_timer timer; /* of what waits to be committed */
 };
@@ -81,9 +91,18 @@ bool outlet_mark(struct outlet *outlet);
 /* Hands `filling` to the targets that want it. place: behind its last row. */
 void outlet_commit(struct outlet *outlet, const struct sink_place *place, bool load);
 
+/* Opens the target's sink. NULL with e; or without, where outlet_audit_open says so. */
+struct sink *outlet_open_sink(struct target *target, struct error *e);
+
 /* ---- outlet_open.c ---- */
 
 bool outlet_write_notes(struct outlet *outlet);
+
+/* What is to be kept beside the place of the mark. NULL: out of memory. Good until it is asked again. */
+const char *outlet_notes(struct outlet *outlet);
+
+/* The stream has come to `sequence` messages: fails where those of a sink up to there were others. */
+void outlet_compare(struct outlet *outlet, uint64_t sequence);
 
 /* The task of `patience`. */
 void outlet_lose_patience(struct loop_task *task);
@@ -99,6 +118,14 @@ bool outlet_audit_open(struct target *target, struct sink_options *options);
 /* outlet_start and outlet_handled. */
 void outlet_audit_start(struct outlet *outlet, uint64_t *quiet);
 bool outlet_audit_go_on(struct outlet *outlet);
+
+/* ---- outlet_letters.c ---- */
+
+/* As sink_host.kept; user is the target. */
+bool outlet_is_kept(void *user);
+
+/* Sinks that wait for letters go on, or are waited for no longer where nothing more is committed. */
+void outlet_release(struct outlet *outlet);
 
 /* ---- outlet_load.c ---- */
 

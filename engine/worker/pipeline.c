@@ -87,6 +87,11 @@ static void save_due(void *user) {
 
 static void letters_settled(void *user) {
     struct pipeline *pipeline = user;
+    struct error e;
+    bool holds = refusal_holds(&pipeline->refusal, &e);
+    if (pipeline->outlet && !(holds && refusal_waits(&pipeline->refusal))) {
+        outlet_letters_settled(pipeline->outlet, holds ? NULL : &e);
+    }
     loop_defer(pipeline->loop, &pipeline->drain);
 }
 
@@ -151,6 +156,7 @@ struct pipeline *pipeline_new(const struct pipeline_options *options, struct err
         .drain = {.run = drain, .owner = pipeline},
     };
     refusal_init(&pipeline->refusal, stream, &pipeline->intake, pipeline->log, letters_settled, pipeline);
+    pipeline->refusal.may_ask = options->handlers;
     reset_init(&pipeline->resets);
     rebuild_init(&pipeline->rebuild, stream->message_max);
     handled_init(&pipeline->handled, options->checkpoint != NULL, stream->message_max);
@@ -190,12 +196,19 @@ void pipeline_stop(struct pipeline *pipeline) {
         pipeline->end = PIPELINE_DONE;
         api_follow_over(pipeline->stream, &e);
     }
+    if (refusal_end(&pipeline->refusal)) {
+        struct error e;
+        error_set(&e, ERROR_INTERRUPTED,
+                  "%s: the worker is stopping: a row that a sink refuses is refused again",
+                  pipeline->stream->name);
+        outlet_letters_settled(pipeline->outlet, &e);
+    }
     loop_cancel(pipeline->loop, &pipeline->drain);
 }
 
 bool pipeline_settled(struct pipeline *pipeline) {
     sinks_stop(pipeline);
-    /* A row that a sink has refused is passed by with that commit: its letter must be stored, too. */
+    /* A letter that is under way would be written again next time. */
     return !pipeline->outlet ||
            (outlet_settled(pipeline->outlet) && !deadletter_waits(pipeline->refusal.letters));
 }

@@ -198,7 +198,9 @@ static enum driver_kind take_event(struct pipeline *pipeline, struct driver_item
 static enum intake_status take_status(struct pipeline *pipeline, struct error *e) {
     struct bounds *bounds = &pipeline->bounds;
     if (!bounds->held) {
-        return intake_next(&pipeline->intake, e);
+        enum intake_status status = intake_next(&pipeline->intake, e);
+        sinks_note(pipeline, status);
+        return status;
     }
     bounds->held = false;
     handled_all(&pipeline->handled);
@@ -318,6 +320,11 @@ static void read_again(struct pipeline *pipeline) {
 enum driver_kind pipeline_next(void *user, struct driver_item *item) {
     struct pipeline *pipeline = user;
     bool empty = false;
+    pipeline->asking = refusal_ask(&pipeline->refusal, item);
+    if (pipeline->asking) {
+        item->live = pipeline->live;
+        return DRIVER_INVALID;
+    }
     if (refusal_waits(&pipeline->refusal)) {
         return DRIVER_NOTHING;
     }
@@ -372,6 +379,9 @@ static bool apply(void *user, const struct driver_item *item, struct error *e) {
 static bool refuse(void *user, const struct driver_item *item, const char *decision, const char *reason,
                    bool located, struct error *e) {
     struct pipeline *pipeline = user;
+    if (pipeline->asking) {
+        return refusal_answer(&pipeline->refusal, decision, e);
+    }
     error_set(e, ERROR_SCHEMA, "%s", reason);
     if (pipeline_is_quiet(pipeline)) {
         pipeline->refusal.passed_over++;
@@ -386,6 +396,10 @@ static bool refuse(void *user, const struct driver_item *item, const char *decis
 
 static void locate(void *user, bool of_item, struct error *e) {
     const struct pipeline *pipeline = user;
+    if (pipeline->asking) {
+        refusal_locate(&pipeline->refusal, e);
+        return;
+    }
     if (!of_item) {
         error_context(e, "%s", pipeline->intake.name);
         return;

@@ -54,9 +54,10 @@ struct pipeline {
     unsigned turn;       /* events handed over since the loop had its turn */
     uint64_t turn_until; /* on uv_hrtime's clock */
     bool handlers;
-    bool local; /* what was handed over last is not of the stream: script/api_local.h */
-    bool again; /* the state is to be read again from the start */
-    bool news;  /* something was applied since up-to-date was told */
+    bool local;  /* what was handed over last is not of the stream: script/api_local.h */
+    bool asking; /* it is a row that a sink refuses */
+    bool again;  /* the state is to be read again from the start */
+    bool news;   /* something was applied since up-to-date was told */
     enum pipeline_end end;
 };
 
@@ -112,6 +113,9 @@ bool sinks_start(struct pipeline *pipeline, struct error *e);
 
 /* Before the intake is asked. False: nothing more before the pipeline is woken. */
 bool sinks_go_on(struct pipeline *pipeline);
+
+/* The intake has said this. */
+void sinks_note(struct pipeline *pipeline, enum intake_status status);
 
 /* Commits what was handled. True: that is done. */
 bool sinks_settle(struct pipeline *pipeline);

@@ -53,7 +53,13 @@ static bool refused(void *user, const struct sink_row *row, struct error *e) {
     }
     error_context(e, "%s: offset %.*s, message %llu", pipeline->stream->name, (int)row->offset.len,
                   row->offset.ptr, (unsigned long long)row->index + 1);
+    loop_defer(pipeline->loop, &pipeline->drain); /* somebody may have to be asked */
     return refusal_of_row(&pipeline->refusal, row, e);
+}
+
+static bool kept(void *user) {
+    const struct pipeline *pipeline = user;
+    return !refusal_waits(&pipeline->refusal);
 }
 
 static const struct schema *schema_of(void *user, struct slice type) {
@@ -92,7 +98,7 @@ static struct outlet *open_outlet(struct pipeline *pipeline, const struct pipeli
         .index = index_of,
         .schema_user = pipeline,
         .audit = options->audit,
-        .host = {pipeline, opened, woken, failed, refused, audited, state},
+        .host = {pipeline, opened, woken, failed, refused, kept, audited, state},
     };
     return outlet_new(&outlet, e);
 }
@@ -149,6 +155,12 @@ bool sinks_go_on(struct pipeline *pipeline) {
         return false;
     }
     return true;
+}
+
+void sinks_note(struct pipeline *pipeline, enum intake_status status) {
+    if (pipeline->outlet && (status == INTAKE_EVENT || status == INTAKE_REFUSED)) {
+        outlet_note(pipeline->outlet, status == INTAKE_EVENT ? pipeline->intake.event : NULL);
+    }
 }
 
 bool sinks_settle(struct pipeline *pipeline) {

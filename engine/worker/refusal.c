@@ -12,14 +12,45 @@ enum {
     ROW_MAX = 1 << 30, /* bytes of a row as an event */
 };
 
+struct refusal_question {
+    struct refusal_question *next;
+    bool answered; /* what it holds may be in use until the next one is asked */
+    struct sink_row row;
+    const struct event *event; /* NULL: it was for a derived stream */
+    struct buf text;           /* of the event */
+    struct event_decoder decoder;
+    char *type, *key, *offset, *message; /* owned */
+};
+
 void refusal_init(struct refusal *refusal, struct api_stream *stream, const struct intake *intake,
                   const struct log *log, void (*woken)(void *user), void *user) {
     *refusal = (struct refusal){.stream = stream, .intake = intake, .log = log, .woken = woken, .user = user};
 }
 
+static void question_free(struct refusal_question *question) {
+    if (question) {
+        buf_free(&question->text);
+        event_decoder_free(&question->decoder);
+        free(question->type);
+        free(question->key);
+        free(question->offset);
+        free(question->message);
+        free(question);
+    }
+}
+
+static struct refusal_question *pop(struct refusal *refusal) {
+    struct refusal_question *first = refusal->questions;
+    refusal->questions = first->next;
+    return first;
+}
+
 void refusal_free(struct refusal *refusal) {
     deadletter_close(refusal->letters);
     refusal->letters = NULL;
+    while (refusal->questions) {
+        question_free(pop(refusal));
+    }
 }
 
 enum api_policy refusal_policy(const struct refusal *refusal, const char *decision) {
@@ -108,8 +139,13 @@ bool refusal_keep(struct refusal *refusal, struct slice text, const char *reason
     return keep(refusal, entry, NULL, e);
 }
 
+static bool has_question(const struct refusal *refusal) {
+    const struct refusal_question *first = refusal->questions;
+    return first && (!first->answered || first->next);
+}
+
 bool refusal_waits(const struct refusal *refusal) {
-    return refusal->failure.code != ERROR_NONE || deadletter_waits(refusal->letters);
+    return refusal->failure.code != ERROR_NONE || deadletter_waits(refusal->letters) || has_question(refusal);
 }
 
 bool refusal_holds(const struct refusal *refusal, struct error *e) {
@@ -193,23 +229,112 @@ static bool keep_row(struct refusal *refusal, const struct sink_row *row, struct
     return ok;
 }
 
-bool refusal_of_row(struct refusal *refusal, const struct sink_row *row, struct error *e) {
-    switch (refusal->stream->on_invalid) {
-    case POLICY_STOP:
-    case POLICY_FUNCTION:
+/* ---- rows ---- */
+
+/* What Lua is given of an event lies in its text: so it is decoded from there. */
+static bool question_fill(struct refusal_question *question, const struct sink_row *row,
+                          const struct error *e) {
+    struct error failure;
+    buf_init(&question->text, ROW_MAX);
+    event_decoder_init(&question->decoder);
+    question->type = slice_copy(row->type);
+    question->key = slice_copy(row->key);
+    question->offset = slice_copy(row->offset);
+    question->message = strdup(e->message);
+    if (!question->type || !question->key || !question->offset || !question->message ||
+        !write_event(row, &question->text, &failure)) {
         return false;
-    case POLICY_DEADLETTER:
-        if (!keep_row(refusal, row, e)) {
-            return false;
-        }
-        log_write(refusal->log, LOG_WARN, "to the dead letters: %s", e->message);
-        break;
-    case POLICY_SKIP:
-        log_write(refusal->log, LOG_WARN, "skipped: %s", e->message);
-        break;
     }
+    const char *at = question->text.ptr;
+    const char *end = at + question->text.len;
+    bool is_event = row->op != SINK_EMIT;
+    if (is_event && event_decode(&question->decoder, &at, end, &failure) != MESSAGE_OK) {
+        return false;
+    }
+    question->event = is_event ? question->decoder.event : NULL;
+    question->row = *row;
+    question->row.type = slice_of(question->type, row->type.len);
+    question->row.key = slice_of(question->key, row->key.len);
+    question->row.value = is_event ? question->event->value : buf_slice(&question->text);
+    question->row.offset = slice_of(question->offset, row->offset.len);
+    return true;
+}
+
+static bool put_question(struct refusal *refusal, const struct sink_row *row, struct error *e) {
+    struct refusal_question **last = &refusal->questions;
+    struct refusal_question *question = calloc(1, sizeof *question);
+    if (!question || !question_fill(question, row, e)) {
+        question_free(question);
+        return error_set(e, ERROR_MEMORY, "out of memory for a row that is refused");
+    }
+    while (*last) {
+        last = &(*last)->next;
+    }
+    *last = question;
+    return true;
+}
+
+bool refusal_ask(struct refusal *refusal, struct driver_item *item) {
+    if (refusal->questions && refusal->questions->answered) {
+        question_free(pop(refusal));
+    }
+    const struct refusal_question *question = refusal->questions;
+    if (!question || !refusal->may_ask) {
+        return false;
+    }
+    *item = (struct driver_item){
+        .event = question->event,
+        .text = buf_slice(&question->text),
+        .new_value = question->event ? question->event->value : (struct slice){0},
+        .reason = question->message,
+    };
+    return true;
+}
+
+void refusal_locate(const struct refusal *refusal, struct error *e) {
+    const struct refusal_question *question = refusal->questions;
+    if (question) {
+        error_context(e, "%s: offset %s, message %llu", refusal->stream->name, question->offset,
+                      (unsigned long long)question->row.index + 1);
+    }
+}
+
+bool refusal_end(struct refusal *refusal) {
+    refusal->may_ask = false;
+    return has_question(refusal);
+}
+
+static bool pass_over_row(struct refusal *refusal, enum api_policy policy, const struct sink_row *row,
+                          struct error *e) {
+    if (policy == POLICY_DEADLETTER && !keep_row(refusal, row, e)) {
+        return false;
+    }
+    log_write(refusal->log, LOG_WARN, policy == POLICY_DEADLETTER ? "to the dead letters: %s" : "skipped: %s",
+              e->message);
     refusal->passed_over++;
     return true;
+}
+
+bool refusal_answer(struct refusal *refusal, const char *decision, struct error *e) {
+    struct refusal_question *question = refusal->questions;
+    enum api_policy policy = refusal_policy(refusal, decision);
+    error_set(e, ERROR_SCHEMA, "%s", question->message);
+    if (policy == POLICY_STOP || !pass_over_row(refusal, policy, &question->row, e)) {
+        return false;
+    }
+    question->answered = true;
+    if (!refusal_waits(refusal)) {
+        refusal->woken(refusal->user);
+    }
+    return true;
+}
+
+bool refusal_of_row(struct refusal *refusal, const struct sink_row *row, struct error *e) {
+    enum api_policy policy = refusal->stream->on_invalid;
+    if (policy == POLICY_FUNCTION) {
+        return refusal->may_ask && put_question(refusal, row, e);
+    }
+    return policy != POLICY_STOP && pass_over_row(refusal, policy, row, e);
 }
 
 static int shown(struct slice name) {

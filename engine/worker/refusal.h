@@ -6,9 +6,12 @@
 
 #include "base/log.h"
 #include "script/api_stream.h"
+#include "script/driver.h"
 #include "sink/batch.h"
 #include "sink/deadletter.h"
 #include "worker/intake.h"
+
+struct refusal_question;
 
 struct refusal {
     struct api_stream *stream;
@@ -19,6 +22,8 @@ struct refusal {
     void (*woken)(void *user);
     void *user;
     uint64_t passed_over;
+    bool may_ask;                       /* onInvalid, the function, can be called */
+    struct refusal_question *questions; /* about rows, in the order in which sinks refused them */
 };
 
 /* Borrows all of them. woken is called from a callback of the loop when refusal_waits says no after it said yes. */
@@ -36,11 +41,25 @@ bool refusal_pass_over(struct refusal *refusal, enum api_policy policy, struct s
 bool refusal_keep(struct refusal *refusal, struct slice text, const char *reason, struct error *e);
 
 /* A sink will not take a row; e says where and why. True: it is passed over, as the stream's onInvalid has it, and
- * e has been told of. False: the work must stop. onInvalid, the function, is not asked: that is "stop". */
+ * e has been told of; or that function is to be asked, which refusal_waits is true of meanwhile. False: the work must
+ * stop. */
 bool refusal_of_row(struct refusal *refusal, const struct sink_row *row, struct error *e);
 
-/* A letter is on its way to a stream, or could not be stored: nothing more may be handled, and the place is before its
- * message. */
+/* The next row to ask onInvalid, the function, about, as a message that was refused; good until it is asked again. False:
+ * there is none. */
+bool refusal_ask(struct refusal *refusal, struct driver_item *item);
+
+/* What the function has said about that one. False: the work must stop, and e says why. */
+bool refusal_answer(struct refusal *refusal, const char *decision, struct error *e);
+
+/* Puts the place of that one in front of e's message. */
+void refusal_locate(const struct refusal *refusal, struct error *e);
+
+/* Nobody can be asked any more. True: somebody was to be, so that the rows are not dealt with. */
+bool refusal_end(struct refusal *refusal);
+
+/* A letter is on its way to a stream, or could not be stored, or the function is to be asked about a row: nothing more may be
+ * handled, and the place is before its message. */
 bool refusal_waits(const struct refusal *refusal);
 
 /* False with e: a letter could not be stored, and the work must stop. */

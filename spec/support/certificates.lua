@@ -10,8 +10,8 @@ local tmp = require "support.tmp"
 
 local certificates = {}
 
-local NEW = {"openssl", "req", "-x509", "-newkey", "ec",
-  "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"}
+local NEW = {"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+  "-days", "2"}
 
 local function request(dir, name, more)
   local cmd = table.move(NEW, 1, #NEW, 1, {})
@@ -31,8 +31,7 @@ function certificates.make()
   request(dir, "other", {"-subj", "/CN=another CA"})
   request(dir, "server", {"-CA", "ca.pem", "-CAkey", "ca.key", "-subj", "/CN=localhost", "-addext",
     "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"})
-  local open = "chmod 755 %s && chmod o+x %s && chmod 644 %s/*.pem %s/*.key"
-  assert(os.execute(open:format(dir, dir:match "^(.*)/", dir, dir)))
+  assert(os.execute(("cd %s && chmod 755 . && chmod o+x .. && chmod 644 *.pem *.key"):format(dir)))
   return {dir = dir, ca = dir .. "/ca.pem", cert = dir .. "/server.pem", key = dir .. "/server.key",
     other = dir .. "/other.pem"}
 end

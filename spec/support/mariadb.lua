@@ -50,8 +50,7 @@ function mariadb.start(options)
   assert(os.execute("mkdir " .. folder .. "/data"))
   if root() then -- as which it does not run
     user = answer "id -un mysql 2>/dev/null" or "nobody"
-    assert(os.execute(("chmod 755 %s && chmod o+x %s && chown -R %s %s"):format(folder, folder:match "^(.*)/", user,
-      folder)))
+    assert(os.execute(("cd %s && chmod 755 . && chmod o+x .. && chown -R %s ."):format(folder, user)))
   end
   local installed = process.run{cmd = {"mariadb-install-db", "--no-defaults", "--datadir=" .. folder .. "/data",
     "--user=" .. user, "--auth-root-authentication-method=normal", "--skip-test-db"},

@@ -21,15 +21,13 @@ local search = {}
 local Search = {}
 Search.__index = Search
 
-local LIFE = 280 -- seconds after which a forgotten server is killed
-
 function search.start(options)
   local self = setmetatable({}, Search)
   local cmd = {"node", paths.spec .. "/support/search.mjs", "--parent", process.own_pid()}
   if options and options.key then
     table.move({"--key", options.key}, 1, 2, #cmd + 1, cmd)
   end
-  self.child = process.spawn{cmd = cmd, timeout = LIFE}
+  self.child = process.spawn{cmd = cmd, timeout = process.LIFE}
   self.url = wait.till(function()
     return self.child:stdout():match "listening (%S+)\n"
   end, 30, "the search server")

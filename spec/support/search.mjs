@@ -6,7 +6,7 @@
 // Prints "listening URL" as its first line, stops on SIGTERM, and by itself when the process PID is gone.
 //
 //   POST /_test/faults   [{"match": REGEX of "METHOD PATH", "count": 1, "skip": 0, and one of
-//                          "status": 429, "retryAfter": 0 | "cut": "before" | "after" | "item": 429, "every": 3}]
+//                          "status": 429, "retryAfter": 0, "body": {} | "cut": "before" | "after" | "item": 429, "every": 3}]
 //   POST /_test/chaos    {"seed": 1, "rate": 0.1}      such faults at random
 //   POST /_test/equals   {INDEX: {ID: DOCUMENT}}       -> {"differences": [...]}, of all but the places
 //   POST /_test/change   {"name": INDEX, "id": ID, "document": DOCUMENT or null}      behind the worker's back
@@ -497,7 +497,7 @@ function handle(request, response, text) {
   requests.push(line)
   if (fault.cut === "before") return request.socket.destroy()
   if (fault.status) {
-    return send(response, fault.status, { error: "on purpose" },
+    return send(response, fault.status, fault.body ?? { error: "on purpose" },
       fault.retryAfter === undefined ? {} : { "Retry-After": String(fault.retryAfter) })
   }
   let result

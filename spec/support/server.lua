@@ -18,7 +18,7 @@ local server = {}
 local Server = {}
 Server.__index = Server
 
-local LIFE = 900 -- seconds after which a forgotten server is killed
+local LIFE = 620 + process.LIFE -- seconds after which a forgotten server is killed
 local JSON = {["Content-Type"] = "application/json"}
 
 -- What other specs expect is what the reference server makes of events: it stamps them and writes them anew.

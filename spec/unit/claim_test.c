@@ -11,15 +11,7 @@
 
 #include "sink/claim.h"
 
-enum {
-    POSITIONS = 48,
-    WORKERS = 4,
-    SOURCES = 2,
-    NET_MAX = 64,
-    STORED_MAX = 512,
-    STEPS = 1500,
-    WORLDS = 4000
-};
+enum { POSITIONS = 48, WORKERS = 4, SOURCES = 2, NET_MAX = 64, STORED_MAX = 512, STEPS = 1500, WORLDS = 600 };
 
 #define OTHERS UINT64_MAX /* a Stream-Seq of somebody else's, above all of ours */
 

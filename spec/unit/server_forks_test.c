@@ -6,18 +6,7 @@
 
 #include <cmocka.h>
 
-#include "server_world.h"
-
-#define TEXT "text/plain"
-#define JSON "application/json"
-
-static void begin(void **state, struct world *world) {
-    world_begin(world, *state != NULL);
-    if (*state && strcmp(*state, "checkpoints") == 0) {
-        world->options.checkpoint_bytes = 1;
-        world_reopen(world);
-    }
-}
+#include "server_everywhere.h"
 
 /* A folder is read again where there is one. */
 static void again(struct world *world) {
@@ -256,15 +245,6 @@ static void test_a_long_chain(void **state) {
     assert_int_equal(streams_count(world.set), 0);
     world_end(&world);
 }
-
-static char in_folder[] = "folder", with_checkpoints[] = "checkpoints";
-
-/* clang-format off */
-#define ON_ALL(test)                                                                                         \
-    {#test " in memory", test, NULL, NULL, NULL},                                                            \
-    {#test " in a folder", test, NULL, NULL, in_folder},                                                     \
-    {#test " with checkpoints", test, NULL, NULL, with_checkpoints}
-/* clang-format on */
 
 int main(void) {
     const struct CMUnitTest tests[] = {

@@ -531,6 +531,83 @@ static void test_kills(void **state) {
     server_stop(&s);
 }
 
+enum { LARGE_ROWS = 600 };
+
+/* Batch i of those that go by stages: 12 MB, and every fourth one begins anew in its midst. */
+static void large_batch(struct sink_batch *batch, struct store *store, uint64_t i) {
+    static char value[20000];
+    struct sink_place place = {.sequence = (i + 1) * LARGE_ROWS};
+    if (batch) {
+        sink_batch_clear(batch);
+    }
+    memset(value, 'x', sizeof value);
+    value[0] = '"';
+    for (uint64_t r = 0; r < LARGE_ROWS; r++) {
+        char key[32];
+        size_t key_len = (size_t)snprintf(key, sizeof key, "k%u", (unsigned)((i + r) % 900));
+        size_t len = (size_t)snprintf(value + 1, 40, "%u %u", (unsigned)i, (unsigned)r);
+        value[len + 1] = 'x'; /* where the number has ended */
+        value[sizeof value - 1] = '"';
+        enum sink_op op = i % 4 == 3 && r == 300 ? SINK_CLEAR : r % 7 == 3 ? SINK_DELETE : SINK_PUT;
+        drive_row(batch, store, op, op == SINK_CLEAR ? SLICE("") : slice_from(r % 2 ? "a" : "b"),
+                  slice_of(key, key_len), slice_of(value, sizeof value), i * LARGE_ROWS + r);
+    }
+    if (batch) {
+        sink_batch_reach(batch, &place);
+    }
+}
+
+static pid_t spawn_large(const char *url) {
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct drive d;
+        begin(&d, url);
+        bool ok = drive_open(&d, "redis");
+        for (uint64_t i = d.has_place ? d.place.sequence / LARGE_ROWS : 0; ok; i++) {
+            large_batch(d.batch, NULL, i);
+            ok = drive_commit(&d, d.batch);
+        }
+        fprintf(stderr, "worker: %s\n", d.error.message);
+        _exit(1);
+    }
+    return pid;
+}
+
+/* Killed between the stages of a batch: nothing of it is there, nor what it had staged. */
+static void test_kills_between_stages(void **state) {
+    (void)state;
+    struct server s;
+    struct drive d;
+    struct store *store = store_new(1 << 20);
+    uint64_t random = 19;
+    uint64_t stored = 0;
+    unsigned staged = 0;
+    server_start(&s, "no");
+    begin(&d, s.url);
+    for (unsigned i = 0; i < drive_kills(8); i++) {
+        int status;
+        pid_t pid = spawn_large(s.url);
+        drive_pause((unsigned)(drive_random(&random) % 150));
+        kill(pid, SIGKILL);
+        waitpid(pid, &status, 0);
+        assert_true(WIFSIGNALED(status));
+        staged += strcmp(ask(&s, "HEXISTS %s stage", TAG "sync"), "1") == 0;
+        must_open(&d);
+        for (; stored < (d.has_place ? d.place.sequence / LARGE_ROWS : 0); stored++) {
+            large_batch(NULL, store, stored);
+        }
+        assert_string_equal(ask(&s, "EVAL %s 0", "return #redis.call('KEYS', '*}:stage:*')"), "0");
+        assert_true(drive_verify(&d, store, false));
+        assert_int_equal(d.missing + d.extra + d.other, 0);
+        assert_int_equal(d.rows, store_count(store, slice_of(NULL, 0)));
+        drive_close(&d);
+    }
+    print_message("%u of %u kills were between stages\n", staged, drive_kills(8));
+    assert_true(drive_free(&d));
+    store_free(store);
+    server_stop(&s);
+}
+
 /* The server dies and comes back with what it had confirmed: the same worker goes on. */
 static void test_server_restarts(void **state) {
     (void)state;
@@ -652,6 +729,7 @@ int main(void) {
         cmocka_unit_test(test_waits),
         cmocka_unit_test(test_looks_up_lost_replies),
         cmocka_unit_test(test_kills),
+        cmocka_unit_test(test_kills_between_stages),
         cmocka_unit_test(test_server_restarts),
         cmocka_unit_test(test_server_forgets),
         cmocka_unit_test(test_settings),

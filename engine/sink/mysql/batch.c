@@ -283,6 +283,10 @@ static void next_statement(struct my_sink *sink) {
     end_batch(sink);
 }
 
+static void start_again(struct sink *sink) {
+    my_batch_next((struct my_sink *)(void *)sink);
+}
+
 /* The statement under way has a row that the database does not take. */
 void my_batch_refused(struct my_sink *sink) {
     struct my_batch *batch = &sink->batch;
@@ -314,7 +318,9 @@ void my_batch_refused(struct my_sink *sink) {
     while (batch->refusal_count > 0) {
         free(batch->refusals[--batch->refusal_count].message);
     }
-    my_batch_next(sink);
+    if (sink_may_commit(&sink->sink, start_again)) {
+        my_batch_next(sink);
+    }
 }
 
 /* Clearing */

@@ -212,27 +212,22 @@ static void on_over(struct my_sink *sink) {
 
 static void open_type(struct my_sink *sink) {
     struct my_verify *v = &sink->verify;
-    if (v->type == v->type_count) {
-        my_send(sink, buf_append_text(&sink->sql, "COMMIT"), on_over);
-        return;
-    }
-    v->order = store_order(v->store, v->types[v->type], &v->order_count);
-    v->table = my_tables_find(&sink->tables, v->types[v->type]);
-    if (!v->order) {
-        no_memory(sink);
-    } else if (v->table) {
-        ((struct my_table *)v->table)->columns = layout_columns(&sink->layout, v->types[v->type]);
-        next_page(sink);
-    } else {
+    for (; v->type < v->type_count; v->type++) {
+        v->order = store_order(v->store, v->types[v->type], &v->order_count);
+        v->table = my_tables_find(&sink->tables, v->types[v->type]);
+        if (v->order && v->table) {
+            ((struct my_table *)v->table)->columns = layout_columns(&sink->layout, v->types[v->type]);
+            next_page(sink);
+            return;
+        }
         v->last_page = true;
-        if (!compare_page(sink, NULL)) {
+        if (!v->order || !compare_page(sink, NULL)) {
             no_memory(sink);
             return;
         }
         close_type(v);
-        v->type++;
-        open_type(sink);
     }
+    my_send(sink, buf_append_text(&sink->sql, "COMMIT"), on_over);
 }
 
 static void on_epoch(struct my_sink *sink) {

@@ -53,6 +53,10 @@ static bool check_rows(struct pg_sink *self, struct error *e) {
     return true;
 }
 
+static void prepare_later(struct sink *sink) {
+    pg_prepare((struct pg_sink *)(void *)sink);
+}
+
 void pg_commit_begin(struct pg_sink *self) {
     struct error e;
     if (!self->planned) {
@@ -68,7 +72,9 @@ void pg_commit_begin(struct pg_sink *self) {
         self->planned = true;
         self->slow = 0;
     }
-    pg_prepare(self);
+    if (sink_may_commit(&self->sink, prepare_later)) {
+        pg_prepare(self);
+    }
 }
 
 void pg_commit_free(struct pg_sink *self) {

@@ -300,6 +300,27 @@ static void on_found(void *user, const struct pg_failure *failure) {
     find_rows(self);
 }
 
+static void start_again(struct sink *sink) {
+    pg_steps_begin((struct pg_sink *)(void *)sink);
+}
+
+static void on_left(void *user, const struct pg_failure *failure) {
+    struct pg_sink *self = user;
+    if (failure) {
+        pg_fail(self, failure, "");
+    } else if (sink_may_commit(&self->sink, start_again)) {
+        pg_steps_begin(self);
+    }
+}
+
+/* The rows that are refused are known, and not kept yet: no transaction waits for that. */
+static void leave(struct pg_sink *self) {
+    struct pg_round round = {.user = self, .next = next_back, .done = on_left};
+    pg_script_clear(&self->script);
+    pg_script_add(&self->script, PG_TAG_NONE, "ROLLBACK");
+    pg_link_run(self->link, &round);
+}
+
 static void find_rows(struct pg_sink *self) {
     struct pg_steps *steps = &self->steps;
     size_t count = sink_batch_count(self->batch);
@@ -310,6 +331,10 @@ static void find_rows(struct pg_sink *self) {
     steps->stage = 0;
     if (steps->row < count) {
         pg_link_run(self->link, &round);
+        return;
+    }
+    if (!sink_may_commit(&self->sink, NULL)) {
+        leave(self);
         return;
     }
     pg_script_clear(&self->script);

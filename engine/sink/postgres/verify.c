@@ -124,47 +124,12 @@ void pg_verify_mended(struct pg_sink *self) {
 
 /* ---- the end ---- */
 
-static void on_moved(void *user, size_t n, const PGresult *result) {
-    (void)n;
-    struct pg_sink *self = user;
-    if (PQntuples(result) != 1 || strtoull(PQgetvalue(result, 0, 0), NULL, 10) != self->commits) {
-        self->lacking = true;
-        error_set(&self->error, ERROR_CONFLICT,
-                  "a worker has committed while it was verified: stop it, or try again");
-    }
-}
-
-static void on_end(void *user, const struct pg_failure *failure) {
-    struct pg_sink *self = user;
-    if (failure) {
-        pg_fail(self, failure, "");
-    } else if (self->lacking) {
-        pg_stop(self, &self->error);
-    } else {
-        pg_end(self, NULL);
-    }
-}
-
 static void end(struct pg_sink *self) {
     if (wants_mending(&self->verify, true)) {
         mend(self);
         return;
     }
-    if (!self->read_only || !self->have_state) {
-        pg_end(self, NULL);
-        return;
-    }
-    self->lacking = false;
-    buf_clear(&self->sql);
-    pg_script_clear(&self->script);
-    if (!buf_printf(&self->sql, "SELECT commits FROM %s WHERE stream_url = $1", self->state) ||
-        !buf_append_byte(&self->sql, '\0')) {
-        stop_for_memory(self);
-        return;
-    }
-    pg_script_add(&self->script, PG_TAG_NONE, self->sql.ptr);
-    pg_script_text(&self->script, self->sink.stream);
-    pg_run_script(self, on_moved, on_end);
+    pg_end(self, NULL);
 }
 
 /* ---- a page ---- */

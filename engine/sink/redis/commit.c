@@ -149,6 +149,10 @@ static bool refuse_rows(struct redis_sink *s) {
     return true;
 }
 
+static void begin_later(struct sink *sink) {
+    redis_sink_start((struct redis_sink *)sink, &committing);
+}
+
 void redis_sink_commit(struct sink *sink, const struct sink_batch *batch) {
     struct redis_sink *s = (struct redis_sink *)sink;
     s->batch = batch;
@@ -160,5 +164,7 @@ void redis_sink_commit(struct sink *sink, const struct sink_batch *batch) {
         redis_sink_end(s);
         return;
     }
-    redis_sink_start(s, &committing);
+    if (sink_may_commit(sink, begin_later)) {
+        redis_sink_start(s, &committing);
+    }
 }

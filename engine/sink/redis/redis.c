@@ -217,6 +217,10 @@ static void open_reply(struct redis_sink *s, const redisReply *reply) {
         redis_sink_end(s);
         return;
     }
+    if (s->read_only) { /* nothing will be confirmed */
+        redis_sink_end(s);
+        return;
+    }
     s->is_asking = true;
     redis_command_start(&s->command);
     s->command.is_plain = s->command.may_fail = true;

@@ -54,6 +54,8 @@ static const char *advice(int rc) {
     case SQLITE_READONLY:
         return rc == SQLITE_READONLY_DBMOVED ? "; the file was moved or removed: start again"
                                              : "; the file and its folder have to be writable";
+    case SQLITE_CANTOPEN:
+        return "; its folder has to be there, and the file to be readable";
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
         return "; move the file away, and it is filled anew";

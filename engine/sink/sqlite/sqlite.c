@@ -219,12 +219,18 @@ static void fail_or_wait(struct sqlite_sink *sink) {
     end_job(sink, &sink->error);
 }
 
+static void start_again(struct sink *base) {
+    start((struct sqlite_sink *)(void *)base);
+}
+
 static void on_done(void *user) {
     struct sqlite_sink *sink = user;
     if (sink->outcome == DB_DONE) {
         go_on(sink);
     } else if (sink->outcome == DB_REFUSED && sink->job == JOB_COMMIT && may_skip(sink)) {
-        start(sink);
+        if (sink_may_commit(&sink->sink, start_again)) {
+            start(sink);
+        }
     } else {
         fail_or_wait(sink);
     }
