@@ -22,7 +22,7 @@
 #include "state/schema_number.h"
 
 #define SCHEMA_DEPTH_MAX 100    /* nodes inside each other, up to those that are lazy */
-#define SCHEMA_ROOM 5000        /* by how many nodes a check may recurse: see schema_room_take */
+#define SCHEMA_ROOM 3000        /* by how many nodes a check may recurse: see schema_room_take */
 #define SCHEMA_FIELDS_MAX 1024  /* of one object */
 #define SCHEMA_VALUES_MAX 1024  /* of one enum */
 #define SCHEMA_OPTIONS_MAX 1024 /* of one union, places of one tuple */

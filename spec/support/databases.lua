@@ -180,8 +180,13 @@ function My:fill()
   self.disk = disk.small(("%s/data/%s"):format(mysql.server.folder, self.name), SMALL, mysql.server.user)
 end
 
+--- InnoDB ends where it cannot write what it has promised to: then somebody has to start the server again.
 function My:room()
   self.disk:grow "64m"
+  if not pcall(mysql.server.ask, mysql.server, "mysql", "SELECT 1") then
+    mysql.server:kill()
+    mysql.server:again()
+  end
 end
 
 function My:remove()

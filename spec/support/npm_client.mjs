@@ -4,8 +4,11 @@
 //   node npm_client.mjs URL PART...     runs these parts, each on streams of its own below URL, at the same time
 //
 // Prints one JSON object: what each part saw, by its name.
+import { webcrypto } from "node:crypto"
 import { DurableStream, IdempotentProducer, stream } from "@durable-streams/client"
 import { MaterializedState, isChangeEvent } from "@durable-streams/state"
+
+globalThis.crypto ??= webcrypto // which Node 18 has, but does not show
 
 const [base, ...wanted] = process.argv.slice(2)
 const json = "application/json"

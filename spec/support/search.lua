@@ -5,6 +5,7 @@
 --   s:chaos(seed, rate); s:chaos()
 --   s:differences{users = {ann = {name = "Ann"}}}    -- {} where all documents are these
 --   s:dump()                                         -- {INDEX = {ID = DOCUMENT}}
+--   s:forget "typesense"                             -- of which stream its places are
 --   s:requests()                                     -- a list of "METHOD PATH"
 --   s:remove "users--1"
 --   s:stop()
@@ -54,6 +55,18 @@ end
 
 function Search:dump()
   return ask(self, "GET", "dump")
+end
+
+--- Takes the digest of the stream out of the notes of the places that are there.
+function Search:forget(dialect)
+  for id, place in pairs(self:dump()["weir-sync-state"]) do
+    place.notes = nil
+    local path = dialect == "typesense" and "/collections/weir-sync-state/documents?action=upsert"
+      or "/weir-sync-state/_doc/" .. id:gsub("%W", function(c) return ("%%%02X"):format(c:byte()) end)
+    local answer = http.request{method = dialect == "typesense" and "POST" or "PUT", url = self.url .. path,
+      headers = {["Content-Type"] = "application/json"}, body = weir.json.encode(place)}
+    assert(answer.status < 300, answer.body)
+  end
 end
 
 function Search:requests()
