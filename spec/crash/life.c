@@ -87,18 +87,25 @@ bool life_is_held(const struct world *world, const struct life *life) {
     return false;
 }
 
+static bool is_needed(const struct world *world, const struct life *life) {
+    bool needed = life->quiet_rounds < QUIET_ROUNDS;
+    for (size_t f = 0; f < world->count; f++) {
+        needed = needed || world->lives[f]->source == life;
+    }
+    for (unsigned slot = 0; slot < SLOTS; slot++) {
+        needed = needed || world->slots[slot] == life;
+    }
+    return needed;
+}
+
 void world_tidy(struct world *world) {
+    for (size_t i = 0; i < world->count; i++) {
+        world->lives[i]->needed = is_needed(world, world->lives[i]);
+    }
     size_t kept = 0;
     for (size_t i = 0; i < world->count; i++) {
         struct life *life = world->lives[i];
-        bool is_source = false, current = false;
-        for (size_t f = 0; f < world->count; f++) {
-            is_source = is_source || world->lives[f]->source == life;
-        }
-        for (unsigned slot = 0; slot < SLOTS; slot++) {
-            current = current || world->slots[slot] == life;
-        }
-        if (life->quiet_rounds < QUIET_ROUNDS || is_source || current) {
+        if (life->needed) {
             world->lives[kept++] = life;
         } else {
             free(life);

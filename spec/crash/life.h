@@ -55,6 +55,7 @@ struct life {
     uint64_t bytes;        /* about so long */
     int status;            /* of the last GET */
     unsigned quiet_rounds; /* since it was found deleted for good */
+    bool needed;           /* world_tidy's */
 };
 
 /* A stream is looked at for so many rounds after its deletion. */
