@@ -5,7 +5,7 @@
 
 enum {
     PAGE = 4096,
-    LARGE = 64 << 20, /* from here on a table is worth huge pages */
+    LARGE = 8 << 20, /* from here on a table is worth huge pages */
 };
 
 static size_t whole(size_t size) {
