@@ -60,11 +60,13 @@ async function follow(name, contentType, live, pieces) {
   else if (contentType.startsWith("text/")) response.subscribeText((chunk) => count([...chunk.text]))
   else response.subscribeBytes((chunk) => count(chunk.data))
   const size = (piece) => (contentType === json ? 1 : piece.length)
-  let due = size(pieces[0])
-  for (const piece of pieces.slice(1)) {
-    while (got.length < due) await new Promise((done) => (heard = done)) // so that each comes by the live mode
-    await handle.append(piece)
+  let due = 0
+  for (const [index, piece] of pieces.entries()) {
+    if (index > 0) await handle.append(piece)
     due += size(piece)
+    // So that each comes by the live mode; and the last one, too: at the stream's end the client says that it is closed,
+    // whether or not a subscriber has had what came before.
+    while (got.length < due) await new Promise((done) => (heard = done))
   }
   await handle.close()
   await response.closed
