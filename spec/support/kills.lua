@@ -310,8 +310,8 @@ function Trial:round(message)
   return true
 end
 
---- Many kills come while it starts and while it commits. Restoring and filling may take a few milliseconds: how many came
---- then is in WEIR_KILLS_LOG.
+--- Many kills come while it starts and while it commits. Restoring and filling may take a few milliseconds: how many
+--- came then is in WEIR_KILLS_LOG.
 function Trial:check_spread()
   if self.tally.kills >= 100 then
     for _, phase in ipairs{"starting", "committing"} do
