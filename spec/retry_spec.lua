@@ -1,6 +1,7 @@
 -- weir retry: dead letters are appended again, each once, and leave their file.
 
 local cli = require "support.cli"
+local proxy = require "support.proxy"
 local server = require "support.server"
 local tmp = require "support.tmp"
 local wait = require "support.wait"
@@ -232,14 +233,18 @@ describe("retry", function()
     end
     s:append(room, event("a", '"x"'))
     lines_in_file(1)
-    s:inject(url, { delayMs = 700, count = 1, method = "POST" })
-    local feeding = cli.spawn({ "retry", path, "--to", url }, { timeout = worker.patience(30) })
+    local p = proxy.start(s)
+    p:faults '[{"method":"POST","hold":true}]'
+    local feeding = cli.spawn({ "retry", path, "--to", p:url(url) }, { timeout = worker.patience(30) })
+    p:wait_for_request("POST", worker.patience(10))
     s:append(room, event("b", '"x"'))
     lines_in_file(2)
+    p:release()
     assert.equal(0, feeding:wait(worker.patience(10)).code)
     s:append(room, event("c", '"x"'))
     lines_in_file(2)
     child:kill()
+    p:stop()
     assert.equal("a", keys(url))
     assert.matches('n/b[^\n]*\n[^\n]*n/c', tmp.read(path))
   end)

@@ -37,6 +37,12 @@ function Proxy:faults(json)
   assert(answer.status == 200, "proxy: " .. tostring(answer.error))
 end
 
+--- What a fault "hold" keeps goes on its way.
+function Proxy:release()
+  local answer = http.request{method = "POST", url = self.base .. "/_proxy/release"}
+  assert(answer.status == 200, "proxy: " .. tostring(answer.error))
+end
+
 function Proxy:requests()
   local list = {}
   for line in http.request{url = self.base .. "/_proxy/requests"}.body:gmatch("[^\n]+") do

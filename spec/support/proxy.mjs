@@ -10,7 +10,9 @@
 //        {method?, path?, stall: true}  forwards nothing and never answers
 //        {method?, path?, stall: "after"}  forwards the request, but never answers
 //        {method?, path?, answer: {status?, headers?, body?}}  forwards nothing and answers this
+//        {method?, path?, hold: true}  forwards it when /_proxy/release is asked for, and not before
 //        {method?, path?, piece: N} hands the body over in pieces of N bytes
+//   POST /_proxy/release   lets go what is held
 //   GET  /_proxy/requests  one line for each request so far: METHOD URL STATUS
 //   GET  /_proxy/open      how many requests are under way
 import { parseArgs } from "node:util"
@@ -22,6 +24,7 @@ const { values } = parseArgs({
 const upstream = new URL(values.to)
 let faults = []
 let requests = []
+let held = []
 let open = 0
 
 function takeFault(req) {
@@ -41,6 +44,9 @@ function body(req) {
 async function control(req, res) {
   if (req.url === "/_proxy/faults") {
     faults = JSON.parse(await body(req))
+    res.end()
+  } else if (req.url === "/_proxy/release") {
+    for (const go of held.splice(0)) go()
     res.end()
   } else if (req.url === "/_proxy/requests") {
     res.end(requests.map((line) => line + "\n").join(""))
@@ -83,6 +89,11 @@ async function answer(up, res, fault) {
 function forward(req, res, fault) {
   const at = requests.push(`${req.method} ${req.url} -`) - 1
   if (fault.stall === true) return
+  if (fault.hold) held.push(() => send(req, res, fault, at))
+  else send(req, res, fault, at)
+}
+
+function send(req, res, fault, at) {
   if (fault.answer) {
     const { status = 200, headers = {}, body: text = "" } = fault.answer
     requests[at] = `${req.method} ${req.url} ${status}`
