@@ -18,7 +18,7 @@ enum {
 };
 
 static void on_timer(uv_timer_t *timer);
-static void take(struct conn *conn, const char *ptr, size_t len);
+static void begin_linger(struct conn *conn);
 
 /* ---- time ---- */
 
@@ -113,16 +113,41 @@ static void on_alloc(uv_handle_t *handle, size_t size, uv_buf_t *buf) {
     *buf = uv_buf_init(conn->server->read, SERVER_READ);
 }
 
+/* Nothing that is whole is left to be taken: what was answered is sent, and then it ends. */
+static void end_of_requests(struct conn *conn) {
+    if (conn_backlog(conn)) {
+        begin_linger(conn);
+    } else {
+        conn_close(conn);
+    }
+}
+
+/* Half closed: what was asked for before that is still answered. */
 static void on_end_of_input(struct conn *conn) {
     conn->eof = true;
-    conn->last = true;
-    if (conn->state == CONN_ANSWER && conn->exchange.kind != EXCHANGE_POLL) {
-        return; /* half closed: it still wants its answer */
+    conn->last = conn->last || conn->in.len == 0;
+    switch (conn->state) {
+    case CONN_IDLE:
+    case CONN_REQUEST:
+        if (conn->in.len == 0) {
+            end_of_requests(conn);
+        }
+        break; /* otherwise the client is to take answers first */
+    case CONN_ANSWER:
+        if (conn->exchange.kind == EXCHANGE_POLL) {
+            conn_close(conn);
+        }
+        break;
+    case CONN_LINGER:
+        if (conn->shut) {
+            conn_close(conn);
+        }
+        break; /* otherwise the rest of the answer is on its way */
+    case CONN_STREAM:
+    case CONN_CLOSING:
+        conn_close(conn);
+        break;
     }
-    if (conn->state == CONN_LINGER && !conn->shut) {
-        return; /* the rest of the answer is on its way */
-    }
-    conn_close(conn);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {
@@ -285,6 +310,12 @@ void conn_resume(struct conn *conn) {
     buf_shrink(&conn->in, 0);
     if (conn->state != CONN_LINGER) {
         set_reading(conn, conn->in.len < WAITING_MAX);
+    }
+    if (conn->eof && conn->in.len == 0) {
+        conn->last = true; /* the answer under way, or the one before */
+        if (takes_requests(conn)) {
+            end_of_requests(conn);
+        }
     }
 }
 

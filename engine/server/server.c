@@ -1,6 +1,7 @@
 #include "server/server.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -107,7 +108,11 @@ static bool token_read(struct buf *token, const char *path, struct error *e) {
     for (int c = fgetc(file); ok && c != EOF && c != '\n' && c != '\r'; c = fgetc(file)) {
         ok = c > 0x20 && c < 0x7f && buf_append_byte(token, (char)c);
     }
+    int error = ferror(file) ? errno : 0;
     fclose(file);
+    if (error) {
+        return error_set(e, ERROR_SYSTEM, "--token-file %s: %s", path, strerror(error));
+    }
     if (!ok || token->len == 0) {
         return error_set(e, ERROR_ARGUMENT,
                          "--token-file %s: expected a first line of 1 to %d visible ASCII characters", path,
@@ -350,6 +355,15 @@ void server_close(struct server *server, uint64_t grace_ms, void (*closed)(void 
     }
 }
 
+/* libuv writes to a connection that the client has reset as to any other, and the signal of that would end
+ * the process. A handler that somebody has put there may stay. */
+static void ignore_pipe_signal(void) {
+    struct sigaction now;
+    if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_DFL) {
+        signal(SIGPIPE, SIG_IGN);
+    }
+}
+
 struct server *server_open(struct loop *loop, const struct server_options *options, struct error *e) {
     if (!server_is_built(e)) {
         return NULL;
@@ -359,6 +373,7 @@ struct server *server_open(struct loop *loop, const struct server_options *optio
         error_set(e, ERROR_MEMORY, "out of memory");
         return NULL;
     }
+    ignore_pipe_signal();
     server->loop = loop;
     server->random = server_wall_ms() | 1;
     if (getrandom(&server->life, sizeof server->life, GRND_NONBLOCK) < 0) {

@@ -54,7 +54,8 @@ bool server_parse_listen(const char *text, char *host, size_t size, int *port, s
 /* True for an address that only this machine reaches: 127.0.0.1, ::1, "localhost". */
 bool server_is_loopback(const char *host);
 
-/* Listens. Keeps the loop alive until server_close. What options point to is needed during the call only
+/* Listens. Keeps the loop alive until server_close. From then on the process ignores SIGPIPE, unless it has a
+ * handler of its own: a client may go at any moment. What options point to is needed during the call only
  * (the log: for good). NULL with e. */
 struct server *server_open(struct loop *loop, const struct server_options *options, struct error *e);
 

@@ -4,7 +4,7 @@
 //
 // The input is a list of conversations, each over a connection of its own, all at the same time. A conversation is a
 // list of steps, in order: {"send": TEXT}, {"wait": TEXT} (until that came), {"pause": MS}, {"deaf": MS} (the same, and
-// nothing is read meanwhile), {"end": true} (half closed). Then it waits until the other side closes, LIMIT_MS at most
+// nothing is read meanwhile), {"end": true} (half closed), {"reset": true} (gone, at once). Then it waits until the other side closes, LIMIT_MS at most
 // (from the beginning), or until something came and nothing more for QUIET_MS. Prints a list of what came:
 // {text, closed}.
 import net from "node:net"
@@ -63,7 +63,11 @@ function talk(steps) {
           await sleep(step.deaf)
           socket.resume()
         }
-        if (step.end) socket.end()
+        if (step.end) await new Promise((done) => socket.end(done))
+        if (step.reset) {
+          socket.resetAndDestroy()
+          finish(false)
+        }
       }
       said = true
       settle()
