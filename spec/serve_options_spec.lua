@@ -34,6 +34,10 @@ describe("options", function()
     misuse("--max-body big: expected a size", "--max-body", "big")
     misuse("--max-connections 0: expected a whole number above 0", "--max-connections", "0")
     misuse("--memory and --data exclude each other", "--memory", "--data", "x")
+    misuse("--fsync needs --data: streams in memory are not written to a disk", "--fsync", "none")
+    misuse("--checkpoint-size needs --data", "--checkpoint-size", "1MB", "--memory")
+    misuse("--tls-cert and --tls-key belong together", "--tls-cert", "x")
+    misuse("--tls-cert and --tls-key belong together", "--tls-key", "x")
     misuse("--log loud: expected", "--log", "loud")
     misuse("unexpected argument x", "x")
     misuse("unknown option --frob", "--frob")
@@ -48,12 +52,14 @@ describe("options", function()
     fails("address already in use", "--listen", "127.0.0.1:" .. port)
     fails("expected a numeric address", "--listen", "nowhere.example:0")
     fails("--token-file", "--token-file", "/nowhere/token")
-    fails("--tls-cert and --tls-key belong together", "--tls-cert", "x")
     fails("--cors-origin: expected", "--cors-origin", "example.org")
     local bad = tmp.file("bad.pem", "no certificate\n")
+    local dir = tmp.dir()
     fails("--token-file " .. bad .. ": expected a first line", "--token-file", bad)
-    fails("--tls-cert " .. bad, "--tls-cert", bad, "--tls-key", bad)
-    fails("--tls-cert /nowhere/cert.pem", "--tls-cert", "/nowhere/cert.pem", "--tls-key", bad)
+    fails("--token-file " .. dir .. ": Is a directory", "--token-file", dir)
+    fails("--tls-cert " .. bad .. ": expected a certificate in PEM", "--tls-cert", bad, "--tls-key", bad)
+    fails("--tls-cert " .. dir .. ": Is a directory", "--tls-cert", dir, "--tls-key", bad)
+    fails("--tls-cert /nowhere/cert.pem: No such file", "--tls-cert", "/nowhere/cert.pem", "--tls-key", bad)
     fails(bad, "--data", bad)
   end)
 
@@ -133,6 +139,20 @@ describe("options", function()
     if made.code ~= 0 then
       return pending "openssl is not installed"
     end
+    local key = dir .. "/locked.pem"
+    process.run{cmd = {"openssl", "ec", "-in", dir .. "/key.pem", "-aes128", "-passout", "pass:p", "-out", key}}
+    local function refused(expected, file)
+      local done = process.run{cmd = {paths.weir, "serve", "--listen", "127.0.0.1:0", "--tls-cert", dir .. "/cert.pem",
+        "--tls-key", file}}
+      assert.equal(1, done.code)
+      assert.matches(file .. ": " .. expected, done.stderr, 1, true)
+    end
+    refused("expected a private key in PEM, without a passphrase", key)
+    refused("expected a private key in PEM", dir .. "/cert.pem")
+    process.run{cmd = {"openssl", "genrsa", "-out", dir .. "/rsa.pem", "2048"}}
+    refused("expected the key of the certificate", dir .. "/rsa.pem")
+    process.run{cmd = {"openssl", "ecparam", "-genkey", "-name", "prime256v1", "-out", dir .. "/other.pem"}}
+    refused("expected the key of the certificate", dir .. "/other.pem")
     local other, at = serve.start("--tls-cert", dir .. "/cert.pem", "--tls-key", dir .. "/key.pem",
       "--long-poll-timeout", "300ms")
     assert.matches("^https://", at)

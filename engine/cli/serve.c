@@ -61,7 +61,8 @@ struct serve {
     struct loop *loop;
     struct server *server;
     uv_signal_t on_int, on_term;
-    bool over, memory;
+    bool over;
+    bool memory, fsync; /* were given */
 };
 
 enum {
@@ -99,6 +100,7 @@ static int take_listen(struct serve *serve, const char *text) {
 
 static int take_fsync(struct serve *serve, const char *text) {
     enum streams_fsync *fsync = &serve->options.streams.fsync;
+    serve->fsync = true;
     if (strcmp(text, "batch") == 0) {
         *fsync = STREAMS_FSYNC_BATCH;
     } else if (strcmp(text, "always") == 0) {
@@ -207,6 +209,22 @@ static int take_option(struct serve *serve, int answer, char **argv) {
     }
 }
 
+/* What means nothing without a folder is not passed over: who asks for it believes that there is one. */
+static int check_together(const struct serve *serve) {
+    const struct server_options *o = &serve->options;
+    if (serve->memory && o->streams.folder) {
+        return command_misuse(serve->command, "--memory and --data exclude each other");
+    }
+    if (!o->streams.folder && (serve->fsync || o->streams.checkpoint_bytes)) {
+        return command_misuse(serve->command, "%s needs --data: streams in memory are not written to a disk",
+                              serve->fsync ? "--fsync" : "--checkpoint-size");
+    }
+    if (!o->tls_cert != !o->tls_key) {
+        return command_misuse(serve->command, "--tls-cert and --tls-key belong together");
+    }
+    return -1;
+}
+
 static int parse(struct serve *serve, int argc, char **argv) {
     static const struct option options[] = {
         {"listen", required_argument, NULL, OPTION_LISTEN},
@@ -240,10 +258,7 @@ static int parse(struct serve *serve, int argc, char **argv) {
     if (optind < argc) {
         return command_misuse(serve->command, "unexpected argument %s", argv[optind]);
     }
-    if (serve->memory && serve->options.streams.folder) {
-        return command_misuse(serve->command, "--memory and --data exclude each other");
-    }
-    return -1;
+    return check_together(serve);
 }
 
 /* ---- running ---- */
