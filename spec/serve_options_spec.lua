@@ -7,6 +7,7 @@ local raw = require "support.raw"
 local serve = require "support.serve"
 local tmp = require "support.tmp"
 local wait = require "support.wait"
+local weir = require "weir"
 
 local child, port
 
@@ -109,6 +110,27 @@ describe("options", function()
     local other = process.spawn{cmd = {"sh", "-c", 'ulimit -n 300; exec "$@"', "sh", paths.weir, "serve", "--listen",
       "127.0.0.1:0", "--max-connections", "1000"}}
     other:wait_for_output "150 connections at most: the system lets this process have no more descriptors"
+    serve.stop(other)
+  end)
+
+  it("--max-input: above it, the longest body is refused, and others are taken", function()
+    local other, url, its_port = serve.start("--max-body", "1MB", "--max-input", "1MB", "--request-timeout", "200s")
+    local text = {["Content-Type"] = "text/plain"}
+    http.request{method = "PUT", url = url .. "/a", headers = text}
+    local begun = raw.request("POST", "/a", text, ("x"):rep(1000000)):sub(1, 900000)
+    local slow = process.spawn{cmd = {"node", paths.spec .. "/support/raw.mjs", tostring(its_port), "100000"},
+      stdin = weir.json.encode{{{send = begun}}}, timeout = 120}
+    local statuses = {}
+    wait.till(function()
+      local answer = http.request{method = "POST", url = url .. "/a", headers = text, body = ("y"):rep(700000)}
+      statuses[answer.status] = true
+      return not slow:running()
+    end, 100, "the slow body's end")
+    local told = weir.json.decode(slow:wait(10).stdout)[1]
+    assert.matches("^HTTP/1.1 503.*Retry%-After: 1\r\n.*%-%-max%-input", told.text)
+    assert.is_true(told.closed)
+    assert.is_true(statuses[204])
+    assert.equal(204, http.request{method = "POST", url = url .. "/a", headers = text, body = ("z"):rep(900000)}.status)
     serve.stop(other)
   end)
 
@@ -273,7 +295,6 @@ describe("weir.serve in a script", function()
   end)
 
   it("names wrong options", function()
-    local weir = require "weir"
     local function refused(expected, options)
       local ok, message = pcall(weir.serve, options)
       assert.is_false(ok)

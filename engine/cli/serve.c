@@ -38,6 +38,8 @@ static const char help[] =
     "takes\n"
     "                       nothing of what it is sent (default: 30s)\n"
     "  --max-body SIZE      of one request (default: 64MB)\n"
+    "  --max-input SIZE     of the bodies of all requests at one time; above that the longest is refused\n"
+    "                       (default: 256MB)\n"
     "  --max-connections N  (default: 10000)\n"
     "  --max-streams N      (default: 1000000)\n"
     "  --max-bytes SIZE     of all streams' content (default: 1GB in memory, no limit in a folder)\n"
@@ -75,6 +77,7 @@ enum {
     OPTION_SSE_LIFE,
     OPTION_REQUEST,
     OPTION_MAX_BODY,
+    OPTION_MAX_INPUT,
     OPTION_MAX_CONNECTIONS,
     OPTION_MAX_STREAMS,
     OPTION_MAX_BYTES,
@@ -179,6 +182,8 @@ static int take_option(struct serve *serve, int answer, char **argv) {
         return take_duration(serve, "--request-timeout", &o->request_ms);
     case OPTION_MAX_BODY:
         return take_size(serve, "--max-body", &o->max_body);
+    case OPTION_MAX_INPUT:
+        return take_size(serve, "--max-input", &o->max_input);
     case OPTION_MAX_CONNECTIONS:
         return take_count(serve, "--max-connections", &o->max_connections);
     case OPTION_MAX_STREAMS:
@@ -236,6 +241,7 @@ static int parse(struct serve *serve, int argc, char **argv) {
         {"sse-lifetime", required_argument, NULL, OPTION_SSE_LIFE},
         {"request-timeout", required_argument, NULL, OPTION_REQUEST},
         {"max-body", required_argument, NULL, OPTION_MAX_BODY},
+        {"max-input", required_argument, NULL, OPTION_MAX_INPUT},
         {"max-connections", required_argument, NULL, OPTION_MAX_CONNECTIONS},
         {"max-streams", required_argument, NULL, OPTION_MAX_STREAMS},
         {"max-bytes", required_argument, NULL, OPTION_MAX_BYTES},

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "server/bodies.h"
 #include "server/handle.h"
 #include "server/reply.h"
 #include "server/server_parts.h"
@@ -213,6 +214,7 @@ static size_t take_step(struct conn *conn, const char *ptr, size_t len, bool *mo
         *more = false;
         if (parser_begun(conn->parser)) {
             request_deadline(conn);
+            bodies_grown(conn);
         }
         break;
     case PARSER_HEAD:
@@ -223,6 +225,7 @@ static size_t take_step(struct conn *conn, const char *ptr, size_t len, bool *mo
     case PARSER_DONE:
         conn->state = CONN_ANSWER;
         conn->deadline = UINT64_MAX;
+        bodies_count(conn);
         handle_request(conn);
         break;
     case PARSER_BAD:
@@ -324,6 +327,7 @@ void conn_resume(struct conn *conn) {
 static void begin_linger(struct conn *conn) {
     conn->state = CONN_LINGER;
     buf_free(&conn->in);
+    bodies_drop(conn);
     set_reading(conn, true);
     conn_set_deadline(conn, UINT64_MAX);
     conn_settle(conn);
@@ -366,6 +370,7 @@ void conn_answered(struct conn *conn) {
     conn->state = CONN_IDLE;
     conn->interim = false;
     request_reset(&conn->request);
+    bodies_over(conn);
     parser_reset(conn->parser);
     conn_set_deadline(conn, server_now(conn->server) + conn->server->options.idle_ms);
     conn_resume(conn);
@@ -397,6 +402,7 @@ void conn_end(struct conn *conn) {
 static void conn_free(struct conn *conn) {
     struct server *server = conn->server;
     parser_free(conn->parser);
+    bodies_drop(conn);
     request_free(&conn->request);
     buf_free(&conn->in);
     outbox_free(&conn->out);

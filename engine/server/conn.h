@@ -56,6 +56,7 @@ struct conn {
     size_t waiting;        /* bytes in libuv's hands when `sent` was looked at */
     size_t waiting_bytes;  /* bytes of the write under way */
     size_t lingered;       /* bytes dropped */
+    size_t body_memory;    /* of its body, as the server counts it */
     size_t fan_place;      /* in the server's fan, counted from 1; 0: it is not there */
     size_t fan_sent;       /* bytes of the outbox that left with it */
     bool reading, writing; /* libuv does */

@@ -82,6 +82,16 @@ static void cap_connections(struct server *server) {
     *most = descriptors > 2 * DESCRIPTORS_KEPT ? descriptors - DESCRIPTORS_KEPT : descriptors / 2;
 }
 
+/* One body has to have room, whatever is asked for. */
+static void cap_bodies(struct server_options *o) {
+    const size_t mb = 1024 * 1024;
+    o->max_body = o->max_body ? o->max_body : 64 * mb;
+    if (!o->max_input) {
+        o->max_input = o->max_body > 256 * mb ? o->max_body : 256 * mb;
+    }
+    o->max_body = o->max_body < o->max_input ? o->max_body : o->max_input;
+}
+
 static void take_numbers(struct server *server, const struct server_options *given) {
     struct server_options *o = &server->options;
     *o = *given;
@@ -90,7 +100,7 @@ static void take_numbers(struct server *server, const struct server_options *giv
     or_default(&o->comment_ms, 15 * 1000);
     or_default(&o->idle_ms, 75 * 1000);
     or_default(&o->request_ms, 30 * 1000);
-    o->max_body = o->max_body ? o->max_body : (size_t)64 * 1024 * 1024;
+    cap_bodies(o);
     o->max_connections = o->max_connections ? o->max_connections : 10000;
     o->max_output = o->max_output ? o->max_output : (size_t)256 * 1024 * 1024;
     cap_connections(server);

@@ -33,7 +33,9 @@ struct server_options {
     uint64_t idle_ms;      /* 75 s: how long a connection may wait for its next request */
     uint64_t
         request_ms; /* 30 s: for a head; between two pieces of a body; until a client takes what it is sent */
-    size_t max_body;        /* 64 MB: of one request */
+    size_t max_body; /* 64 MB: of one request */
+    size_t
+        max_input; /* 256 MB, or max_body where that is more: of all bodies at one time; a body is no longer */
     size_t max_connections; /* 10,000; fewer where the process may not have so many descriptors */
     size_t max_output; /* 256 MB: of what waits for all connections to take it; the slowest are cut off */
     const char

@@ -29,6 +29,7 @@ struct server {
     struct streams *streams;
     struct conn *conns;
     size_t conn_count;
+    size_t input;        /* memory of the bodies that come in or are being answered */
     size_t output;       /* memory of what waits for connections to take it */
     struct conn *writer; /* whose bytes are in scratch */
     struct buf scratch;  /* what is being put together to be sent */

@@ -333,6 +333,7 @@ local SERVE_CHECKS = {
   maxConnections = whole(1),
   maxStreams = whole(1),
   maxBytes = size,
+  maxInput = size,
   maxOutput = size,
   tokenFile = text,
   tlsCert = text,

@@ -29,6 +29,7 @@ end
 ---    maxConnections   default: 10000
 ---    maxStreams       default: 1000000
 ---    maxBytes         of all streams' content; default: 1 GB in memory, no limit in a folder
+---    maxInput         of the bodies of all requests at one time; default: "256MB"
 ---    maxOutput        of what waits for all clients to take it; default: "256MB"
 ---    tokenFile        its first line is the bearer token that requests have to bring
 ---    tlsCert, tlsKey  PEM files: serve https
