@@ -82,6 +82,75 @@ describe("options", function()
     assert.is_nil(done.stderr:find("s3cret", 1, true))
   end)
 
+  describe("--access-log", function()
+    local LINE = "^%d+%-%d%d%-%d%dT%d%d:%d%d:%d%d%.%d%d%dZ 127%.0%.0%.1:%d+ (.*) (%d+) (%d+)$"
+
+    -- "METHOD PATH STATUS" of each request.
+    local function noted(text)
+      local lines = {}
+      for line in text:gmatch "[^\n]+" do
+        local what, bytes = line:match(LINE)
+        assert(what, line)
+        assert.is_true(tonumber(bytes) > 0 or what:match " %-$" ~= nil, line)
+        lines[#lines + 1] = what
+      end
+      return lines
+    end
+
+    it("has a line for each request, without anything secret", function()
+      local token = tmp.file("token", "s3cret\n")
+      local file = tmp.dir() .. "/access.log"
+      local other, url, its_port = serve.start("--token-file", token, "--access-log", file)
+      local function ask(method, path, body)
+        http.request{method = method, url = url .. path, body = body,
+          headers = {Authorization = "Bearer s3cret", ["Content-Type"] = "text/plain"}}
+      end
+      ask("PUT", "/v1/stream/a", "abc")
+      ask("GET", "/v1/stream/a?offset=-1&key=s3cret")
+      ask("DELETE", "/v1/stream/none")
+      http.request{url = url .. "/v1/stream/a"}
+      raw.talk(its_port, {{send = "GET /\233 HTTP/1.1\r\nHost: x\r\n\r\n"}}, 20)
+      raw.talk(its_port, {{send = "BREW /pot HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"}}, 20)
+      raw.talk(its_port, {{send = "nonsense\r\n\r\n"}}, 20)
+      raw.talk(its_port, {{send = raw.request("GET", "/" .. ("x"):rep(3000), {Connection = "close"})}}, 20)
+      local sse = raw.request("GET", "/v1/stream/a?offset=-1&live=sse", {Authorization = "Bearer s3cret"})
+      raw.talk(its_port, {{send = sse}, {wait = "upToDate"}, {["end"] = true}}, 20)
+      serve.stop(other)
+      local text = assert(tmp.read(file))
+      assert.is_nil(text:find("s3cret", 1, true))
+      local lines = noted(text)
+      assert.same({"PUT /v1/stream/a 201", "GET /v1/stream/a 200", "DELETE /v1/stream/none 404",
+        "GET /v1/stream/a 401", "GET /%E9 400"}, {table.unpack(lines, 1, 5)})
+      assert.matches("^%- %S+ %d+$", lines[6])
+      assert.equal("- - 400", lines[7])
+      assert.equal("GET /" .. ("x"):rep(2047) .. "... 400", lines[8])
+      assert.same({"GET /v1/stream/a 200"}, {table.unpack(lines, 9)})
+    end)
+
+    it("is on standard output with -, and refused where it cannot be written", function()
+      local other, url = serve.start("--access-log", "-")
+      http.request{url = url .. "/x"}
+      assert.same({"GET /x 404"}, noted(serve.stop(other).stdout))
+      local dir = tmp.dir()
+      local done = process.run{cmd = {paths.weir, "serve", "--listen", "127.0.0.1:0", "--access-log", dir}}
+      assert.equal(1, done.code)
+      assert.matches("--access-log " .. dir .. ": Is a directory", done.stderr, 1, true)
+    end)
+
+    it("holds nobody up where nobody reads it", function()
+      local fifo = tmp.dir() .. "/fifo"
+      local other = process.spawn{cmd = {"sh", "-c", 'mkfifo "$1"; exec 3<>"$1"; exec "$2" serve --listen 127.0.0.1:0 ' ..
+        '--access-log "$1"', "sh", fifo, paths.weir}}
+      local its_port = wait.till(function()
+        return other:stderr():match "listening on http://127.0.0.1:(%d+)"
+      end, 20, "weir serve")
+      local asks = raw.request("GET", "/" .. ("x"):rep(1000)):rep(2000) .. raw.request("GET", "/", {Connection = "close"})
+      local text = raw.talk(its_port, {{send = asks}}, 60)
+      assert.equal(2001, select(2, text:gsub("HTTP/1.1 404", "")))
+      serve.stop(other)
+    end)
+  end)
+
   it("--cors-origin none and one origin", function()
     local other, at = serve.start("--cors-origin", "none")
     assert.is_nil(http.request{url = at .. "/"}.headers["access-control-allow-origin"])

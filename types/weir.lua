@@ -397,6 +397,7 @@ function StateStream:remove() end
 ---@field tlsCert? string a PEM file: serve https
 ---@field tlsKey? string a PEM file
 ---@field corsOrigin? string "*", "none", or one origin; default: "*"
+---@field accessLog? string a file, or "-" for standard output: a line for each request
 ---@field faults? boolean true: take orders for faults under /_test/inject-error
 
 ---A stream server in this process.

@@ -50,6 +50,8 @@ static const char help[] =
     "  --tls-cert FILE, --tls-key FILE\n"
     "                       serve https with this certificate (and its chain) and key, both PEM\n"
     "  --cors-origin ORIGIN the web pages that browsers let in: * (default), none, or one origin\n"
+    "  --access-log FILE    a line for each request: time, address, method, path, status, bytes, ms; -: on\n"
+    "                       standard output\n"
     "  --faults             take orders for faults under /_test/inject-error: for tests\n"
     "  --log LEVEL          debug, info, warn (default), error or off\n"
     "\n"
@@ -86,6 +88,7 @@ enum {
     OPTION_CERT,
     OPTION_KEY,
     OPTION_CORS,
+    OPTION_ACCESS_LOG,
     OPTION_FAULTS,
     OPTION_LOG,
 };
@@ -204,6 +207,9 @@ static int take_option(struct serve *serve, int answer, char **argv) {
     case OPTION_CORS:
         o->cors_origin = optarg;
         return -1;
+    case OPTION_ACCESS_LOG:
+        o->access_log = optarg;
+        return -1;
     case OPTION_FAULTS:
         o->faults = true;
         return -1;
@@ -250,6 +256,7 @@ static int parse(struct serve *serve, int argc, char **argv) {
         {"tls-cert", required_argument, NULL, OPTION_CERT},
         {"tls-key", required_argument, NULL, OPTION_KEY},
         {"cors-origin", required_argument, NULL, OPTION_CORS},
+        {"access-log", required_argument, NULL, OPTION_ACCESS_LOG},
         {"faults", no_argument, NULL, OPTION_FAULTS},
         {"log", required_argument, NULL, OPTION_LOG},
         {NULL, 0, NULL, 0},

@@ -129,6 +129,7 @@ static void take_options(lua_State *L, struct server_options *o) {
     o->tls_cert = text_option(L, "tlsCert");
     o->tls_key = text_option(L, "tlsKey");
     o->cors_origin = text_option(L, "corsOrigin");
+    o->access_log = text_option(L, "accessLog");
     o->faults = options_boolean(L, 1, "faults");
 }
 

@@ -259,6 +259,8 @@ static size_t feed(struct conn *conn, const char *ptr, size_t len) {
         if (conn->state == CONN_IDLE) {
             conn->state = CONN_REQUEST;
             conn->since = server_now(conn->server);
+            conn->status = 0;
+            conn->put = 0;
         }
         used += take_step(conn, ptr + used, len - used, &more);
     }
@@ -363,6 +365,7 @@ void conn_answered(struct conn *conn) {
     if (conn->state == CONN_CLOSING) {
         return;
     }
+    conn_note(conn);
     if (conn->last || conn->server->closing) {
         begin_linger(conn);
         return;
@@ -422,6 +425,10 @@ void conn_close(struct conn *conn) {
     struct server *server = conn->server;
     if (conn->state == CONN_CLOSING) {
         return;
+    }
+    if (conn->request.target.ptr &&
+        (conn->state == CONN_REQUEST || conn->state == CONN_ANSWER || conn->state == CONN_STREAM)) {
+        conn_note(conn);
     }
     handle_cancel(conn);
     fan_remove(conn);
@@ -500,6 +507,7 @@ void conn_accept(struct server *server, uv_stream_t *listener) {
         return;
     }
     uv_tcp_nodelay(&conn->tcp, 1);
+    conn_note_peer(conn);
     set_reading(conn, true);
     if (server->conn_count > server->options.max_connections) {
         turn_away(conn);

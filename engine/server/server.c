@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "server/access.h"
 #include "server/cursor.h"
 #include "server/faults.h"
 #include "server/server_parts.h"
@@ -105,7 +106,7 @@ static void take_numbers(struct server *server, const struct server_options *giv
     o->max_output = o->max_output ? o->max_output : (size_t)256 * 1024 * 1024;
     cap_connections(server);
     o->streams = (struct streams_options){0};
-    o->host = o->token_file = o->tls_cert = o->tls_key = o->cors_origin = NULL;
+    o->host = o->token_file = o->tls_cert = o->tls_key = o->cors_origin = o->access_log = NULL;
 }
 
 /* The first line of the file. */
@@ -162,6 +163,12 @@ static bool take_options(struct server *server, const struct server_options *o, 
     if (o->tls_cert) {
         server->tls = tls_context_new(o->tls_cert, o->tls_key, e);
         if (!server->tls) {
+            return false;
+        }
+    }
+    if (o->access_log) {
+        server->access = access_open(server->loop, o->access_log, o->log, e);
+        if (!server->access) {
             return false;
         }
     }
@@ -230,24 +237,26 @@ static bool address_of(const struct server_options *o, struct sockaddr_storage *
                      "--listen: expected a numeric address (127.0.0.1, ::1, 0.0.0.0), not %s", host);
 }
 
+void server_address(const struct sockaddr_storage *address, char *out, size_t size) {
+    char host[64] = "?";
+    if (address->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)address;
+        uv_ip6_name(in6, host, sizeof host);
+        snprintf(out, size, "[%s]:%d", host, ntohs(in6->sin6_port));
+    } else {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)address;
+        uv_ip4_name(in, host, sizeof host);
+        snprintf(out, size, "%s:%d", host, ntohs(in->sin_port));
+    }
+}
+
 static void url_make(struct server *server) {
     struct sockaddr_storage address;
     int len = sizeof address;
-    char host[64] = "?";
-    int port = 0;
+    char where[64];
     uv_tcp_getsockname(&server->listener, (struct sockaddr *)&address, &len);
-    bool six = address.ss_family == AF_INET6;
-    if (six) {
-        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&address;
-        uv_ip6_name(in6, host, sizeof host);
-        port = ntohs(in6->sin6_port);
-    } else {
-        const struct sockaddr_in *in = (const struct sockaddr_in *)&address;
-        uv_ip4_name(in, host, sizeof host);
-        port = ntohs(in->sin_port);
-    }
-    snprintf(server->url, sizeof server->url, "%s://%s%s%s:%d", server->tls ? "https" : "http",
-             six ? "[" : "", host, six ? "]" : "", port);
+    server_address(&address, where, sizeof where);
+    snprintf(server->url, sizeof server->url, "%s://%s", server->tls ? "https" : "http", where);
 }
 
 static void on_connection(uv_stream_t *listener, int status) {
@@ -289,6 +298,7 @@ static void server_free(struct server *server) {
     buf_free(&server->common);
     buf_free(&server->token);
     buf_free(&server->origin);
+    access_free(server->access);
     faults_free(server->faults);
     tls_context_free(server->tls);
     free(server);

@@ -43,6 +43,7 @@ struct server_options {
     const char *tls_cert; /* a PEM file with the certificate and its chain; NULL: plain HTTP */
     const char *tls_key;  /* a PEM file */
     const char *cors_origin; /* "*"; one origin; "none" */
+    const char *access_log;  /* a file, or "-" for standard output: a line for each request; NULL: none */
     bool faults;             /* the hooks for tests under /_test/ */
     const struct log *log;   /* not owned; NULL: none */
 };

@@ -339,6 +339,7 @@ local SERVE_CHECKS = {
   tlsCert = text,
   tlsKey = text,
   corsOrigin = text,
+  accessLog = text,
   faults = is "boolean",
 }
 

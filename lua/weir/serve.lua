@@ -34,6 +34,7 @@ end
 ---    tokenFile        its first line is the bearer token that requests have to bring
 ---    tlsCert, tlsKey  PEM files: serve https
 ---    corsOrigin       "*", "none", or one origin; default: "*"
+---    accessLog        a file, or "-" for standard output: a line for each request
 ---    faults           true: take orders for faults under /_test/inject-error
 ---@param options? table
 ---@return weir.Server
