@@ -9,7 +9,7 @@ local wait = require "support.wait"
 
 local serve = {}
 
-local LIFE = 300 -- seconds after which a forgotten server is killed
+local LIFE = process.LIFE -- seconds after which a forgotten server is killed
 
 --- Starts it with these arguments on a free port: the process, the URL, the port.
 function serve.start(...)
