@@ -109,11 +109,16 @@ describe("weir.run", function()
     assert.same({"t", "t", "t", "u"}, lines_of[[
       local stream = weir.stream { url = weir.env "FILE", live = false }
       local other
+      local seen = 0
       stream:onChange(function(_, event)
         print(event.type)
+        seen = seen + 1
         if other then return end
         other = weir.stream { url = weir.env "OTHER", live = false }
-        other:onChange(function(_, change) weir.sleep(0.01) print(change.type) end)
+        other:onChange(function(_, change)
+          while seen < 3 do weir.sleep(0.001) end
+          print(change.type)
+        end)
       end)
       weir.run()
     ]])
