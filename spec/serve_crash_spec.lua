@@ -121,7 +121,7 @@ end)
 
 describe("a folder that cannot be used", function()
   local function refused(dir, expected, before)
-    local done = process.run{cmd = serve.command(before or {}, "--data", dir), timeout = 20}
+    local done = process.run{cmd = serve.command(before or {}, "--data", dir)}
     assert.equal(1, done.code, done.stderr)
     assert.matches(dir, done.stderr, 1, true)
     assert.matches(expected, done.stderr, 1, true)

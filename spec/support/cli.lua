@@ -38,7 +38,7 @@ function cli.wait_until_stuck(child)
     local stuck = written and written > 4000 and written == before
     before = written
     return stuck
-  end, 20, child.name .. " to wait for a reader")
+  end, nil, child.name .. " to wait for a reader")
 end
 
 --- `weir state` of a file that holds `text`, with more arguments.

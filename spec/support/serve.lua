@@ -34,14 +34,14 @@ function serve.start_by(before, ...)
       error("weir serve ended: " .. child:stderr(), 0)
     end
     return child:stderr():match "listening on (http%S+),"
-  end, 20, "weir serve")
+  end, nil, "weir serve")
   return child, url, tonumber(url:match ":(%d+)$")
 end
 
 --- Ends it in an orderly way; what it left.
 function serve.stop(child)
   child:signal "TERM"
-  local done = child:wait(20)
+  local done = child:wait()
   assert(done.code == 0, done.stderr)
   return done
 end

@@ -39,7 +39,7 @@ local function await(self, text, pattern)
       error("the server ended: " .. self.child:stderr(), 0)
     end
     return text():match(pattern)
-  end, 30, "the server")
+  end, nil, "the server")
   self.port = tonumber(self.url:match(":(%d+)$"))
 end
 
