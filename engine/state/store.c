@@ -5,6 +5,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "base/list.h"
 #include "state/order.h"
 #include "state/store_index.h"
 #include "state/store_parts.h"
@@ -88,16 +89,10 @@ static struct store_type *find_type(const struct store *store, struct slice name
 }
 
 static bool type_room(struct store *store) {
-    if (store->type_count < store->type_room) {
-        return true;
-    }
-    size_t room = store->type_room ? store->type_room * 2 : 4;
-    struct store_type **types = realloc(store->types, room * sizeof *types);
-    if (types) {
-        store->types = types;
-        store->type_room = room;
-    }
-    return types != NULL;
+    struct store_type **types = list_room(store->types, store->type_count, &store->type_room, 4,
+                                          sizeof *types);
+    store->types = types ? types : store->types;
+    return types;
 }
 
 static struct store_type *add_type(struct store *store, struct slice name) {
