@@ -14,14 +14,8 @@ local PROMPT = by_hand.PROMPT
 
 local s, p
 
-setup(function()
-  s, p = by_hand.start()
-end)
-
-teardown(by_hand.stop)
-
-before_each(function()
-  p:faults("[]")
+by_hand.serve(function(...)
+  s, p = ...
 end)
 
 describe("Ctrl-C", function()

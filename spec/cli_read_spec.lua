@@ -10,14 +10,8 @@ local BYTES = by_hand.BYTES
 
 local s, p
 
-setup(function()
-  s, p = by_hand.start()
-end)
-
-teardown(by_hand.stop)
-
-before_each(function()
-  p:faults("[]")
+by_hand.serve(function(...)
+  s, p = ...
 end)
 
 describe("weir read", function()

@@ -9,11 +9,9 @@ local BYTES = by_hand.BYTES
 
 local s
 
-setup(function()
-  s = by_hand.start()
+by_hand.serve(function(...)
+  s = ...
 end)
-
-teardown(by_hand.stop)
 
 describe("weir create", function()
   it("makes a JSON stream, once", function()

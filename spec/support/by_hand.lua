@@ -1,6 +1,7 @@
 -- The protocol by hand: what the specs of weir create, head, read, append, close and delete have in common.
 --
---   local s, p = by_hand.start()           -- a server, and a proxy in front of it; both end by by_hand.stop()
+--   local s, p                             -- a server, and a proxy in front of it
+--   by_hand.serve(function(...) s, p = ... end)
 --   local url = by_hand.fresh()            -- of a stream that is not there yet
 --   local done = by_hand.ok{"create", url} -- as cli.run: has to succeed
 --   local done = by_hand.fails{"head", url} -- has to end with code 1 and a message
@@ -9,6 +10,7 @@
 --   by_hand.read(url, "--skip", "4")       -- what `weir read` prints
 
 local assert = require "luassert"
+local busted = require "busted"
 
 local cli = require "support.cli"
 local proxy = require "support.proxy"
@@ -25,15 +27,22 @@ by_hand.PROMPT = 15
 local s, p
 local count = 0
 
-function by_hand.start()
-  s = server.start{longPollTimeout = 20000}
-  p = proxy.start(s)
-  return s, p
-end
+--- For a spec file: starts them before its first test, and has the proxy cause no faults before each.
+function by_hand.serve(started)
+  busted.setup(function()
+    s = server.start{longPollTimeout = 20000}
+    p = proxy.start(s)
+    started(s, p)
+  end)
 
-function by_hand.stop()
-  p:stop()
-  s:stop()
+  busted.teardown(function()
+    p:stop()
+    s:stop()
+  end)
+
+  busted.before_each(function()
+    p:faults("[]")
+  end)
 end
 
 function by_hand.fresh()
