@@ -42,7 +42,7 @@ describe("options", function()
 
   it("that cannot be followed fail", function()
     local function fails(expected, ...)
-      local done = process.run{cmd = {paths.weir, "serve", "--listen", "127.0.0.1:0", ...}}
+      local done = process.run{cmd = serve.command({}, ...)}
       assert.equal(1, done.code, done.stderr)
       assert.matches(expected, done.stderr, 1, true)
     end
@@ -101,8 +101,7 @@ describe("options", function()
   end)
 
   it("--max-connections: never so many that no descriptor is left for files", function()
-    local other = process.spawn{cmd = {"sh", "-c", 'ulimit -n 300; exec "$@"', "sh", paths.weir, "serve", "--listen",
-      "127.0.0.1:0", "--max-connections", "1000"}}
+    local other = serve.start_by({"sh", "-c", 'ulimit -n 300; exec "$@"', "sh"}, "--max-connections", "1000")
     other:wait_for_output "150 connections at most: the system lets this process have no more descriptors"
     serve.stop(other)
   end)

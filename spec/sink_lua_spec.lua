@@ -4,7 +4,6 @@
 local cli = require "support.cli"
 local process = require "support.process"
 local tmp = require "support.tmp"
-local wait = require "support.wait"
 
 local insert, change = cli.insert, cli.change
 
@@ -357,13 +356,7 @@ describe("a sink that gives its place back", function()
     append(table.unpack(lines))
     math.randomseed(7)
     for _ = 1, tonumber(os.getenv "WEIR_KILLS") or 10 do
-      local child = cli.spawn(arguments { "--set", "LIVE=yes" })
-      local till = wait.now() + math.random() * 0.1
-      wait.till(function()
-        return wait.now() >= till
-      end)
-      child:signal "KILL"
-      child:wait()
+      cli.spawn(arguments { "--set", "LIVE=yes" }):kill_within(0.1)
     end
     keep()
     local text = tmp.read(kept)

@@ -108,7 +108,7 @@ u1 	1e2]], server:ask("plain", "SELECT id, data FROM users ORDER BY id"))
     math.randomseed(kills.seed)
     for _ = 1, math.max(2, kills.count // 5) do
       local child = worker.spawn(options(source, url, {set = {SOURCE = source, DB = url, ROWS = 50}}))
-      process.run{cmd = {"sleep", ("%.3f"):format(0.02 + math.random() * 0.5)}}
+      wait.within(0.5)
       server:kill()
       server:again()
       local done = child:wait(worker.patience(60))

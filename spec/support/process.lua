@@ -157,4 +157,10 @@ function Child:kill()
   return self:wait()
 end
 
+--- The same at some random instant of the next so many seconds.
+function Child:kill_within(seconds)
+  wait.within(seconds)
+  return self:kill()
+end
+
 return process

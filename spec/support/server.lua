@@ -23,7 +23,8 @@ local LIFE = 620 + process.LIFE -- seconds after which a forgotten server is kil
 local JSON = {["Content-Type"] = "application/json"}
 
 -- What other specs expect is what the reference server makes of events: it stamps them and writes them anew.
-local PROTOCOL = {append = true, client_lua = true, protocol_cli = true, read = true, reconnect = true}
+local PROTOCOL = {append = true, cli_append = true, cli_ends = true, cli_options = true, cli_read = true,
+  cli_streams = true, client_lua = true, read = true, reconnect = true}
 
 local function kind_for(spec)
   local protocol = PROTOCOL[spec:match "([^/]+)_spec%.lua$"]
