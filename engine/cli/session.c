@@ -9,7 +9,7 @@ bool session_start(struct session *session, struct worker_options options, struc
     options.alone = true;
     session->worker = worker_new(&options, e);
     if (session->worker) {
-        interrupt_watch(session->worker, NULL);
+        interrupt_watch(worker_loop(session->worker), NULL);
     }
     return session->worker != NULL;
 }
