@@ -1,14 +1,13 @@
 -- The module in plain Lua: require "weir".
 
+local cli = require "support.cli"
 local paths = require "support.paths"
 local process = require "support.process"
 local server = require "support.server"
 local tmp = require "support.tmp"
 local worker = require "support.worker"
 
-local function E(operation, kind, key, value)
-  return ('{"type":"%s","key":"%s","value":%s,"headers":{"operation":"%s"}}\n'):format(kind, key, value, operation)
-end
+local E = cli.line
 
 local EVENTS = tmp.file("events.jsonl",
   E("insert", "t", "a", "1") .. E("insert", "t", "b", "2") .. E("update", "t", "a", "3"))

@@ -2,6 +2,7 @@
 
 local http = require "support.http"
 local paths = require "support.paths"
+local ports = require "support.ports"
 local process = require "support.process"
 local raw = require "support.raw"
 local serve = require "support.serve"
@@ -41,7 +42,7 @@ describe("options", function()
 
   it("that cannot be followed fail", function()
     local function fails(expected, ...)
-      local done = process.run{cmd = {paths.weir, "serve", "--listen", "127.0.0.1:0", ...}}
+      local done = process.run{cmd = serve.command({}, ...)}
       assert.equal(1, done.code, done.stderr)
       assert.matches(expected, done.stderr, 1, true)
     end
@@ -100,8 +101,7 @@ describe("options", function()
   end)
 
   it("--max-connections: never so many that no descriptor is left for files", function()
-    local other = process.spawn{cmd = {"sh", "-c", 'ulimit -n 300; exec "$@"', "sh", paths.weir, "serve", "--listen",
-      "127.0.0.1:0", "--max-connections", "1000"}}
+    local other = serve.start_by({"sh", "-c", 'ulimit -n 300; exec "$@"', "sh"}, "--max-connections", "1000")
     other:wait_for_output "150 connections at most: the system lets this process have no more descriptors"
     serve.stop(other)
   end)
@@ -213,7 +213,8 @@ describe("the end", function()
   end)
 
   it("is orderly: who waits is answered, SSE ends, and the port is free again", function()
-    local other, at, its_port = serve.start("--long-poll-timeout", "60s")
+    local listen = "127.0.0.1:" .. ports.free()
+    local other, at, its_port = serve.start("--long-poll-timeout", "60s", "--listen", listen)
     http.request{method = "PUT", url = at .. "/a", headers = {["Content-Type"] = "text/plain"}}
     local send, sent, forget = raw.poll "/a"
     local clients = raw.spawn(its_port, {
@@ -227,7 +228,7 @@ describe("the end", function()
     local answers = raw.answers(clients)
     assert.matches("^HTTP/1.1 204", answers[1].text)
     assert.matches("\r\n0\r\n\r\n$", answers[2].text)
-    other = process.spawn{cmd = {paths.weir, "serve", "--listen", "127.0.0.1:" .. its_port}}
+    other = process.spawn{cmd = {paths.weir, "serve", "--listen", listen}}
     other:wait_for_output "listening"
     serve.stop(other)
   end)

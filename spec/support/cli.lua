@@ -78,6 +78,11 @@ function cli.change(kind, key, operation, value)
     value and '"value":' .. value .. "," or "", operation)
 end
 
+--- The same as a line, with what it does in front.
+function cli.line(operation, kind, key, value)
+  return cli.change(kind, key, operation, value) .. "\n"
+end
+
 function cli.insert(kind, key, value)
   return cli.change(kind, key, "insert", value or "1")
 end

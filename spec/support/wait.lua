@@ -35,4 +35,12 @@ function wait.till(condition, limit, what)
   end
 end
 
+--- Waits until some random instant of the next so many seconds.
+function wait.within(seconds)
+  local instant = wait.now() + math.random() * seconds
+  wait.till(function()
+    return wait.now() >= instant
+  end, nil, "an instant")
+end
+
 return wait
