@@ -2,6 +2,7 @@
 
 local http = require "support.http"
 local paths = require "support.paths"
+local ports = require "support.ports"
 local process = require "support.process"
 local raw = require "support.raw"
 local serve = require "support.serve"
@@ -212,7 +213,8 @@ describe("the end", function()
   end)
 
   it("is orderly: who waits is answered, SSE ends, and the port is free again", function()
-    local other, at, its_port = serve.start("--long-poll-timeout", "60s")
+    local listen = "127.0.0.1:" .. ports.free()
+    local other, at, its_port = serve.start("--long-poll-timeout", "60s", "--listen", listen)
     http.request{method = "PUT", url = at .. "/a", headers = {["Content-Type"] = "text/plain"}}
     local send, sent, forget = raw.poll "/a"
     local clients = raw.spawn(its_port, {
@@ -226,7 +228,7 @@ describe("the end", function()
     local answers = raw.answers(clients)
     assert.matches("^HTTP/1.1 204", answers[1].text)
     assert.matches("\r\n0\r\n\r\n$", answers[2].text)
-    other = process.spawn{cmd = {paths.weir, "serve", "--listen", "127.0.0.1:" .. its_port}}
+    other = process.spawn{cmd = {paths.weir, "serve", "--listen", listen}}
     other:wait_for_output "listening"
     serve.stop(other)
   end)

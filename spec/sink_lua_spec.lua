@@ -25,6 +25,8 @@ local PRINTING = [[
   local function stream(options)
     local all = { name = "room", url = weir.env "EVENTS", live = false }
     for name, value in pairs(options) do all[name] = value end
+    all.limits = all.limits or {}
+    all.limits.sinkDelay = "1h" -- what is committed together does not depend on time
     return weir.stream(all)
   end
 ]]
@@ -251,9 +253,7 @@ describe("an error in a sink", function()
 
   it("is one that runs too long without waiting, too", function()
     local done = run([[
-      functions.name = "mine"
-      functions.write = function() while true do end end
-      stream { sinks = { weir.sink(functions) } }
+      stream { sinks = { weir.sink { name = "mine", write = function() while true do end end } } }
     ]], { events = insert("t", "k"), env = { WEIR_HANDLER_LIMIT = "300ms" } })
     assert.equal(1, done.code)
     assert.matches("mine: offset [^\n]*t/k: ", done.stderr)

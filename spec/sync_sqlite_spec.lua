@@ -84,7 +84,7 @@ describe("scripts/sync-sqlite.lua", function()
     worker:put("users", "u1", "1")
     wait.till(function()
       return tmp.read(db) and process.run { cmd = { "sqlite3", db, "SELECT id FROM users" } }.stdout == "u1\n"
-    end, 10, "the row")
+    end, nil, "the row")
     script.interrupt(child)
   end)
 

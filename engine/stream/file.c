@@ -186,6 +186,7 @@ static bool hand_over(struct file *f) {
     unsigned turn = f->feed.turn;
     struct piece *piece = f->full;
     f->full = NULL;
+    start_read(f); /* before anybody has other work for the thread that reads */
     enum feed_result got = feed_piece(&f->feed, &piece, &e);
     piece_free(piece);
     if (turn != f->feed.turn) {

@@ -121,7 +121,7 @@ static bool start_from_script(void *user, struct error *e) {
 }
 
 static const char *setting(void *user, const char *name) {
-    const struct worker *worker = user;
+    struct worker *worker = user;
     return config_setting(worker->options.config, name);
 }
 

@@ -13,7 +13,7 @@ local wait = require "support.wait"
 local process = {}
 
 --- Seconds after which a server that a spec has forgotten is killed: longer than any spec takes.
-process.LIFE = 280 + 4 * (tonumber(os.getenv "WEIR_KILLS") or 0)
+process.LIFE = 580 + 4 * (tonumber(os.getenv "WEIR_KILLS") or 0)
 
 local LIMIT = 120 -- seconds a process may live, unless told otherwise
 local TIMED_OUT = 124 -- what timeout(1) exits with

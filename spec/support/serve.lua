@@ -10,7 +10,7 @@ local wait = require "support.wait"
 
 local serve = {}
 
-local LIFE = 300 -- seconds after which a forgotten server is killed
+local LIFE = process.LIFE -- seconds after which a forgotten server is killed
 
 --- What runs it with these arguments on a free port, by a command in front of it: a list.
 function serve.command(before, ...)

@@ -10,6 +10,7 @@
 
 local http = require "support.http"
 local paths = require "support.paths"
+local ports = require "support.ports"
 local process = require "support.process"
 local wait = require "support.wait"
 
@@ -76,13 +77,13 @@ local function launch(self, port)
   end
 end
 
---- Starts a server and waits until it listens. options: port (0 = any), dataDir (nil = memory),
+--- Starts a server and waits until it listens. options: port (nil = any), dataDir (nil = memory),
 --- longPollTimeout (ms), kind ("weir", "reference": where a spec needs this one), faults (false: weir takes no orders
 --- for them).
 function server.start(options)
   local self = setmetatable({options = options or {}, count = 0}, Server)
   self.kind = self.options.kind or KIND
-  launch(self, self.options.port or 0)
+  launch(self, self.options.port or ports.free())
   return self
 end
 
