@@ -160,7 +160,7 @@ static int serve(lua_State *L) {
     if (ok && !s) {
         ok = error_set(&e, ERROR_MEMORY, "out of memory");
     }
-    if (ok) {
+    if (s) {
         s->server = server_open(script->loop, &options, &e);
         ok = s->server != NULL;
     }
