@@ -44,7 +44,7 @@ static void server_launch(struct server *s, const char *appendonly) {
                                 "/dev/null",
                                 NULL};
     s->pid = drive_spawn(argv);
-    for (int i = 0; i < 1000; i++) {
+    for (int i = 0; i < 6000; i++) {
         s->c = redisConnectUnix(s->socket);
         if (s->c && !s->c->err) {
             redisReply *reply = redisCommand(s->c, "PING");
