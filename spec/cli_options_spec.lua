@@ -1,6 +1,7 @@
 -- The protocol by hand: the options that weir create, head, read, append, close and delete share.
 
 local by_hand = require "support.by_hand"
+local certificates = require "support.certificates"
 local cli = require "support.cli"
 local http = require "support.http"
 local paths = require "support.paths"
@@ -107,16 +108,12 @@ describe("the options of all", function()
   end)
 
   it("trust a CA file", function()
-    local dir = tmp.dir()
-    local made = process.run{cwd = dir, cmd = {"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-      "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "key.pem", "-out", "cert.pem", "-days", "2", "-subj",
-      "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"}}
-    assert.equal(0, made.code, made.stderr)
+    local made = certificates.make "IP:127.0.0.1"
     local token = tmp.file("token", "x")
-    local child, base = guard(token, s.url, "--cert", dir .. "/cert.pem", "--key", dir .. "/key.pem")
+    local child, base = guard(token, s.url, "--cert", made.cert, "--key", made.key)
     finally(function() child:kill() end)
     local url = by(base, s:stream())
-    local ca, auth = "--ca-file=" .. dir .. "/cert.pem", "-HAuthorization: x"
+    local ca, auth = "--ca-file=" .. made.ca, "-HAuthorization: x"
     ok{"append", url, "1", ca, auth}
     assert.equal("1\n", read(url, ca, auth))
     has(fails{"head", url, auth, "--timeout", "1s"}.stderr, url)

@@ -8,7 +8,8 @@
 enum { PIECES_LEAST = 8, PIECES_KEPT = 64 };
 
 void outbox_init(struct outbox *outbox, size_t *kept) {
-    *outbox = (struct outbox){.kept = kept};
+    *outbox = (struct outbox){0};
+    outbox->kept = kept;
 }
 
 static struct block *keep(struct outbox *outbox, struct block *block) {

@@ -1,6 +1,7 @@
--- Certificates of a spec's own, made by the openssl program: for servers whose name is localhost.
+-- Certificates of a spec's own, made by the openssl program.
 --
---   local made = certificates.make()     -- nil where openssl is not installed
+--   local made = certificates.make()     -- for a server whose name is localhost; nil where openssl is not installed
+--   local made = certificates.make "IP:127.0.0.1"  -- for one with these names, as subjectAltName has them
 --   made.ca, made.cert, made.key         -- paths: who has signed it, what the server shows, and its key
 --   made.other                           -- somebody who has signed nothing
 --   made.dir                             -- the folder of all of them, which any user may read
@@ -22,7 +23,7 @@ local function request(dir, name, more)
   assert(done.code == 0, done.stderr)
 end
 
-function certificates.make()
+function certificates.make(names)
   if not os.execute "command -v openssl >/dev/null" then
     return nil
   end
@@ -30,7 +31,7 @@ function certificates.make()
   request(dir, "ca", {"-subj", "/CN=weir test CA"})
   request(dir, "other", {"-subj", "/CN=another CA"})
   request(dir, "server", {"-CA", "ca.pem", "-CAkey", "ca.key", "-subj", "/CN=localhost", "-addext",
-    "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"})
+    "subjectAltName=" .. (names or "DNS:localhost"), "-addext", "basicConstraints=critical,CA:FALSE"})
   assert(os.execute(("cd %s && chmod 755 . && chmod o+x .. && chmod 644 *.pem *.key"):format(dir)))
   return {dir = dir, ca = dir .. "/ca.pem", cert = dir .. "/server.pem", key = dir .. "/server.key",
     other = dir .. "/other.pem"}
