@@ -476,6 +476,11 @@ uint64_t outlet_reached(const struct outlet *outlet) {
     return outlet->reached;
 }
 
+bool outlet_digest(const struct outlet *outlet, uint64_t *digest) {
+    *digest = outlet->mark.digest;
+    return outlet->mark.digested && outlet->mark.place.sequence == outlet->reached;
+}
+
 bool outlet_has_failed(const struct outlet *outlet) {
     return outlet->failed;
 }

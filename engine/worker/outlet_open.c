@@ -65,11 +65,11 @@ static bool is_other(const struct outlet *outlet, const struct target *target, s
         "%s: the first %" PRIu64
         " messages of the stream are not those that %s was filled from: it has been made "
         "anew since, or its beginning is gone. Give the sink another place, or take this stream's tables and "
-        "checkpoint out of it",
+        "checkpoint out of it, and its snapshot out of --data",
         outlet->options.name, target->place.sequence, target->is->name);
 }
 
-/* Behind a snapshot what came before it is not read: the first place that is met is believed. */
+/* Behind a snapshot that does not know its digest, the first place that is met is believed. */
 void outlet_compare(struct outlet *outlet, uint64_t sequence) {
     struct digest *digest = &outlet->digest;
     for (size_t i = 0; i < outlet->target_count; i++) {
@@ -173,7 +173,19 @@ static void tell(const struct outlet *outlet, const struct target *target) {
     }
 }
 
-bool outlet_start(struct outlet *outlet, const struct store *store, uint64_t *quiet, struct error *e) {
+/* A place without a digest is of a sink that an older version filled, or an operator's word that the stream was
+ * only written in another way: then that of a snapshot says nothing either. */
+static bool is_compared(const struct outlet *outlet) {
+    bool compared = true;
+    for (size_t i = 0; i < outlet->target_count; i++) {
+        const struct target *target = &outlet->targets[i];
+        compared = compared && (target_is_placeless(target) || lacks_state(target) || target->marked);
+    }
+    return compared;
+}
+
+bool outlet_start(struct outlet *outlet, const struct store *store, const uint64_t *digest, uint64_t *quiet,
+                  struct error *e) {
     bool load = false;
     outlet->mark.chunk = UINT64_MAX;
     if (!outlet_mark(outlet)) {
@@ -181,7 +193,8 @@ bool outlet_start(struct outlet *outlet, const struct store *store, uint64_t *qu
         return false;
     }
     outlet->reached = outlet->mark.place.sequence;
-    outlet->digest.known = outlet->reached == 0;
+    outlet->digest.known = outlet->reached == 0 || (digest && is_compared(outlet));
+    outlet->digest.value = outlet->reached > 0 && digest ? *digest : 0;
     outlet_compare(outlet, outlet->reached);
     outlet->mark.tail = false;
     if (outlet->options.audit) {
@@ -232,7 +245,7 @@ static bool is_another(const struct outlet *outlet, const struct target *ahead, 
         e, ERROR_CONFLICT,
         "%s: the stream ends after %" PRIu64 " messages, and %s has come to message %" PRIu64
         " of it before: it has been made anew since, or cut. Give the sink another place, or take this "
-        "stream's tables and checkpoint out of it",
+        "stream's tables and checkpoint out of it, and its snapshot out of --data",
         outlet->options.name, sequence, ahead->is->name, furthest(ahead));
 }
 

@@ -275,7 +275,7 @@ static void start(struct worker *w) {
     struct error e;
     wait_open(w);
     assert_true(w->opened);
-    if (!outlet_start(w->outlet, w->store, &w->quiet, &e)) {
+    if (!outlet_start(w->outlet, w->store, NULL, &w->quiet, &e)) {
         fail_msg("%s", e.message);
     }
 }
