@@ -141,6 +141,29 @@ u1 	1e2]], server:ask("plain", "SELECT id, data FROM users ORDER BY id"))
     end
   end)
 
+  it("gives up where the server takes connections, and nothing else, for limits.outage", function()
+    local url = server:url("closed"):gsub("root@", "app@")
+    server:ask("closed", "CREATE USER IF NOT EXISTS app@localhost; " ..
+      "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX ON closed.* TO app@localhost")
+    local source = changes.file{insert("users", "u0", "0")}
+    local script = SCRIPT:gsub("limits = {", '%0 outage = "1s",')
+    local child = worker.spawn(options(source, url, {args = {}, script = script}))
+    finally(function()
+      child:kill()
+      server:ask("mysql", "SET GLOBAL read_only = 0")
+    end)
+    wait.till(function()
+      return server:ask("closed", "SHOW TABLES LIKE 'users'") ~= ""
+    end, worker.patience(15), function() return "the first row: " .. child:stderr() end)
+    server:ask("mysql", "SET GLOBAL read_only = 1")
+    changes.append(source, insert("users", "u1", "1"))
+    local done = child:wait(worker.patience(30))
+    assert.equal(1, done.code, done.stderr)
+    assert.matches("a server that takes writes %(read_only%); gave up after [%d.]+ s %(limits%.outage%)", done.stderr)
+    assert.not_matches("works again", done.stderr)
+    assert.equal("1", server:ask("closed", "SELECT count(*) FROM users"))
+  end)
+
   it("is taken over by the newer of two workers", function()
     local url = server:url "fence"
     local source = changes.file{insert("users", "u0", "0")}
