@@ -188,6 +188,35 @@ u1 	1e2]], server:ask("plain", "SELECT id, data FROM users ORDER BY id"))
     end, worker.patience(15), "the row by the newer")
   end)
 
+  it("is taken over also while both make the same table", function()
+    local url = server:url "tables"
+    local source = changes.file{}
+    local older = worker.spawn(options(source, url, {args = {}}))
+    finally(function() older:kill() end)
+    local function epoch(n)
+      wait.till(function()
+        return server:ask("tables", "SHOW TABLES LIKE '\\_sync\\_state'") ~= "" and
+          server:ask("tables", "SELECT epoch FROM _sync_state") == n
+      end, worker.patience(15), "epoch " .. n)
+    end
+    epoch "1"
+    local newer = worker.spawn(options(source, url, {args = {}}))
+    finally(function()
+      newer:signal "CONT"
+      newer:kill()
+    end)
+    epoch "2"
+    newer:signal "STOP" -- it has seen that there are no tables; the older one makes some before it is told to stop
+    changes.append(source, insert("users", "u1", "1"))
+    local done = older:wait(worker.patience(15))
+    assert.matches("another worker has taken over stream .-events%.jsonl %(its epoch is 2, ours 1%)", done.stderr)
+    newer:signal "CONT"
+    wait.till(function()
+      return server:ask("tables", "SHOW TABLES LIKE 'users'") ~= "" and
+        server:ask("tables", "SELECT count(*) FROM users") == "1"
+    end, worker.patience(15), function() return "the row by the newer: " .. newer:stderr() end)
+  end)
+
   it("makes columns of the schema, and adds those of a changed one", function()
     local script = [[
       local weir = require "weir"

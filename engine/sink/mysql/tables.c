@@ -234,9 +234,17 @@ static void remember(struct my_sink *sink) {
     my_send(sink, whole, on_remembered);
 }
 
+/* One row where there is such a table: whether somebody has announced it since the list of tables was read. */
 static void on_free(struct my_sink *sink) {
     MYSQL_RES *result = sink->link.result;
-    if (result && mysql_num_rows(result) > 0) {
+    MYSQL_ROW row = result ? mysql_fetch_row(result) : NULL;
+    if (row && row[0] && row[0][0] == '1') {
+        error_set(&sink->error, ERROR_CONFLICT, "%s: another worker has made the table \"%s\" just now",
+                  sink->sink.name, sink->tables.now->name);
+        my_again(sink); /* whose the stream is, the next look at _sync_state tells */
+        return;
+    }
+    if (row) {
         error_set(&sink->error, ERROR_CONFLICT,
                   "%s: there is a table \"%s\" already, which weir did not make: use another database, set a "
                   "prefix, or "
@@ -249,10 +257,11 @@ static void on_free(struct my_sink *sink) {
 }
 
 static void look_whether_free(struct my_sink *sink) {
-    bool whole = buf_append_text(
-                     &sink->sql,
-                     "SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND "
-                     "table_name = ") &&
+    bool whole = buf_append_text(&sink->sql,
+                                 "SELECT EXISTS (SELECT 1 FROM _sync_tables WHERE table_name = ") &&
+                 my_sql_text(&sink->sql, slice_from(sink->tables.now->name)) &&
+                 buf_append_text(&sink->sql, ") FROM information_schema.tables WHERE table_schema = "
+                                             "DATABASE() AND table_name = ") &&
                  my_sql_text(&sink->sql, slice_from(sink->tables.now->name));
     my_send(sink, whole, on_free);
 }
