@@ -245,6 +245,10 @@ u1 	1e2]], server:ask("plain", "SELECT id, data FROM users ORDER BY id"))
     assert.equal(0, done.code, done.stderr)
     assert.equal('Ada\tNULL\tNULL\nBo\tbo@x.org\t["a", "b"]',
       server:ask("typed", "SELECT name, mail, tags FROM users ORDER BY id"))
+    changes.append(source, insert("users", "u4", '{"id":"u4","name":"Di","age":9}'))
+    done = try(fields .. ", Name = s.string():optional()")
+    assert.equal(1, done.code)
+    assert.matches('column "name" differs from a property of the schema in nothing but case', done.stderr)
     changes.append(source, insert("users", "u3", '{"id":"u3","name":"Cy","age":"8"}'))
     done = try "id = s.string(), name = s.string(), age = s.any()"
     assert.equal(1, done.code)

@@ -125,13 +125,16 @@ static const char *compare_column(const struct columns *columns, size_t i, struc
     return not_null && column->nullable ? "is NOT NULL, but may be missing now" : NULL;
 }
 
-static size_t find_column(const struct columns *columns, struct slice name) {
+/* *folded: its letters have another case there. */
+static size_t find_column(const struct columns *columns, struct slice name, bool *folded) {
     static const struct slice plain[] = {SLICE_INIT(COLUMNS_KEY), SLICE_INIT("data"),
                                          SLICE_INIT("updated_at")};
     size_t count = columns ? columns->count + 1 : 3;
     for (size_t i = 0; i < count; i++) {
         struct slice wanted = !columns ? plain[i] : i == 0 ? columns->key : columns->list[i - 1].name;
-        if (slice_equal(wanted, name)) {
+        if (table_same(TABLE_SQLITE, wanted,
+                       name)) { /* which folds the letters of ASCII, as MySQL does at least */
+            *folded = !slice_equal(wanted, name);
             return i;
         }
     }
@@ -190,8 +193,10 @@ static void on_shape(struct my_sink *sink) {
         bool not_null = row[2] && strcmp(row[2], "NO") == 0;
         bool filled = row[3] && row[3][0] == '1';
         bool key = row[4] && strcmp(row[4], "PRI") == 0;
-        size_t at = find_column(columns, name);
-        const char *mistake = at != SIZE_MAX
+        bool folded = false;
+        size_t at = find_column(columns, name, &folded);
+        const char *mistake = folded ? "differs from a property of the schema in nothing but case"
+                              : at != SIZE_MAX
                                   ? compare_column(columns, at, my_cell(result, row, 1), not_null, key)
                               : (not_null && !filled) || key
                                   ? "is NOT NULL without a default, but nothing fills it"
