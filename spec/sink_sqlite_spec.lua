@@ -192,7 +192,7 @@ describe("weir.sink.sqlite", function()
       ("{ echo 'BEGIN IMMEDIATE; SELECT 1;'; cat %s; echo 'ROLLBACK;'; } | sqlite3 -batch %s"):format(
         process.quote(path .. ".go"), process.quote(path))}}
     finally(function() holder:kill() end)
-    holder:wait_for_output("1", 10)
+    holder:wait_for_output("1")
     local child = worker.spawn(options(source, path))
     finally(function() child:kill() end)
     child:wait_for_output("database is locked", worker.patience(10))
