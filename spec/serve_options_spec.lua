@@ -139,13 +139,27 @@ describe("options", function()
       assert.matches("--access-log " .. dir .. ": Is a directory", done.stderr, 1, true)
     end)
 
-    it("holds nobody up where nobody reads it", function()
+    it("says once that it cannot be written, and the server goes on", function()
+      local other, url = serve.start("--access-log", "/dev/full")
+      for _ = 1, 3 do
+        assert.equal(404, http.request{url = url .. "/x"}.status)
+        other:wait_for_output "cannot write: No space left on device"
+      end
+      local _, said = serve.stop(other).stderr:gsub("cannot write", "")
+      assert.equal(1, said)
+    end)
+
+    it("holds nobody up where nobody reads it, and says how much is left out", function()
       local fifo = tmp.dir() .. "/fifo"
       local other, _, its_port = serve.start_by({"sh", "-c", 'mkfifo "$1" && exec 3<>"$1" && shift && exec "$@"', "sh",
         fifo}, "--access-log", fifo)
       local asks = raw.request("GET", "/" .. ("x"):rep(1000)):rep(2000)
       local text = raw.talk(its_port, {{send = asks .. raw.request("GET", "/", {Connection = "close"})}})
       assert.equal(2001, select(2, text:gsub("HTTP/1.1 404", "")))
+      local found = process.run{cmd = {"grep", "-n", "-m", "1", "# [0-9]* requests", fifo}}.stdout
+      local line, lost = found:match "^(%d+):.* # (%d+) requests are not in this log"
+      assert.equal(2001, line - 1 + lost)
+      assert.is_true(tonumber(lost) > 0)
       serve.stop(other)
     end)
   end)
