@@ -254,6 +254,18 @@ describe("options", function()
     refused("expected the key of the certificate", dir .. "/rsa.pem")
     process.run{cmd = {"openssl", "ecparam", "-genkey", "-name", "prime256v1", "-out", dir .. "/other.pem"}}
     refused("expected the key of the certificate", dir .. "/other.pem")
+    -- A client that ends what it sends is still answered.
+    local half, half_at, half_port = serve.start("--tls-cert", dir .. "/cert.pem", "--tls-key", dir .. "/key.pem",
+      "--faults")
+    assert.equal(0, process.run{cmd = {"curl", "-sSf", "--noproxy", "*", "--cacert", dir .. "/cert.pem",
+      half_at .. "/_test/inject-error", "-d", '{"path":"/a","delayMs":500}'}}.code)
+    local halved = process.run{cmd = {"node", "-e", [[
+      const options = {port: process.argv[1], host: "127.0.0.1", rejectUnauthorized: false, allowHalfOpen: true}
+      const socket = require("tls").connect(options, () => socket.end("PUT /a HTTP/1.1\r\nHost: x\r\n\r\n"))
+      socket.pipe(process.stdout)
+    ]], tostring(half_port)}}
+    assert.matches("^HTTP/1.1 201", halved.stdout .. halved.stderr)
+    serve.stop(half)
     local other, at = serve.start("--tls-cert", dir .. "/cert.pem", "--tls-key", dir .. "/key.pem",
       "--long-poll-timeout", "300ms")
     assert.matches("^https://", at)
