@@ -112,6 +112,7 @@ describe("options", function()
       http.request{url = url .. "/v1/stream/a"}
       for _, request in ipairs{"GET /a%0A HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
         "BREW /pot HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "nonsense\r\n\r\n",
+        "PUT /twice HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
         raw.request("GET", "/" .. ("x"):rep(3000), {Connection = "close"})} do
         raw.talk(its_port, {{send = request}})
       end
@@ -125,8 +126,9 @@ describe("options", function()
         "GET /v1/stream/a 401", "GET /a%0A 400"}, {table.unpack(lines, 1, 5)})
       assert.matches("^%- %S+ %d+$", lines[6])
       assert.equal("- - 400", lines[7])
-      assert.equal("GET /" .. ("x"):rep(2047) .. "... 400", lines[8])
-      assert.same({"GET /v1/stream/a 200"}, {table.unpack(lines, 9)})
+      assert.equal("PUT /twice 400", lines[8])
+      assert.equal("GET /" .. ("x"):rep(2047) .. "... 400", lines[9])
+      assert.same({"GET /v1/stream/a 200"}, {table.unpack(lines, 10)})
     end)
 
     it("is on standard output with -, and refused where it cannot be written", function()
