@@ -20,11 +20,12 @@ struct tls {
 
 /* ---- the certificate ---- */
 
-static bool fail(struct error *e, const char *option, const char *path) {
+static bool fail(struct error *e, const char *option, const char *path, const char *expected) {
     unsigned long code = ERR_get_error();
     const char *why = code ? ERR_reason_error_string(code) : NULL;
     ERR_clear_error();
-    return error_set(e, ERROR_ARGUMENT, "%s %s: %s", option, path, why ? why : "it cannot be used");
+    return error_set(e, ERROR_SYSTEM, "%s %s: expected %s in PEM: %s", option, path, expected,
+                     why ? why : "it cannot be used");
 }
 
 static bool context_fill(SSL_CTX *ssl, const char *cert, const char *key, struct error *e) {
@@ -33,10 +34,10 @@ static bool context_fill(SSL_CTX *ssl, const char *cert, const char *key, struct
     SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     if (SSL_CTX_use_certificate_chain_file(ssl, cert) != 1) {
-        return fail(e, "--tls-cert", cert);
+        return fail(e, "--tls-cert", cert, "a certificate");
     }
     if (SSL_CTX_use_PrivateKey_file(ssl, key, SSL_FILETYPE_PEM) != 1 || SSL_CTX_check_private_key(ssl) != 1) {
-        return fail(e, "--tls-key", key);
+        return fail(e, "--tls-key", key, "the certificate's key");
     }
     return true;
 }
