@@ -44,8 +44,9 @@ describe("bench", function()
     local done = bench({"catch-up", "memory"}, {WEIR_BENCH_RUNS = "1"})
     assert.equal(0, done.code, done.stderr)
     assert.matches("\ncatch%-up +weir +" .. FIGURE .. " +[%d.]+ × curl to nowhere +≤ 1.1 +%l+\n", done.stdout)
-    assert.matches("\nmemory +weir, once +[%d.]+ MB +[%d.]+–[%d.]+ +[%d.]+ × live bytes, once +≤ 1.5 +%l+\n",
-      done.stdout)
+    -- What is above a process with nothing to read is so little at this scale that it may be below.
+    local pattern = "\nmemory +weir, once +N MB +N–N +N × live bytes, once +≤ 1.5 +%l+\n"
+    assert.matches((pattern:gsub("N", "%%-?[%%d.]+")), done.stdout)
   end)
 
   it("fills databases, and agrees with its peers on what is in them", function()

@@ -220,6 +220,7 @@ describe("scripts/chat.lua on a live room", function()
     assert.matches("\n%d%d:%d%d  Ann: Hello, Bob!\n.*\n%d%d:%d%d  Bob took back", ann:stdout())
     does("Cy", "say Hi all")
     bob:wait_for_output("  Cy joined\n")
+    bob:wait_for_output("  Ann has read up to “Hi all”\n")
     bob:wait_for_output("  Bob has read up to “Hi all”\n")
     for _, each in ipairs{ann, bob} do
       each:signal("INT")

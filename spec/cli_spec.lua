@@ -313,10 +313,10 @@ end
 
 -- Starts it, waits until it says "here", sends the signal: exit code 130, soon, and nothing left open.
 local function assert_interrupted(args, signal, stderr)
-  local child = cli.spawn(args, {timeout = 60})
-  child:wait_for_output("here", 20)
+  local child = cli.spawn(args)
+  child:wait_for_output("here")
   assert.is_true(child:signal(signal))
-  local done = child:wait(5)
+  local done = child:wait()
   assert.equal(130, done.code, done.stderr)
   assert.equal(stderr or "weir: interrupted\n", done.stderr)
   return done
@@ -388,9 +388,9 @@ describe("Ctrl-C", function()
     local script = script_file('weir.stream{url = "-"}:onChange(function() print "here" end)')
     with_fifo(insert("t", "k") .. "\n", function(fifo)
       local child = process.spawn{cmd = {"sh", "-c", 'exec "$@" <' .. fifo, "sh", paths.weir, "run", script}}
-      child:wait_for_output("here", 20)
+      child:wait_for_output("here")
       child:signal("INT")
-      local done = child:wait(5)
+      local done = child:wait()
       assert.equal(130, done.code, done.stderr)
       assert.equal("weir: interrupted\n", done.stderr)
     end)
@@ -402,9 +402,9 @@ describe("Ctrl-C", function()
       -- There is nothing to be seen of it but that it holds the pipe open.
       wait.till(function()
         return process.run{cmd = {"sh", "-c", 'ls -l /proc/"$1"/fd | grep -q fifo', "sh", child.pid}}.code == 0
-      end, 10, "weir to open the pipe")
+      end, nil, "weir to open the pipe")
       child:signal("INT")
-      local done = child:wait(5)
+      local done = child:wait()
       assert.equal(130, done.code)
       assert.equal("", done.stdout)
       assert.equal("weir: interrupted\n", done.stderr)
@@ -420,7 +420,7 @@ describe("Ctrl-C", function()
     local child = process.spawn{cmd = {"sh", "-c", script, "sh", paths.weir, events, fifo}}
     cli.wait_until_stuck(child)
     child:signal("INT")
-    local ok, done = pcall(child.wait, child, 5)
+    local ok, done = pcall(child.wait, child)
     reader:kill()
     assert(ok, done)
     assert.equal(130, done.code)
@@ -436,7 +436,7 @@ describe("Ctrl-C", function()
       end)
     ]]):format(events))
     local child = cli.spawn{"run", script}
-    child:wait_for_output("here", 20)
+    child:wait_for_output("here")
     child:signal("INT")
     local done
     wait.till(function() -- the second may come before the first has been taken
@@ -444,7 +444,7 @@ describe("Ctrl-C", function()
       local ok, result = pcall(child.wait, child, 0.2)
       done = ok and result
       return ok
-    end, 10, "the end of a program that was interrupted twice")
+    end, nil, "the end of a program that was interrupted twice")
     assert.equal(130, done.code)
   end)
 end)

@@ -178,6 +178,33 @@ describe("--source", function()
   end)
 end)
 
+describe("a setting that the script asks for nowhere", function()
+  local LATE = [[
+    local weir = require "weir"
+    local room = weir.stream{url = weir.env("EVENTS"), live = false}
+    room:onChange(function() print(weir.env("LATE", "default")) end)
+  ]]
+  local ASKS = "asks for no such setting: it asks for EVENTS (weir.env)"
+
+  it("is told of by name, wherever it is set", function()
+    local done = run('{"settings":{"EVNETS":"x","LATE":"y"}}', {script = LATE, args = {"--set", "LTAE=z"}})
+    assert.equal(0, done.code, done.stderr)
+    assert.equal("y\n", done.stdout)
+    local first, second, rest = done.stderr:match "^([^\n]*)\n([^\n]*)\n(.*)$"
+    assert.truthy(first:find(("warn  --set LTAE: %s %s"):format(done.script, ASKS), 1, true), done.stderr)
+    assert.truthy(second:find(("the configuration: settings.EVNETS: %s %s"):format(done.script, ASKS), 1, true))
+    assert.equal("", rest)
+  end)
+
+  it("is a mistake to weir check", function()
+    local script = tmp.file("script.lua", LATE)
+    local done = cli.run{"check", script, "--set", "EVENTS=a", "--set", "LATE=b", "--set", "LAT=c"}
+    assert.equal(("weir: --set LAT: %s %s\n"):format(script, ASKS), done.stderr)
+    assert.equal(1, done.code)
+    assert.equal(0, cli.run{"check", script, "--set", "EVENTS=a", "--set", "LATE=b"}.code)
+  end)
+end)
+
 describe("secrets", function()
   it("are read from their files and never shown", function()
     local secret = tmp.file("secret", "Bearer s3cret\n")

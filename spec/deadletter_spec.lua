@@ -31,7 +31,7 @@ local SCRIPT = [[
     url = weir.env "URL", live = weir.env("LIVE", "no") ~= "no", name = "room",
     onInvalid = "deadletter", onError = "deadletter", deadletter = weir.env "LETTERS",
     schema = weir.defineStreamSchema { types = { n = s.number() } },
-    limits = { outage = "20s" },
+    limits = { outage = "5m" },
   }
   room:validate("n", function(event) if event.value > 100 then return false, "too much" end end)
   room:onChange("n", function(_, event)
@@ -238,7 +238,7 @@ describe("dead letters of rows that a sink refuses", function()
     local out = derived ~= "" and weir.sink.stream { url = derived } or nil
     list[2] = out
     local room = weir.stream { name = "room", url = weir.env "URL", live = false, sinks = list,
-      onInvalid = "deadletter", deadletter = weir.env "LETTERS", limits = { outage = "20s", sinkRows = 4 } }
+      onInvalid = "deadletter", deadletter = weir.env "LETTERS", limits = { outage = "5m", sinkRows = 4 } }
     room:onChange(function(_, event)
       if out then out:insert("copy", event.key, event.value) end
     end)

@@ -8,7 +8,8 @@ local worker = require "support.worker"
 local SCRIPT = [[
   local weir = require "weir"
   local out = weir.sink.stream { url = weir.env "OUT", name = "out", producer = "p" }
-  weir.stream { url = weir.env "URL", live = false, sinks = { out } }:onChange(function(_, event)
+  local room = weir.stream { url = weir.env "URL", live = false, sinks = { out }, limits = { sinkDelay = "10m" } }
+  room:onChange(function(_, event)
     out:append { n = event.value.n }
   end)
 ]]

@@ -138,10 +138,16 @@ end
 local Page = {}
 Page.__index = Page
 
+-- A port that is free, and stays so: not one of those that the system gives to whoever asks for any.
 local function free_port()
-  local node = server.start{kind = "weir"}
-  node:stop()
-  return node.port
+  for _ = 1, 20 do
+    local ok, node = pcall(server.start, {kind = "weir", port = math.random(10000, 32767)})
+    if ok then
+      node:stop()
+      return node.port
+    end
+  end
+  error("no port is free")
 end
 
 local function open_page(path)
@@ -186,7 +192,7 @@ function Page:outward(text)
 end
 
 function Page:run(cmd)
-  return process.run{cmd = cmd, cwd = self.dir, env = self.env, timeout = 60}
+  return process.run{cmd = cmd, cwd = self.dir, env = self.env}
 end
 
 local MARK = "\1step\1\n"
@@ -228,7 +234,7 @@ function Page:wait_for(running, text)
   running.shown = running.shown .. text
   wait.till(function()
     return is_shown(running.shown, self:outward(running.child:stdout()), true)
-  end, 20, function()
+  end, nil, function()
     return ("these lines:\n%s\nof these:\n%s"):format(running.shown, running.child:stdout())
   end)
 end
@@ -237,7 +243,7 @@ function Page:start(block)
   local steps = steps_of(block.text)
   assert(#steps == 1, "one program at a time")
   local cmd = {"sh", "-c", "exec 2>&1; exec " .. self:inward(steps[1].command)}
-  local running = {child = process.spawn{cmd = cmd, cwd = self.dir, env = self.env, timeout = 120}, shown = ""}
+  local running = {child = process.spawn{cmd = cmd, cwd = self.dir, env = self.env, timeout = process.LIFE}, shown = ""}
   self.running[#self.running + 1] = running
   self:wait_for(running, steps[1].output)
 end

@@ -1,11 +1,10 @@
 -- A lane over many events: types, errors, waits, memory; and what watches over it.
 
+local cli = require "support.cli"
 local tmp = require "support.tmp"
 local worker = require "support.worker"
 
-local function E(operation, kind, key, value)
-  return ('{"type":"%s","key":"%s","value":%s,"headers":{"operation":"%s"}}\n'):format(kind, key, value, operation)
-end
+local E = cli.line
 
 -- `count` upserts, made by make(i) -> type, key, value.
 local function events(count, make)

@@ -26,7 +26,7 @@ local room = require "support.room"
 local stream = weir.stream {
   url = weir.env "URL",
   live = weir.env "LIVE" ~= "no" and weir.env "LIVE",
-  limits = { connect = "60s", outage = "60s" },
+  limits = { connect = "10m", outage = "10m" },
 }
 local log = room.log(weir.null, tonumber(weir.env "BIG"))
 local model, seen, size = {}, 0, 0

@@ -1,14 +1,13 @@
 -- The module in plain Lua: require "weir".
 
+local cli = require "support.cli"
 local paths = require "support.paths"
 local process = require "support.process"
 local server = require "support.server"
 local tmp = require "support.tmp"
 local worker = require "support.worker"
 
-local function E(operation, kind, key, value)
-  return ('{"type":"%s","key":"%s","value":%s,"headers":{"operation":"%s"}}\n'):format(kind, key, value, operation)
-end
+local E = cli.line
 
 local EVENTS = tmp.file("events.jsonl",
   E("insert", "t", "a", "1") .. E("insert", "t", "b", "2") .. E("update", "t", "a", "3"))
@@ -110,11 +109,16 @@ describe("weir.run", function()
     assert.same({"t", "t", "t", "u"}, lines_of[[
       local stream = weir.stream { url = weir.env "FILE", live = false }
       local other
+      local seen = 0
       stream:onChange(function(_, event)
         print(event.type)
+        seen = seen + 1
         if other then return end
         other = weir.stream { url = weir.env "OTHER", live = false }
-        other:onChange(function(_, change) weir.sleep(0.01) print(change.type) end)
+        other:onChange(function(_, change)
+          while seen < 3 do weir.sleep(0.001) end
+          print(change.type)
+        end)
       end)
       weir.run()
     ]])

@@ -87,7 +87,6 @@ describe("a worker in the foreground", function()
     local done = process.run {
       cmd = { "sh", "-c", '{ "$1" run s.lua; echo "code=$?" >&2; } | head -n 1', "sh", paths.weir },
       cwd = dir,
-      timeout = 20,
     }
     assert.equal("tick\n", done.stdout)
     assert.truthy(done.stderr:find("weir: standard output was closed\ncode=1", 1, true), done.stderr)
@@ -101,9 +100,9 @@ describe("a worker in the foreground", function()
       print(pcall(weir.run))
     ]])
     local child = process.spawn { cmd = { paths.lua, "s.lua" }, env = paths.lua_env, cwd = dir }
-    child:wait_for_output("tick", 10)
+    child:wait_for_output "tick"
     child:signal "INT"
-    local done = child:wait(10)
+    local done = child:wait()
     assert.truthy(done.stdout:find("false\tinterrupted", 1, true), done.stdout .. done.stderr)
     assert.equal(0, done.code)
   end)

@@ -11,7 +11,7 @@ local worker = require "support.worker"
 local CHECKER = [[
 local weir = require "weir"
 local live = weir.env("LIVE", "no")
-local limits = weir.env("OUTAGE") and { outage = weir.env("OUTAGE"), connect = weir.env("OUTAGE") } or nil
+local limits = { connect = weir.env("CONNECT", "2m"), outage = weir.env("OUTAGE", "2m") }
 local stream = weir.stream { url = weir.env "URL", live = live ~= "no" and live, limits = limits }
 local seen, counters = 0, {}
 stream:onChange(function(state, event)
@@ -85,7 +85,7 @@ describe("a server that is stopped and started", function()
     local url = s:stream()
     s:append(url, events(1, 3))
     s:stop()
-    local child = worker.spawn{script = CHECKER, set = {URL = url, OUTAGE = "20s"}}
+    local child = worker.spawn{script = CHECKER, set = {URL = url}}
     child:wait_for_output("trying again")
     s:restart()
     local done = finish(child)
@@ -189,7 +189,7 @@ describe("faults of the server", function()
   it("a Retry-After past the limit is told, and not waited for", function()
     local url = s:stream()
     s:inject(url, {status = 503, count = 1, retryAfter = 3600})
-    local done = worker.run{script = CHECKER, set = {URL = url, OUTAGE = "2s"}}
+    local done = worker.run{script = CHECKER, set = {URL = url, CONNECT = "60s"}}
     assert.equal(1, done.code)
     assert.matches("the server asks to wait 3600", done.stderr, 1, true)
   end)
@@ -198,7 +198,7 @@ describe("faults of the server", function()
     local url = s:stream()
     s:append(url, events(1, 3))
     s:inject(url, {corruptBody = true, count = 1000})
-    local done = worker.run{script = CHECKER, set = {URL = url}}
+    local done = worker.run{script = CHECKER, set = {URL = url, CONNECT = "5s"}}
     s:clear_faults()
     assert.equal(1, done.code)
     assert.matches(url, done.stderr, 1, true)
@@ -265,7 +265,7 @@ describe("connections cut at some byte", function()
     local url = s:stream()
     s:append(url, events(1, 2000, 40))
     p:faults(cuts(5, 6000, 1)) -- of a compressed body
-    local done = worker.run{script = CHECKER, set = {URL = p:url(url), OUTAGE = "60s"}, timeout = 60}
+    local done = worker.run{script = CHECKER, set = {URL = p:url(url)}, timeout = 60}
     assert.equal("seen\t2000\n", done.stdout, done.stderr)
     assert.equal(0, done.code)
   end)
@@ -299,14 +299,14 @@ describe("connections cut at some byte", function()
       if way == "long-poll" then
         p:faults(('[{"method":"GET","answer":{"headers":{"Content-Type":"application/json",' ..
           '"Stream-Up-To-Date":"true","Stream-Next-Offset":"%s"},"body":"[{oops"}}]'):format(s:tail(url)))
-        wait.till(function() return #p:requests() > requests end, 10, "another poll")
+        wait.till(function() return #p:requests() > requests end, nil, "another poll")
       end
       s:append(url, events(2, 4))
       s:append(url, events(5, 5))
       requests = #p:requests()
       wait.till(function()
         return way == "sse" or #p:requests() > requests + 1
-      end, 10, "a poll behind them")
+      end, nil, "a poll behind them")
       tmp.write(gate, "")
       child:wait_for_output("seen\t5\n")
       s:append(url, END)

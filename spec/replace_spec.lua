@@ -4,10 +4,7 @@ local tmp = require "support.tmp"
 local worker = require "support.worker"
 local cli = require "support.cli"
 
-local function change(operation, kind, key, value)
-  return ('{"type":"%s","key":"%s",%s"headers":{"operation":"%s"}}\n'):format(kind, key,
-    value and '"value":' .. value .. "," or "", operation)
-end
+local change = cli.line
 
 local function control(name)
   return ('{"headers":{"control":"%s"}}\n'):format(name)

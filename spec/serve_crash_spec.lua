@@ -1,15 +1,16 @@
--- weir serve --data: killed at any moment under load, restarted, with many streams, on a disk that is full, in folders
--- that it cannot use. The load and the checks are a program of their own: spec/crash.
+-- weir serve --data: killed at any moment under load, with live readers; restarted, with many streams, on a disk that is
+-- full, in folders that it cannot use. The load and the checks are a program of their own: spec/crash.
 --
 --   WEIR_KILLS=1000     how often it is killed (8)
 --   WEIR_SEED=7         the same load and moments again, as far as two programs can do the same again
 --   WEIR_STREAMS=100000 how many streams a restart has (2,000)
 
+local disk = require "support.disk"
 local http = require "support.http"
 local paths = require "support.paths"
 local process = require "support.process"
+local serve = require "support.serve"
 local tmp = require "support.tmp"
-local wait = require "support.wait"
 local worker = require "support.worker"
 
 local CRASH = paths.build .. "/spec/serve_crash"
@@ -42,19 +43,9 @@ describe("weir serve --data", function()
   end)
 end)
 
--- Starts `weir serve --data` on a free port: child, url. `before`: a command in front of it.
-local function serve(dir, before, ...)
-  local cmd = {table.unpack(before)}
-  for _, word in ipairs{paths.weir, "serve", "--listen", "127.0.0.1:0", "--data", dir, ...} do
-    cmd[#cmd + 1] = word
-  end
-  local child = process.spawn{cmd = cmd, timeout = 120}
-  local url = wait.till(function()
-    if not child:running() then
-      error("weir serve ended: " .. child:stderr(), 0)
-    end
-    return child:stderr():match "listening on (http%S+),"
-  end, 20, "weir serve")
+-- `weir serve --data` by the command `before`: the process, and the URL below which its streams are.
+local function start(dir, before, ...)
+  local child, url = serve.start_by(before, "--data", dir, ...)
   return child, url .. "/v1/stream/"
 end
 
@@ -83,7 +74,7 @@ end
 describe("a disk without room", function()
   -- `more` makes room.
   local function check(dir, before, more, ...)
-    local child, url = serve(dir, before, ...)
+    local child, url = start(dir, before, ...)
     finally(function()
       child:kill()
     end)
@@ -96,14 +87,14 @@ describe("a disk without room", function()
     assert.equal(204, ask("DELETE", url .. "other").status)
     assert.matches("no room for writes", child:stderr(), 1, true)
     child:kill()
-    child, url = serve(dir, before, ...)
+    child, url = start(dir, before, ...)
     assert.is_true(content == ask("GET", url .. "a?offset=-1").body, "not all is there after a restart")
     assert.equal(404, ask("GET", url .. "other").status)
     assert.equal(507, ask("POST", url .. "a", ("y"):rep(100000)).status)
     more(child.pid)
     assert.equal(204, ask("POST", url .. "a", "the end").status)
     child:kill()
-    child, url = serve(dir, {}, ...)
+    child, url = start(dir, {}, ...)
     assert.is_true(content .. "the end" == ask("GET", url .. "a?offset=-1").body, "not all is there in the end")
   end
 
@@ -115,24 +106,22 @@ describe("a disk without room", function()
 
   it("does the same where the disk is full, checkpoints and all", function()
     local dir = tmp.dir()
-    if not os.execute(("mount -t tmpfs -o size=1m tmpfs %s 2>/dev/null"):format(dir)) then
-      return pending "this user cannot mount a small file system"
+    local possible, why = disk.available(dir)
+    if not possible then
+      return pending(why)
     end
+    local small = disk.small(dir, "1m")
     local ok, message = pcall(check, dir .. "/data", {}, function()
-      assert.is_true(os.execute("mount -o remount,size=16m " .. dir))
+      small:grow "16m"
     end, "--checkpoint-size", "150KB")
-    os.execute("umount -l " .. dir)
+    small:remove()
     assert.is_true(ok, message)
   end)
 end)
 
 describe("a folder that cannot be used", function()
   local function refused(dir, expected, before)
-    local cmd = {table.unpack(before or {})}
-    for _, word in ipairs{paths.weir, "serve", "--listen", "127.0.0.1:0", "--data", dir} do
-      cmd[#cmd + 1] = word
-    end
-    local done = process.run{cmd = cmd, timeout = 20}
+    local done = process.run{cmd = serve.command(before or {}, "--data", dir)}
     assert.equal(1, done.code, done.stderr)
     assert.matches(dir, done.stderr, 1, true)
     assert.matches(expected, done.stderr, 1, true)
@@ -140,7 +129,7 @@ describe("a folder that cannot be used", function()
 
   it("has a server already, which goes on", function()
     local dir = tmp.dir() .. "/made/with/all/its/parents"
-    local child, url = serve(dir, {})
+    local child, url = start(dir, {})
     finally(function()
       child:kill()
     end)

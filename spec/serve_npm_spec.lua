@@ -11,7 +11,7 @@ local child, url
 
 -- What the parts of support/npm_client.mjs saw.
 local function npm(base, ...)
-  local done = process.run{cmd = {"node", paths.spec .. "/support/npm_client.mjs", base, ...}, timeout = 60}
+  local done = process.run{cmd = {"node", paths.spec .. "/support/npm_client.mjs", base, ...}}
   assert.equal(0, done.code, done.stderr)
   return weir.json.decode(done.stdout)
 end

@@ -2,11 +2,13 @@
 
 local http = require "support.http"
 local paths = require "support.paths"
+local ports = require "support.ports"
 local process = require "support.process"
 local raw = require "support.raw"
 local serve = require "support.serve"
 local tmp = require "support.tmp"
 local wait = require "support.wait"
+local weir = require "weir"
 
 local child, port
 
@@ -34,26 +36,32 @@ describe("options", function()
     misuse("--max-body big: expected a size", "--max-body", "big")
     misuse("--max-connections 0: expected a whole number above 0", "--max-connections", "0")
     misuse("--memory and --data exclude each other", "--memory", "--data", "x")
+    misuse("--fsync needs --data: streams in memory are not written to a disk", "--fsync", "none")
+    misuse("--checkpoint-size needs --data", "--checkpoint-size", "1MB", "--memory")
+    misuse("--tls-cert and --tls-key belong together", "--tls-cert", "x")
+    misuse("--tls-cert and --tls-key belong together", "--tls-key", "x")
     misuse("--log loud: expected", "--log", "loud")
     misuse("unexpected argument x", "x")
     misuse("unknown option --frob", "--frob")
     misuse("expected a numeric address", "--listen", "nowhere.example:0")
-    misuse("--tls-cert and --tls-key belong together", "--tls-cert", "x")
     misuse("--cors-origin: expected", "--cors-origin", "example.org")
   end)
 
   it("that cannot be followed fail", function()
     local function fails(expected, ...)
-      local done = process.run{cmd = {paths.weir, "serve", "--listen", "127.0.0.1:0", ...}}
+      local done = process.run{cmd = serve.command({}, ...)}
       assert.equal(1, done.code, done.stderr)
       assert.matches(expected, done.stderr, 1, true)
     end
     fails("address already in use", "--listen", "127.0.0.1:" .. port)
     fails("--token-file", "--token-file", "/nowhere/token")
     local bad = tmp.file("bad.pem", "no certificate\n")
+    local dir = tmp.dir()
     fails("--token-file " .. bad .. ": expected a first line", "--token-file", bad)
-    fails("--tls-cert " .. bad .. ": expected a certificate in PEM: no start line", "--tls-cert", bad, "--tls-key", bad)
-    fails("--tls-cert /nowhere/cert.pem", "--tls-cert", "/nowhere/cert.pem", "--tls-key", bad)
+    fails("--token-file " .. dir .. ": Is a directory", "--token-file", dir)
+    fails("--tls-cert " .. bad .. ": expected a certificate in PEM", "--tls-cert", bad, "--tls-key", bad)
+    fails("--tls-cert " .. dir .. ": Is a directory", "--tls-cert", dir, "--tls-key", bad)
+    fails("--tls-cert /nowhere/cert.pem: No such file", "--tls-cert", "/nowhere/cert.pem", "--tls-key", bad)
     fails(bad, "--data", bad)
   end)
 
@@ -81,6 +89,75 @@ describe("options", function()
     assert.is_nil(done.stderr:find("s3cret", 1, true))
   end)
 
+  describe("--access-log", function()
+    local LINE = "^%d+%-%d%d%-%d%dT%d%d:%d%d:%d%d%.%d%d%dZ 127%.0%.0%.1:%d+ (.*) (%d+) (%d+)$"
+
+    -- "METHOD PATH STATUS" of each request.
+    local function noted(text)
+      local lines = {}
+      for line in text:gmatch "[^\n]+" do
+        local what, bytes = line:match(LINE)
+        assert(what, line)
+        assert.is_true(tonumber(bytes) > 0 or what:match " %-$" ~= nil, line)
+        lines[#lines + 1] = what
+      end
+      return lines
+    end
+
+    it("has a line for each request, without anything secret", function()
+      local token = tmp.file("token", "s3cret\n")
+      local file = tmp.dir() .. "/access.log"
+      local other, url, its_port = serve.start("--token-file", token, "--access-log", file)
+      local function ask(method, path, body)
+        http.request{method = method, url = url .. path, body = body,
+          headers = {Authorization = "Bearer s3cret", ["Content-Type"] = "text/plain"}}
+      end
+      ask("PUT", "/v1/stream/a", "abc")
+      ask("GET", "/v1/stream/a?offset=-1&key=s3cret")
+      ask("DELETE", "/v1/stream/none")
+      http.request{url = url .. "/v1/stream/a"}
+      raw.talk(its_port, {{send = "GET /\233 HTTP/1.1\r\nHost: x\r\n\r\n"}}, 20)
+      raw.talk(its_port, {{send = "BREW /pot HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"}}, 20)
+      raw.talk(its_port, {{send = "nonsense\r\n\r\n"}}, 20)
+      raw.talk(its_port, {{send = raw.request("GET", "/" .. ("x"):rep(3000), {Connection = "close"})}}, 20)
+      local sse = raw.request("GET", "/v1/stream/a?offset=-1&live=sse", {Authorization = "Bearer s3cret"})
+      raw.talk(its_port, {{send = sse}, {wait = "upToDate"}, {["end"] = true}}, 20)
+      serve.stop(other)
+      local text = assert(tmp.read(file))
+      assert.is_nil(text:find("s3cret", 1, true))
+      local lines = noted(text)
+      assert.same({"PUT /v1/stream/a 201", "GET /v1/stream/a 200", "DELETE /v1/stream/none 404",
+        "GET /v1/stream/a 401", "GET /%E9 400"}, {table.unpack(lines, 1, 5)})
+      assert.matches("^%- %S+ %d+$", lines[6])
+      assert.equal("- - 400", lines[7])
+      assert.equal("GET /" .. ("x"):rep(2047) .. "... 400", lines[8])
+      assert.same({"GET /v1/stream/a 200"}, {table.unpack(lines, 9)})
+    end)
+
+    it("is on standard output with -, and refused where it cannot be written", function()
+      local other, url = serve.start("--access-log", "-")
+      http.request{url = url .. "/x"}
+      assert.same({"GET /x 404"}, noted(serve.stop(other).stdout))
+      local dir = tmp.dir()
+      local done = process.run{cmd = {paths.weir, "serve", "--listen", "127.0.0.1:0", "--access-log", dir}}
+      assert.equal(1, done.code)
+      assert.matches("--access-log " .. dir .. ": Is a directory", done.stderr, 1, true)
+    end)
+
+    it("holds nobody up where nobody reads it", function()
+      local fifo = tmp.dir() .. "/fifo"
+      local other = process.spawn{cmd = {"sh", "-c", 'mkfifo "$1"; exec 3<>"$1"; exec "$2" serve --listen 127.0.0.1:0 ' ..
+        '--access-log "$1"', "sh", fifo, paths.weir}}
+      local its_port = wait.till(function()
+        return other:stderr():match "listening on http://127.0.0.1:(%d+)"
+      end, 20, "weir serve")
+      local asks = raw.request("GET", "/" .. ("x"):rep(1000)):rep(2000) .. raw.request("GET", "/", {Connection = "close"})
+      local text = raw.talk(its_port, {{send = asks}}, 60)
+      assert.equal(2001, select(2, text:gsub("HTTP/1.1 404", "")))
+      serve.stop(other)
+    end)
+  end)
+
   it("--cors-origin none and one origin", function()
     local other, at = serve.start("--cors-origin", "none")
     assert.is_nil(http.request{url = at .. "/"}.headers["access-control-allow-origin"])
@@ -95,20 +172,40 @@ describe("options", function()
   it("--max-connections: one more is told so", function()
     local other, _, its_port = serve.start("--max-connections", "1")
     local answers = raw.talk_all(its_port, {
-      {{send = raw.request("GET", "/")}},
-      {{pause = 200}, {send = raw.request("GET", "/")}},
-    }, 5, 500)
-    assert.matches("^HTTP/1.1 404", answers[1].text)
-    assert.is_false(answers[1].closed)
+      {{send = raw.request("GET", "/")}, {["until"] = {2, "max-connections"}},
+        {send = raw.request("GET", "/", {Connection = "close"})}},
+      {{["until"] = {1, "404"}}, {send = raw.request("GET", "/")}},
+    })
+    assert.matches("^HTTP/1.1 404.*HTTP/1.1 404", answers[1].text) -- it is there still
     assert.matches("^HTTP/1.1 503.*%-%-max%-connections", answers[2].text)
     assert.is_true(answers[2].closed)
     serve.stop(other)
   end)
 
   it("--max-connections: never so many that no descriptor is left for files", function()
-    local other = process.spawn{cmd = {"sh", "-c", 'ulimit -n 300; exec "$@"', "sh", paths.weir, "serve", "--listen",
-      "127.0.0.1:0", "--max-connections", "1000"}}
+    local other = serve.start_by({"sh", "-c", 'ulimit -n 300; exec "$@"', "sh"}, "--max-connections", "1000")
     other:wait_for_output "150 connections at most: the system lets this process have no more descriptors"
+    serve.stop(other)
+  end)
+
+  it("--max-input: above it, the longest body is refused, and others are taken", function()
+    local other, url, its_port = serve.start("--max-body", "1MB", "--max-input", "1MB", "--request-timeout", "200s")
+    local text = {["Content-Type"] = "text/plain"}
+    http.request{method = "PUT", url = url .. "/a", headers = text}
+    local begun = raw.request("POST", "/a", text, ("x"):rep(1000000)):sub(1, 900000)
+    local slow = process.spawn{cmd = {"node", paths.spec .. "/support/raw.mjs", tostring(its_port), "100000"},
+      stdin = weir.json.encode{{{send = begun}}}, timeout = 120}
+    local statuses = {}
+    wait.till(function()
+      local answer = http.request{method = "POST", url = url .. "/a", headers = text, body = ("y"):rep(700000)}
+      statuses[answer.status] = true
+      return not slow:running()
+    end, 100, "the slow body's end")
+    local told = weir.json.decode(slow:wait(10).stdout)[1]
+    assert.matches("^HTTP/1.1 503.*Retry%-After: 1\r\n.*%-%-max%-input", told.text)
+    assert.is_true(told.closed)
+    assert.is_true(statuses[204])
+    assert.equal(204, http.request{method = "POST", url = url .. "/a", headers = text, body = ("z"):rep(900000)}.status)
     serve.stop(other)
   end)
 
@@ -139,6 +236,20 @@ describe("options", function()
     if made.code ~= 0 then
       return pending "openssl is not installed"
     end
+    local key = dir .. "/locked.pem"
+    process.run{cmd = {"openssl", "ec", "-in", dir .. "/key.pem", "-aes128", "-passout", "pass:p", "-out", key}}
+    local function refused(expected, file)
+      local done = process.run{cmd = {paths.weir, "serve", "--listen", "127.0.0.1:0", "--tls-cert", dir .. "/cert.pem",
+        "--tls-key", file}}
+      assert.equal(1, done.code)
+      assert.matches(file .. ": " .. expected, done.stderr, 1, true)
+    end
+    refused("expected a private key in PEM, without a passphrase", key)
+    refused("expected a private key in PEM", dir .. "/cert.pem")
+    process.run{cmd = {"openssl", "genrsa", "-out", dir .. "/rsa.pem", "2048"}}
+    refused("expected the key of the certificate", dir .. "/rsa.pem")
+    process.run{cmd = {"openssl", "ecparam", "-genkey", "-name", "prime256v1", "-out", dir .. "/other.pem"}}
+    refused("expected the key of the certificate", dir .. "/other.pem")
     local other, at = serve.start("--tls-cert", dir .. "/cert.pem", "--tls-key", dir .. "/key.pem",
       "--long-poll-timeout", "300ms")
     assert.matches("^https://", at)
@@ -153,8 +264,10 @@ describe("options", function()
     weir("append", stream, "--file", file, "--ca-file", dir .. "/cert.pem")
     local _, lines = weir("read", stream, "--ca-file", dir .. "/cert.pem"):gsub("\n", "\n")
     assert.equal(3001, lines)
-    assert.matches("upToDate", process.run{cmd = {"curl", "-sS", "--noproxy", "*", "--max-time", "1", "--cacert",
-      dir .. "/cert.pem", stream .. "?offset=now&live=sse"}}.stdout)
+    local sse = process.spawn{cmd = {"curl", "-sSN", "--noproxy", "*", "--cacert", dir .. "/cert.pem",
+      stream .. "?offset=now&live=sse"}}
+    sse:wait_for_output "upToDate"
+    sse:kill()
     serve.stop(other)
   end)
 end)
@@ -179,7 +292,8 @@ describe("who listens to other machines", function()
 end)
 
 describe("the end", function()
-  it("is quick, whatever clients are in the middle of", function()
+  -- Seconds from the signal to the end, with a hundred clients in the middle of something.
+  local function end_with_clients()
     local other, at, its_port = serve.start("--long-poll-timeout", "60s")
     http.request{method = "PUT", url = at .. "/a", headers = {["Content-Type"] = "text/plain"}}
     local clients = process.spawn{cmd = {"node", "-e", ([[
@@ -195,31 +309,43 @@ describe("the end", function()
         socket.on("data", () => {})
         socket.on("error", () => {})
         socket.on("close", () => { if (--open === 0) console.log("all out") })
-      }]]):format(its_port)}, timeout = 30}
+      }]]):format(its_port)}}
     clients:wait_for_output "all in"
     local began = wait.now()
     other:signal "INT"
-    assert.equal(0, other:wait(10).code)
-    assert.is_true(wait.now() - began < 4) -- less than the time that bodies under way are given
+    assert.equal(0, other:wait().code)
+    local seconds = wait.now() - began
     clients:wait_for_output "all out"
-    clients:wait(5)
+    clients:wait()
+    return seconds
+  end
+
+  it("is quick, whatever clients are in the middle of", function()
+    -- Less than the time that bodies under way are given, unless the machine stands still: hardly three times.
+    local least = end_with_clients()
+    for _ = 1, 2 do
+      least = least < 4 and least or end_with_clients()
+    end
+    assert.is_true(least < 4, least .. " s")
   end)
 
   it("is orderly: who waits is answered, SSE ends, and the port is free again", function()
-    local other, at, its_port = serve.start("--long-poll-timeout", "60s")
+    local listen = "127.0.0.1:" .. ports.free()
+    local other, at, its_port = serve.start("--long-poll-timeout", "60s", "--listen", listen)
     http.request{method = "PUT", url = at .. "/a", headers = {["Content-Type"] = "text/plain"}}
-    local poll = process.spawn{cmd = {"curl", "-sS", "--noproxy", "*", "-w", "%{http_code}",
-      at .. "/a?offset=now&live=long-poll"}}
-    local sse = process.spawn{cmd = {"curl", "-sSN", "--noproxy", "*", at .. "/a?offset=now&live=sse"}}
-    sse:wait_for_output "upToDate"
-    wait.till(function()
-      return poll:running()
-    end)
+    local send, sent, forget = raw.poll "/a"
+    local clients = raw.spawn(its_port, {
+      {send, sent, forget, {say = "the poll waits"}},
+      {{send = raw.request("GET", "/a?offset=now&live=sse")}, {wait = "upToDate"}, {say = "SSE has begun"}},
+    })
+    clients:wait_for_output "the poll waits"
+    clients:wait_for_output "SSE has begun"
     other:signal "INT"
-    assert.equal(0, other:wait(10).code)
-    assert.equal("204", poll:wait(5).stdout)
-    assert.equal(0, sse:wait(5).code)
-    other = process.spawn{cmd = {paths.weir, "serve", "--listen", "127.0.0.1:" .. its_port}, timeout = 20}
+    assert.equal(0, other:wait().code)
+    local answers = raw.answers(clients)
+    assert.matches("^HTTP/1.1 204", answers[1].text)
+    assert.matches("\r\n0\r\n\r\n$", answers[2].text)
+    other = process.spawn{cmd = {paths.weir, "serve", "--listen", listen}}
     other:wait_for_output "listening"
     serve.stop(other)
   end)
@@ -259,7 +385,6 @@ describe("weir.serve in a script", function()
   end)
 
   it("names wrong options", function()
-    local weir = require "weir"
     local function refused(expected, options)
       local ok, message = pcall(weir.serve, options)
       assert.is_false(ok)

@@ -1,24 +1,25 @@
 -- weir serve and the protocol: what the conformance suite (spec/conformance_spec.lua) does not ask, and the words that
 -- answers have.
 
-local process = require "support.process"
 local raw = require "support.raw"
 local serve = require "support.serve"
-local wait = require "support.wait"
 
 local TEXT = {["Content-Type"] = "text/plain"}
 local JSON = {["Content-Type"] = "application/json"}
 local START = ("0"):rep(16) .. "_" .. ("0"):rep(16)
 
-local child, port
+-- The patient one is for reads that are to wait until something comes.
+local child, port, patient, patient_port
 
 setup(function()
   local _
-  child, _, port = serve.start("--long-poll-timeout", "300ms", "--sse-lifetime", "1s")
+  child, _, port = serve.start("--long-poll-timeout", "300ms", "--sse-lifetime", "2s")
+  patient, _, patient_port = serve.start("--long-poll-timeout", "60s")
 end)
 
 teardown(function()
   serve.stop(child)
+  serve.stop(patient)
 end)
 
 local function with(headers, more)
@@ -32,13 +33,13 @@ local function with(headers, more)
 end
 
 -- steps: {STATUS, METHOD, PATH, HEADERS, BODY, expects = {header = value, ...}, body = TEXT}; a false header must not
--- be there. All over one connection, in this order. Returns the answers.
-local function play(steps)
+-- be there. All over one connection, in this order. Returns the answers. at: the port (port).
+local function play(steps, at)
   local requests = {}
   for i, step in ipairs(steps) do
     requests[i] = raw.request(step[2], step[3], step[4], step[5])
   end
-  local answers = raw.pipeline(port, requests)
+  local answers = raw.pipeline(at or port, requests)
   for i, step in ipairs(steps) do
     local answer = answers[i]
     local label = ("%d: %s %s: %s"):format(i, step[2], step[3], answer.body)
@@ -177,31 +178,34 @@ describe("forks", function()
 
   it("do not wait for what is appended to their source; who waits at a stream that goes is told how", function()
     local a = path()
-    play{
-      {201, "PUT", a, TEXT, "abc"},
-      {201, "PUT", a .. "/f", {["Stream-Forked-From"] = a}},
-    }
-    local poll = "?offset=now&live=long-poll"
-    local answers = raw.talk_all(port, {
-      {{send = raw.request("GET", a .. "/f" .. poll, {Connection = "close"})}},
-      {{send = raw.request("GET", a .. poll, {Connection = "close"})}},
-      {{pause = 100}, {send = raw.request("POST", a, with(TEXT, {Connection = "close"}), "more")}},
+    local f = a .. "/f"
+    local function post(to, body)
+      return raw.request("POST", to, with(TEXT, {Connection = "close"}), body)
+    end
+    local make = {{201, "PUT", a, TEXT, "abc"}, {201, "PUT", f, {["Stream-Forked-From"] = a}}}
+    play(make, patient_port)
+    local answers = raw.talk_all(patient_port, {
+      {raw.poll(f)},
+      {raw.poll(a)},
+      {{["until"] = {1, "\r\n\r\n"}}, {["until"] = {2, "\r\n\r\n"}}, {send = post(a, "more")}},
+      {{["until"] = {2, "more"}}, {send = post(f, "own")}},
     })
-    assert.matches("^HTTP/1.1 204", answers[1].text)
+    assert.matches("^HTTP/1.1 200.*\r\n\r\nown$", answers[1].text)
     assert.matches("^HTTP/1.1 200.*\r\n\r\nmore$", answers[2].text)
-    answers = raw.talk_all(port, {
-      {{send = raw.request("GET", a .. "/f" .. poll, {Connection = "close"})}},
-      {{send = raw.request("GET", a .. poll, {Connection = "close"})}},
+    answers = raw.talk_all(patient_port, {
+      {raw.poll(f)},
+      {raw.poll(a)},
       {{send = raw.request("GET", a .. "?offset=now&live=sse", {Connection = "close"})}},
-      {{pause = 100}, {send = raw.request("DELETE", a) .. raw.request("DELETE", a .. "/f", {Connection = "close"})}},
+      {{["until"] = {1, "\r\n\r\n"}}, {["until"] = {2, "\r\n\r\n"}}, {["until"] = {3, "upToDate"}},
+        {send = raw.request("DELETE", a) .. raw.request("DELETE", f, {Connection = "close"})}},
     })
     assert.matches("^HTTP/1.1 404", answers[1].text)
     assert.matches("^HTTP/1.1 4[10][04]", answers[2].text)
     assert.matches("\r\n0\r\n\r\n$", answers[3].text)
-    play{{201, "PUT", a, TEXT, "abc"}, {201, "PUT", a .. "/f", {["Stream-Forked-From"] = a}}}
-    answers = raw.talk_all(port, {
-      {{send = raw.request("GET", a .. poll, {Connection = "close"})}},
-      {{pause = 100}, {send = raw.request("DELETE", a, {Connection = "close"})}},
+    play(make, patient_port)
+    answers = raw.talk_all(patient_port, {
+      {raw.poll(a)},
+      {{["until"] = {1, "\r\n\r\n"}}, {send = raw.request("DELETE", a, {Connection = "close"})}},
     })
     assert.matches("^HTTP/1.1 410", answers[1].text)
   end)
@@ -401,14 +405,18 @@ describe("live reads", function()
   it("keep a stream with a time to live alive, HEAD does not", function()
     local a = path()
     local short = with(TEXT, {["Stream-TTL"] = "1"})
-    play{{201, "PUT", a, short}, {201, "PUT", a .. "/2", short}}
-    local reader = process.spawn{cmd = {"sh", "-c", ([[
-      while curl -sfN --noproxy '*' 'http://127.0.0.1:%d%s?offset=now&live=sse'; do :; done]]):format(port, a)}}
-    wait.till(function()
-      return raw.pipeline(port, {raw.request("HEAD", a .. "/2")})[1].status == 404
-    end, 10, "the end of the stream that nobody reads")
-    play{{200, "HEAD", a}, {204, "DELETE", a}}
-    reader:wait(10)
+    local function read(more)
+      return raw.request("GET", a .. "?offset=now&live=sse", more)
+    end
+    -- One read behind the other, each for 2 s, and nothing between them that could take long.
+    local answers = raw.talk_all(port, {
+      {{send = raw.request("PUT", a .. "/2", short) .. raw.request("PUT", a, short) .. read():rep(30) ..
+        read{Connection = "close"}}},
+      {{["until"] = {1, "upToDate"}}, {drip = raw.request("HEAD", a .. "/2"), till = "HTTP/1.1 404"},
+        {["until"] = {1, "\r\n0\r\n\r\n"}}, {send = raw.request("DELETE", a, {Connection = "close"})}},
+    })
+    assert.matches("HTTP/1.1 204", answers[2].text)
+    assert.matches("HTTP/1.1 404", answers[1].text)
   end)
 end)
 

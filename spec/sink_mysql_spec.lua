@@ -108,7 +108,7 @@ u1 	1e2]], server:ask("plain", "SELECT id, data FROM users ORDER BY id"))
     math.randomseed(kills.seed)
     for _ = 1, math.max(2, kills.count // 5) do
       local child = worker.spawn(options(source, url, {set = {SOURCE = source, DB = url, ROWS = 50}}))
-      process.run{cmd = {"sleep", ("%.3f"):format(0.02 + math.random() * 0.5)}}
+      wait.within(0.5)
       server:kill()
       server:again()
       local done = child:wait(worker.patience(60))
@@ -133,8 +133,12 @@ u1 	1e2]], server:ask("plain", "SELECT id, data FROM users ORDER BY id"))
     end
     count(1)
     for i = 1, 3 do
-      local id = server:ask("cut", "SELECT id FROM information_schema.processlist " ..
-        "WHERE db = 'cut' AND id <> connection_id()")
+      local id
+      wait.till(function() -- those that are gone may be on the list for a while
+        id = server:ask("cut", "SELECT id FROM information_schema.processlist WHERE db = 'cut' AND " ..
+          "command <> 'Killed' AND id <> connection_id()")
+        return id:find "^%d+$"
+      end, nil, "the worker's connection, and no other")
       server:ask("cut", "KILL " .. id)
       changes.append(source, insert("users", "u" .. i, "1"))
       count(i + 1)

@@ -22,7 +22,7 @@ weir.stream {
   live = weir.env("LIVE") ~= nil,
   onInvalid = weir.env("INVALID", "stop"),
   deadletter = weir.env("LETTERS"),
-  limits = { sinkRows = tonumber(weir.env("ROWS", "10000")), outage = weir.env("OUTAGE", "20s") },
+  limits = { sinkRows = tonumber(weir.env("ROWS", "10000")), sinkDelay = "1h", outage = weir.env("OUTAGE", "5m") },
   sinks = { weir.sink.postgres { url = weir.env("DB"), prefix = weir.env("PREFIX") } },
 }
 ]]
@@ -160,14 +160,18 @@ describe("weir.sink.postgres", function()
   it("goes on when the server is restarted", function()
     local stream = changes.new{count = 6000, keys = 200, seed = kills.seed}
     local name, url = database()
-    local child = worker.spawn{script = SCRIPT, set = {STREAM = changes.file(stream.lines), DB = url, ROWS = 25},
-      args = {"--once"}, timeout = 60}
-    db:wait_for("SELECT commits > 10 FROM _sync_state", "t", 20, name)
+    local half = stream.count // 2
+    local events = changes.file{table.unpack(stream.lines, 1, half)}
+    local child = worker.spawn{script = SCRIPT, set = {STREAM = events, DB = url, ROWS = 25, LIVE = "1"}, timeout = 60}
+    db:wait_for("SELECT commits > 10 FROM _sync_state", "t", nil, name)
     db:crash()
-    child:wait_for_output("trying again", 20)
+    changes.append(events, table.unpack(stream.lines, half + 1)) -- however far it had come: there is more to store
+    child:wait_for_output "trying again"
     db:start()
-    local done = child:wait(worker.patience(40))
-    assert.equal(0, done.code, done.stderr)
+    db:wait_for("SELECT sequence FROM _sync_state", stream.count, nil, name)
+    child:signal "INT"
+    local done = child:wait()
+    assert.equal(130, done.code, done.stderr)
     assert.equal(stream:rows(stream.count, changes.jsonb), rows(name))
   end)
 
@@ -181,7 +185,7 @@ describe("weir.sink.postgres", function()
     os.execute("chmod 755 " .. folder)
     local child = process.spawn{cmd = {"node", paths.spec .. "/support/pgproxy.mjs", db.dir .. "/.s.PGSQL.5432",
       folder .. "/.s.PGSQL.5432", tostring(kills.seed % 1000000), "16"}, timeout = 300}
-    child:wait_for_output("listening", 20)
+    child:wait_for_output "listening"
     local done = run{set = {STREAM = events, DB = other_url:gsub("host=[^&]*", "host=" .. folder), ROWS = 100}}
     assert.equal(0, done.code, done.stderr)
     child:kill()
@@ -407,18 +411,18 @@ describe("two workers on one sink of weir.sink.postgres", function()
     local stream = s:stream "fence"
     s:append(stream, insert("users", "1", "1"))
     local older = live(url, stream)
-    db:wait_for("SELECT sequence FROM _sync_state", 1, 20, name)
+    db:wait_for("SELECT sequence FROM _sync_state", 1, nil, name)
     local newer = live(url, stream)
-    db:wait_for("SELECT epoch FROM _sync_state", 2, 20, name)
+    db:wait_for("SELECT epoch FROM _sync_state", 2, nil, name)
     s:append(stream, insert("users", "2", "2"))
-    db:wait_for("SELECT sequence FROM _sync_state", 2, 20, name)
-    local done = older:wait(20)
+    db:wait_for("SELECT sequence FROM _sync_state", 2, nil, name)
+    local done = older:wait()
     assert.equal(1, done.code, done.stderr)
     assert.truthy(done.stderr:find("another worker has taken over stream " .. stream .. " (its epoch is 2, ours 1)", 1,
       true), done.stderr)
     assert.truthy(newer:running())
     newer:signal "INT"
-    newer:wait(20)
+    newer:wait()
     assert.equal("users/1 1\nusers/2 2", rows(name))
   end)
 
@@ -432,9 +436,9 @@ describe("two workers on one sink of weir.sink.postgres", function()
     local stuck = process.spawn{cmd = {"psql", "-X", "-q", url, "-c", [[BEGIN;
       UPDATE _sync_state SET (backend, backend_start) = (SELECT pid, backend_start FROM pg_stat_activity WHERE pid =
         pg_backend_pid());
-      COMMIT; BEGIN; UPDATE _sync_state SET notes = notes; SELECT pg_sleep(60); COMMIT]]}, timeout = 90}
-    db:wait_for("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND wait_event = 'PgSleep'", 1,
-      20, name)
+      COMMIT; BEGIN; UPDATE _sync_state SET notes = notes; SELECT pg_sleep(600); COMMIT]]}, timeout = 300}
+    db:wait_for([[SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%'
+      AND wait_event = 'PgSleep']], 1, nil, name)
     s:append(stream, insert("users", "2", "2"))
     done = worker.run{script = SCRIPT, args = {"--once"}, set = {STREAM = stream,
       DB = url .. "&options=-clock_timeout%3D200"}}
@@ -442,6 +446,6 @@ describe("two workers on one sink of weir.sink.postgres", function()
     assert.truthy(done.stderr:find("the checkpoint is locked: ending the connection that holds it", 1, true),
       done.stderr)
     assert.equal("users/1 1\nusers/2 2", rows(name))
-    assert.truthy(stuck:wait(20).stderr:find("terminating connection", 1, true))
+    assert.truthy(stuck:wait().stderr:find("terminating connection", 1, true))
   end)
 end)

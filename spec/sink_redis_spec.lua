@@ -3,6 +3,7 @@
 local changes = require "support.changes"
 local cli = require "support.cli"
 local kills = require "support.kills"
+local ports = require "support.ports"
 local redis = require "support.redis"
 local server = require "support.server"
 local tmp = require "support.tmp"
@@ -18,7 +19,7 @@ weir.stream {
   name = "room",
   url = weir.env("STREAM"),
   live = weir.env("LIVE") ~= nil,
-  limits = { sinkRows = tonumber(weir.env("ROWS", "10000")), outage = weir.env("OUTAGE", "20s") },
+  limits = { sinkRows = tonumber(weir.env("ROWS", "10000")), outage = weir.env("OUTAGE", "5m") },
   sinks = { weir.sink.redis { url = weir.env("DB"), prefix = weir.env("PREFIX") } },
 }
 ]]
@@ -142,19 +143,25 @@ describe("weir.sink.redis", function()
 
   it("goes on when a server that logs its writes is killed and comes back", function()
     local stream = changes.new{count = 4000, keys = 200, seed = kills.seed}
-    local events = changes.file(stream.lines)
+    local half = stream.count // 2
+    local events = changes.file{table.unpack(stream.lines, 1, half)}
     local other = redis.start{appendonly = "yes"}
-    local child = worker.spawn{script = SCRIPT, set = {STREAM = events, DB = other.url, ROWS = 25}, args = {"--once"},
+    local child = worker.spawn{script = SCRIPT, set = {STREAM = events, DB = other.url, ROWS = 25, LIVE = "1"},
       timeout = 60}
     local sync = "weir:{" .. events .. "}:sync"
     wait.till(function()
       return (tonumber(other:ask("HGET", sync, "commit")) or 0) > 5
-    end, 20, "the first commits")
+    end, nil, "the first commits")
     other:crash()
+    changes.append(events, table.unpack(stream.lines, half + 1)) -- however far it had come: there is more to store
+    child:wait_for_output "trying again"
     other:launch()
-    local done = child:wait(worker.patience(40))
-    assert.equal(0, done.code, done.stderr)
-    assert.truthy(done.stderr:find("trying again", 1, true), done.stderr)
+    wait.till(function()
+      return other:ask("HGET", sync, "sequence") == tostring(stream.count)
+    end, nil, "the last commit")
+    child:signal "INT"
+    local done = child:wait()
+    assert.equal(130, done.code, done.stderr)
     assert.equal(stream:rows(stream.count), (other:held()))
     other:stop()
   end)
@@ -167,7 +174,7 @@ describe("weir.sink.redis", function()
     local child = worker.spawn{script = SCRIPT, set = {STREAM = url, DB = other.url, LIVE = "1"}, timeout = 60}
     wait.till(function()
       return (other:held()) ~= ""
-    end, 20, "the first row")
+    end, nil, "the first row")
     other:crash()
     other:launch()
     source:append(url, insert("t", "2", "2"))
@@ -190,11 +197,11 @@ describe("weir.sink.redis", function()
     local older = worker.spawn{script = SCRIPT, set = set, timeout = 60}
     wait.till(function()
       return rows() ~= ""
-    end, 20, "the first row")
+    end, nil, "the first row")
     local newer = worker.spawn{script = SCRIPT, set = set, timeout = 60}
     wait.till(function()
       return db:ask("HGET", epoch, "epoch") == "2"
-    end, 20, "the second worker")
+    end, nil, "the second worker")
     source:append(url, insert("t", "2", "2"))
     local done = older:wait(worker.patience(20))
     assert.equal(1, done.code)
@@ -202,7 +209,7 @@ describe("weir.sink.redis", function()
     assert.truthy(done.stderr:find(expected, 1, true), done.stderr)
     wait.till(function()
       return rows() == "t/1 1\nt/2 2"
-    end, 20, "the second row")
+    end, nil, "the second row")
     newer:signal "INT"
     newer:wait(worker.patience(20))
     source:stop()
@@ -238,16 +245,12 @@ describe("weir.sink.redis", function()
 end)
 
 describe("weir.sink.redis in a cluster", function()
-  local function port()
-    return math.random(20000, 45000)
-  end
-
   -- A node of its own, which answers over TCP too.
   local function node()
-    local number = port()
+    local number, bus = ports.free(), ports.free()
     local each = redis.start{arguments = {"--port", tostring(number), "--cluster-enabled", "yes", "--bind", "127.0.0.1",
-      "--cluster-port", tostring(number + 10000)}}
-    each.port = number
+      "--cluster-port", tostring(bus)}}
+    each.port, each.bus = number, bus
     return each
   end
 
@@ -255,13 +258,13 @@ describe("weir.sink.redis in a cluster", function()
     local one, two = node(), node()
     local stream = changes.new{count = 2000, seed = kills.seed}
     local events = changes.file(stream.lines)
-    one:ask("CLUSTER", "MEET", "127.0.0.1", tostring(two.port))
+    one:ask("CLUSTER", "MEET", "127.0.0.1", tostring(two.port), tostring(two.bus))
     one:ask("CLUSTER", "ADDSLOTSRANGE", "0", "8191")
     two:ask("CLUSTER", "ADDSLOTSRANGE", "8192", "16383")
     for _, each in ipairs{one, two} do
       wait.till(function()
         return each:ask("CLUSTER", "INFO"):find("cluster_state:ok", 1, true)
-      end, 30, "the cluster")
+      end, nil, "the cluster")
     end
     local slot = tonumber(one:ask("CLUSTER", "KEYSLOT", "weir:{" .. events .. "}:sync"))
     local far, near = slot < 8192 and two or one, slot < 8192 and one or two

@@ -25,7 +25,7 @@ weir.stream {
   live = weir.env("LIVE") ~= nil,
   onInvalid = weir.env("INVALID", "stop"),
   deadletter = weir.env("LETTERS"),
-  limits = { sinkRows = tonumber(weir.env("ROWS", "10000")), outage = weir.env("OUTAGE", "20s") },
+  limits = { sinkRows = tonumber(weir.env("ROWS", "10000")), outage = weir.env("OUTAGE", "5m") },
   sinks = {
     weir.sink.search {
       url = weir.env("DB"), dialect = weir.env("DIALECT"), prefix = "w-", apiKey = weir.env("KEY"),

@@ -4,6 +4,7 @@
 local changes = require "support.changes"
 local cli = require "support.cli"
 local kills = require "support.kills"
+local paths = require "support.paths"
 local process = require "support.process"
 local sqlite = require "support.sqlite"
 local tmp = require "support.tmp"
@@ -73,6 +74,23 @@ describe("weir.sink.sqlite", function()
     done = run(source, path, {script = SCRIPT:gsub("url =", 'onInvalid = "skip", url =')})
     assert.equal(0, done.code, done.stderr)
     assert.equal("good|2", ask(path, "SELECT id, data FROM users"))
+  end)
+
+  it("waits at a limit of file sizes as at a full disk", function()
+    local lines = {}
+    for i = 1, 200 do
+      lines[i] = insert("users", "u" .. i, '"' .. ("x"):rep(8000) .. '"')
+    end
+    local path, script = tmp.file "room.db", tmp.file("worker.lua", SCRIPT)
+    local child = process.spawn{timeout = worker.patience(60), cmd = {"sh", "-c", 'ulimit -S -f 256; exec "$@"', "sh",
+      paths.weir, "run", script, "--once", "--set", "SOURCE=" .. changes.file(lines), "--set", "DB=" .. path}}
+    finally(function() child:kill() end)
+    child:wait_for_output("trying again", worker.patience(15))
+    local lifted = process.run{cmd = {"prlimit", "--pid", tostring(child.pid), "--fsize=unlimited"}}
+    assert.equal(0, lifted.code, lifted.stderr)
+    local done = child:wait(worker.patience(30))
+    assert.equal(0, done.code, done.stderr)
+    assert.equal("200", ask(path, "SELECT count(*) FROM users"))
   end)
 
   local function database(name)
@@ -170,7 +188,7 @@ describe("weir.sink.sqlite", function()
       ("{ echo 'BEGIN IMMEDIATE; SELECT 1;'; cat %s; echo 'ROLLBACK;'; } | sqlite3 -batch %s"):format(
         process.quote(path .. ".go"), process.quote(path))}}
     finally(function() holder:kill() end)
-    holder:wait_for_output("1", 10)
+    holder:wait_for_output("1")
     local child = worker.spawn(options(source, path))
     finally(function() child:kill() end)
     child:wait_for_output("database is locked", worker.patience(10))

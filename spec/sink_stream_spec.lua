@@ -2,6 +2,7 @@
 -- the target. What scripts may write to one, and when, is spec/derived_lua_spec.lua's.
 
 local kills = require "support.kills"
+local paths = require "support.paths"
 local server = require "support.server"
 local tmp = require "support.tmp"
 local wait = require "support.wait"
@@ -30,7 +31,7 @@ local SCRIPT = [[
   local room = weir.stream {
     url = weir.env "URL", name = "room", live = weir.env("LIVE", "no") == "yes", sinks = sinks,
     onInvalid = weir.env("POLICY", "stop"), deadletter = weir.env("LETTERS", "/dev/null"),
-    limits = { sinkRows = 20, outage = weir.env("OUTAGE", "20s") },
+    limits = { sinkRows = 20, connect = "5m", outage = weir.env("OUTAGE", "5m") },
   }
   room:onChange(function(_, event)
     local n = event.value.n
@@ -134,7 +135,7 @@ describe("a derived stream", function()
         count, length = 0, 0
       end
       local all = options({ URL = set.URL, OUT = set.OUT, DB = set.DB, LIVE = "yes" }, args)
-      all.killed = worker.patience(math.random() * 0.2)
+      all.killed = math.random() * (paths.sanitized and 1.2 or 0.2)
       local child = worker.spawn(all)
       for _ = 1, 2 do
         local more = math.random(150)

@@ -6,10 +6,7 @@ local script = require "support.script"
 local server = require "support.server"
 local sync = require "support.sync"
 local tmp = require "support.tmp"
-local wait = require "support.wait"
 local weir = require "weir"
-
-local KILLS = tonumber(os.getenv "WEIR_KILLS") or 10
 
 describe("scripts/sync-postgres.lua", function()
   local there, why = postgres.available()
@@ -82,21 +79,10 @@ describe("scripts/sync-postgres.lua", function()
   end)
 
   it("has a database equal to the stream, however often it is killed", function()
-    local events = sync.events(KILLS * 40, 12)
-    for round = 1, KILLS do
-      local child = process.spawn { cmd = command(), timeout = 60 }
-      local part = table.move(events, round * 40 - 39, round * 40, 1, {})
-      node:append(worker.url, "[" .. table.concat(part, ",") .. "]")
-      local till = wait.now() + math.random() * 0.25
-      wait.till(function()
-        return wait.now() >= till
-      end)
-      child:signal "KILL"
-      child:wait()
-    end
+    local count = sync.kill(node, worker.url, command(), 0.25)
     once()
     assert.same(sync.state(worker.url), rows())
-    assert.equal(tostring(KILLS * 40), pg:value "SELECT sequence FROM _sync_state")
+    assert.equal(tostring(count), pg:value "SELECT sequence FROM _sync_state")
   end)
 
   it("says what is wrong with where it is told to write, without the password", function()

@@ -37,8 +37,9 @@ describe("weir.sleep", function()
 
   it("lets timers run meanwhile, in the main chunk as well", function()
     assert.same({"1", "2", "main"}, lines_of[[
-      weir.after(0.001, function() print("1") weir.sleep(0.001) print("2") end)
-      weir.sleep(0.1)
+      local over
+      weir.after(0.001, function() print("1") weir.sleep(0.001) print("2") over = true end)
+      while not over do weir.sleep(0.001) end
       print("main")
       weir.after(0, function() end)
     ]])
@@ -60,7 +61,7 @@ describe("durations", function()
         weir.sleep(duration)
         print("20")
       end
-      assert(os.time() - before < 5)
+      assert(os.time() - before < 20)
       weir.after("0.0001h", function() end):stop()
       weir.after("1m", function() end):stop()
       weir.after(0, function() end)
@@ -85,7 +86,7 @@ end)
 describe("weir.after", function()
   it("calls once, later, the sooner first", function()
     assert.same({"main", "a", "b", "c"}, lines_of[[
-      weir.after(0.05, function() print("c") end)
+      weir.after(1, function() print("c") end)
       weir.after("20ms", function() print("b") end)
       weir.after(0, function() print("a") end)
       print("main")
@@ -168,24 +169,25 @@ describe("weir.every", function()
   end)
 
   it("with a function that only sleeps does not keep the worker alive either", function()
-    local start = wait.now()
     local done = run([[
       weir.stream { url = weir.env "FILE", live = false }
-      weir.after(0, function() while true do weir.sleep(60) end end)
+      weir.after(0, function() while true do weir.sleep "1h" end end)
     ]], {FILE = events(1)})
     assert.equal(0, done.code, done.stderr)
-    assert.is_true(wait.now() - start < 10)
   end)
 end)
 
 describe("timers that fail", function()
   it("stop the worker with a traceback", function()
     local done = run[[
-      weir.every(0.01, function() print("still there") end)
-      weir.after(0.001, function() weir.sleep(0.001) error("broken") end)
+      weir.after(0.001, function()
+        weir.sleep(0.001)
+        weir.every(0.001, function() print("still there") end)
+        error("broken")
+      end)
     ]]
     assert.equal(1, done.code)
-    assert.matches("^weir: [^\n]*worker.lua:3: broken\nstack traceback:\n.*worker.lua:3", done.stderr)
+    assert.matches("^weir: [^\n]*worker.lua:5: broken\nstack traceback:\n.*worker.lua:5", done.stderr)
     assert.not_matches("still there", done.stdout)
   end)
 

@@ -1,13 +1,11 @@
 -- state:where, with indexes and without: what it finds, what it refuses, and the same as a plain Lua table after
 -- random changes.
 
+local cli = require "support.cli"
 local tmp = require "support.tmp"
 local worker = require "support.worker"
 
-local function E(operation, kind, key, value)
-  return ('{"type":"%s","key":"%s",%s"headers":{"operation":"%s"}}\n'):format(kind, key,
-    value and '"value":' .. value .. "," or "", operation)
-end
+local E = cli.line
 
 -- Runs a script that has `weir`, `s`, the stream `room` (with the types given), plain(value), which is its JSON with
 -- members in byte order, and where(...), which gives rows as such; its lines.

@@ -3,6 +3,7 @@
 --   local result = command.run{cmd = {"node", "peer.mjs"}}
 --   result.seconds, result.events      -- from the words NAME=NUMBER that it printed
 --   result.wall, result.maxrss         -- from outside: seconds from start to end, bytes
+--   command.whole{"curl", url}.seconds -- from outside as well
 
 local context = require "bench.lib.context"
 local process = require "support.process"
@@ -39,6 +40,13 @@ function command.run(options)
   local outside = numbers(tmp.read(report) or "")
   local result = numbers(done.stdout .. "\n" .. done.stderr)
   result.wall, result.maxrss = outside.seconds, outside.maxrss
+  return result
+end
+
+--- Runs the words; its seconds are those of the whole process, from its start to its end.
+function command.whole(words)
+  local result = command.run{cmd = words}
+  result.seconds = result.wall
   return result
 end
 

@@ -9,22 +9,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "changes.h"
+#include "batches.h"
 
-enum { TABLES_MAX = 16, NAME_MAX = 64, SQL_MAX = 512 };
+enum { SQL_MAX = 512 };
 
 #define TEXT "CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"
 
 struct table {
-    char name[NAME_MAX];
     MYSQL_STMT *put, *del;
 };
 
 struct peer {
     MYSQL *mysql;
     MYSQL_STMT *place;
-    struct table tables[TABLES_MAX];
-    size_t count;
+    struct table tables[TYPES_MAX];
 };
 
 static void fail(const char *message) {
@@ -56,24 +54,20 @@ static void execute(MYSQL_STMT *statement, MYSQL_BIND *values) {
     }
 }
 
-static struct table *table_of(struct peer *peer, const char *name) {
+static void begin(void *of) {
+    run(of, "START TRANSACTION");
+}
+
+static void make(void *of, size_t type, const char *name) {
+    struct peer *peer = of;
+    struct table *table = &peer->tables[type];
     char sql[SQL_MAX];
-    for (size_t i = 0; i < peer->count; i++) {
-        if (strcmp(peer->tables[i].name, name) == 0) {
-            return &peer->tables[i];
-        }
-    }
-    if (peer->count == TABLES_MAX || strlen(name) >= NAME_MAX) {
-        fail("more types than generate has");
-    }
-    struct table *table = &peer->tables[peer->count++];
-    snprintf(table->name, sizeof table->name, "%s", name);
     snprintf(sql, sizeof sql,
              "CREATE TABLE `%s` (id VARCHAR(768) " TEXT " PRIMARY KEY, data LONGTEXT " TEXT
              " NOT NULL, updated_at DATETIME(3) NOT NULL) ENGINE = InnoDB",
              name);
     run(peer, sql);
-    run(peer, "START TRANSACTION"); /* which that has ended */
+    begin(peer); /* that has ended the transaction */
     snprintf(sql, sizeof sql,
              "INSERT INTO `%s` (id, data, updated_at) VALUES (?, ?, now(3)) ON DUPLICATE KEY UPDATE "
              "data = VALUES(data), updated_at = VALUES(updated_at)",
@@ -81,19 +75,18 @@ static struct table *table_of(struct peer *peer, const char *name) {
     table->put = prepare(peer, sql);
     snprintf(sql, sizeof sql, "DELETE FROM `%s` WHERE id = ?", name);
     table->del = prepare(peer, sql);
-    return table;
 }
 
-static void apply(struct peer *peer, const struct change *change) {
-    const struct table *table = table_of(peer, change->type);
+static void apply(void *of, size_t type, const struct change *change) {
+    const struct peer *peer = of;
+    const struct table *table = &peer->tables[type];
     MYSQL_BIND values[] = {text_of(change->key, change->key_len), text_of(change->value, change->value_len)};
     execute(change->value ? table->put : table->del, values);
 }
 
-static void commit(const struct peer *peer, size_t rows) {
-    char place[32];
-    int len = snprintf(place, sizeof place, "%zu", rows);
-    MYSQL_BIND values[] = {text_of(place, (size_t)len)};
+static void commit(void *of, const char *place) {
+    const struct peer *peer = of;
+    MYSQL_BIND values[] = {text_of((char *)place, strlen(place))};
     execute(peer->place, values);
     run(peer, "COMMIT");
 }
@@ -111,7 +104,7 @@ static void set_up(struct peer *peer, const char *socket, const char *database) 
 }
 
 static void tear_down(struct peer *peer) {
-    for (size_t i = 0; i < peer->count; i++) {
+    for (size_t i = 0; i < TYPES_MAX && peer->tables[i].put; i++) {
         mysql_stmt_close(peer->tables[i].put);
         mysql_stmt_close(peer->tables[i].del);
     }
@@ -121,27 +114,14 @@ static void tear_down(struct peer *peer) {
 
 int main(int argc, char **argv) {
     struct changes changes;
-    struct change change;
-    size_t every = argc == 5 ? strtoul(argv[4], NULL, 10) : 0;
+    size_t rows = argc == 5 ? strtoul(argv[4], NULL, 10) : 0;
     struct peer peer = {0};
-    size_t rows = 0;
-    if (every == 0 || !changes_open(&changes, argv[1])) {
+    if (rows == 0 || !changes_open(&changes, argv[1])) {
         fputs("usage: mysql_upserts FILE SOCKET DATABASE ROWS\n", stderr);
         return 2;
     }
     set_up(&peer, argv[2], argv[3]);
-    while (changes_next(&changes, &change)) {
-        if (rows % every == 0) {
-            run(&peer, "START TRANSACTION");
-        }
-        apply(&peer, &change);
-        if (++rows % every == 0) {
-            commit(&peer, rows);
-        }
-    }
-    if (rows % every != 0) {
-        commit(&peer, rows);
-    }
+    batches_apply(&changes, rows, &(struct steps){make, begin, apply, commit}, &peer);
     changes_close(&changes);
     tear_down(&peer);
     return EXIT_SUCCESS;

@@ -7,21 +7,18 @@
 #include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "changes.h"
+#include "batches.h"
 
-enum { TABLES_MAX = 16, NAME_MAX = 64, SQL_MAX = 512 };
+enum { STATEMENT_MAX = 32, SQL_MAX = 512 };
 
 struct table {
-    char name[NAME_MAX];
-    char put[NAME_MAX], del[NAME_MAX]; /* names of prepared statements */
+    char put[STATEMENT_MAX], del[STATEMENT_MAX]; /* names of prepared statements */
 };
 
 struct peer {
     PGconn *conn;
-    struct table tables[TABLES_MAX];
-    size_t count;
+    struct table tables[TYPES_MAX];
 };
 
 static void check(const struct peer *peer, PGresult *result) {
@@ -37,49 +34,41 @@ static void run(const struct peer *peer, const char *sql) {
     check(peer, PQexec(peer->conn, sql));
 }
 
-static struct table *table_of(struct peer *peer, const char *name, size_t len) {
+static void begin(void *of) {
+    run(of, "BEGIN");
+}
+
+static void make(void *of, size_t type, const char *name) {
+    struct peer *peer = of;
+    struct table *table = &peer->tables[type];
     char sql[SQL_MAX];
-    for (size_t i = 0; i < peer->count; i++) {
-        if (strncmp(peer->tables[i].name, name, len) == 0 && !peer->tables[i].name[len]) {
-            return &peer->tables[i];
-        }
-    }
-    if (peer->count == TABLES_MAX || len >= NAME_MAX) {
-        fputs("postgres_upserts: more types than generate has\n", stderr);
-        exit(EXIT_FAILURE);
-    }
-    struct table *table = &peer->tables[peer->count];
-    memcpy(table->name, name, len);
-    table->name[len] = '\0';
-    snprintf(table->put, sizeof table->put, "put%zu", peer->count);
-    snprintf(table->del, sizeof table->del, "del%zu", peer->count);
-    peer->count++;
+    snprintf(table->put, sizeof table->put, "put%zu", type);
+    snprintf(table->del, sizeof table->del, "del%zu", type);
     snprintf(
         sql, sizeof sql,
         "CREATE TABLE \"%s\" (id text PRIMARY KEY, data jsonb NOT NULL, updated_at timestamptz NOT NULL)",
-        table->name);
+        name);
     run(peer, sql);
     snprintf(
         sql, sizeof sql,
         "INSERT INTO \"%s\" (id, data, updated_at) VALUES ($1, $2, now()) ON CONFLICT (id) DO UPDATE SET "
         "data = excluded.data, updated_at = excluded.updated_at",
-        table->name);
+        name);
     check(peer, PQprepare(peer->conn, table->put, sql, 2, NULL));
-    snprintf(sql, sizeof sql, "DELETE FROM \"%s\" WHERE id = $1", table->name);
+    snprintf(sql, sizeof sql, "DELETE FROM \"%s\" WHERE id = $1", name);
     check(peer, PQprepare(peer->conn, table->del, sql, 1, NULL));
-    return table;
 }
 
-static void apply(struct peer *peer, const struct change *change) {
-    const struct table *table = table_of(peer, change->type, change->type_len);
+static void apply(void *of, size_t type, const struct change *change) {
+    const struct peer *peer = of;
+    const struct table *table = &peer->tables[type];
     const char *const values[] = {change->key, change->value};
     check(peer, PQexecPrepared(peer->conn, change->value ? table->put : table->del, change->value ? 2 : 1,
                                values, NULL, NULL, 0));
 }
 
-static void commit(struct peer *peer, size_t rows) {
-    char place[32];
-    snprintf(place, sizeof place, "%zu", rows);
+static void commit(void *of, const char *place) {
+    const struct peer *peer = of;
     const char *const values[] = {place};
     check(peer, PQexecPrepared(peer->conn, "place", 1, values, NULL, NULL, 0));
     run(peer, "COMMIT");
@@ -102,27 +91,14 @@ static void set_up(struct peer *peer, const char *url) {
 
 int main(int argc, char **argv) {
     struct changes changes;
-    struct change change;
-    size_t every = argc == 4 ? strtoul(argv[3], NULL, 10) : 0;
+    size_t rows = argc == 4 ? strtoul(argv[3], NULL, 10) : 0;
     struct peer peer = {0};
-    size_t rows = 0;
-    if (every == 0 || !changes_open(&changes, argv[1])) {
+    if (rows == 0 || !changes_open(&changes, argv[1])) {
         fputs("usage: postgres_upserts FILE URL ROWS\n", stderr);
         return 2;
     }
     set_up(&peer, argv[2]);
-    while (changes_next(&changes, &change)) {
-        if (rows % every == 0) {
-            run(&peer, "BEGIN");
-        }
-        apply(&peer, &change);
-        if (++rows % every == 0) {
-            commit(&peer, rows);
-        }
-    }
-    if (rows % every != 0) {
-        commit(&peer, rows);
-    }
+    batches_apply(&changes, rows, &(struct steps){make, begin, apply, commit}, &peer);
     changes_close(&changes);
     PQfinish(peer.conn);
     return EXIT_SUCCESS;

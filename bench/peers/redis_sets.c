@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "changes.h"
+#include "batches.h"
 
 struct peer {
     redisContext *redis;
@@ -49,15 +49,22 @@ static void send_text(struct peer *peer, const char *word) {
     send(peer, 1, &word, NULL);
 }
 
-static void apply(struct peer *peer, const struct change *change) {
+static void begin(void *of) {
+    struct peer *peer = of;
+    if (!peer->single) {
+        send_text(peer, "MULTI");
+    }
+}
+
+static void apply(void *peer, size_t type, const struct change *change) {
+    (void)type;
     const char *words[] = {change->value ? "HSET" : "HDEL", change->type, change->key, change->value};
     const size_t lengths[] = {4, change->type_len, change->key_len, change->value_len};
     send(peer, change->value ? 4 : 3, words, lengths);
 }
 
-static void commit(struct peer *peer, size_t rows) {
-    char place[32];
-    snprintf(place, sizeof place, "%zu", rows);
+static void commit(void *of, const char *place) {
+    struct peer *peer = of;
     const char *words[] = {"HSET", "_sync_state", "file", place};
     send(peer, 4, words, NULL);
     if (!peer->single) {
@@ -70,11 +77,9 @@ static void commit(struct peer *peer, size_t rows) {
 
 int main(int argc, char **argv) {
     struct changes changes;
-    struct change change;
-    size_t every = argc == 5 ? strtoul(argv[3], NULL, 10) : 0;
+    size_t rows = argc == 5 ? strtoul(argv[3], NULL, 10) : 0;
     struct peer peer = {.single = argc == 5 && strcmp(argv[4], "single") == 0};
-    size_t rows = 0;
-    if (every == 0 || !changes_open(&changes, argv[1])) {
+    if (rows == 0 || !changes_open(&changes, argv[1])) {
         fputs("usage: redis_sets FILE SOCKET ROWS single|pipelined\n", stderr);
         return 2;
     }
@@ -82,18 +87,7 @@ int main(int argc, char **argv) {
     if (!peer.redis || peer.redis->err) {
         fail(peer.redis ? peer.redis->errstr : "out of memory");
     }
-    while (changes_next(&changes, &change)) {
-        if (rows % every == 0 && !peer.single) {
-            send_text(&peer, "MULTI");
-        }
-        apply(&peer, &change);
-        if (++rows % every == 0) {
-            commit(&peer, rows);
-        }
-    }
-    if (rows % every != 0) {
-        commit(&peer, rows);
-    }
+    batches_apply(&changes, rows, &(struct steps){NULL, begin, apply, commit}, &peer);
     changes_close(&changes);
     redisFree(peer.redis);
     return EXIT_SUCCESS;

@@ -7,25 +7,22 @@
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
-#include "changes.h"
+#include "batches.h"
 #include "clock.h"
 
-enum { TABLES_MAX = 16, NAME_MAX = 64, SQL_MAX = 512 };
+enum { SQL_MAX = 512, TIME_MAX = 32 };
 
 struct table {
-    char name[NAME_MAX];
-    sqlite3_stmt *put, *del;
+    sqlite3_stmt *put, *del, *count;
 };
 
 struct peer {
     sqlite3 *db;
-    struct table tables[TABLES_MAX];
-    size_t count;
+    struct table tables[TYPES_MAX];
     sqlite3_stmt *begin, *commit, *place;
-    char now[NAME_MAX];
+    char now[TIME_MAX];
 };
 
 static void check(const struct peer *peer, int rc) {
@@ -50,37 +47,29 @@ static void step(const struct peer *peer, sqlite3_stmt *statement) {
     sqlite3_reset(statement);
 }
 
-static struct table *table_of(struct peer *peer, const char *name, size_t len) {
+static void make(void *of, size_t type, const char *name) {
+    struct peer *peer = of;
+    struct table *table = &peer->tables[type];
     char sql[SQL_MAX];
-    for (size_t i = 0; i < peer->count; i++) {
-        if (strncmp(peer->tables[i].name, name, len) == 0 && !peer->tables[i].name[len]) {
-            return &peer->tables[i];
-        }
-    }
-    if (peer->count == TABLES_MAX || len >= NAME_MAX) {
-        fputs("sqlite_upserts: more types than generate has\n", stderr);
-        exit(EXIT_FAILURE);
-    }
-    struct table *table = &peer->tables[peer->count++];
-    memcpy(table->name, name, len);
-    table->name[len] = '\0';
     snprintf(
         sql, sizeof sql,
         "CREATE TABLE \"%s\" (id TEXT NOT NULL PRIMARY KEY, data TEXT NOT NULL, updated_at TEXT NOT NULL)",
-        table->name);
+        name);
     run(peer, sql);
     snprintf(sql, sizeof sql,
              "INSERT INTO \"%s\" (id, data, updated_at) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO UPDATE SET "
              "data = excluded.data, updated_at = excluded.updated_at",
-             table->name);
+             name);
     table->put = prepare(peer, sql);
-    snprintf(sql, sizeof sql, "DELETE FROM \"%s\" WHERE id = ?1", table->name);
+    snprintf(sql, sizeof sql, "DELETE FROM \"%s\" WHERE id = ?1", name);
     table->del = prepare(peer, sql);
-    return table;
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM \"%s\"", name);
+    table->count = prepare(peer, sql);
 }
 
-static void apply(struct peer *peer, const struct change *change) {
-    struct table *table = table_of(peer, change->type, change->type_len);
+static void apply(void *of, size_t type, const struct change *change) {
+    const struct peer *peer = of;
+    const struct table *table = &peer->tables[type];
     sqlite3_stmt *statement = change->value ? table->put : table->del;
     sqlite3_bind_text(statement, 1, change->key, (int)change->key_len, SQLITE_STATIC);
     if (change->value) {
@@ -90,7 +79,8 @@ static void apply(struct peer *peer, const struct change *change) {
     step(peer, statement);
 }
 
-static void begin(struct peer *peer) {
+static void begin(void *of) {
+    struct peer *peer = of;
     time_t now = time(NULL);
     struct tm parts;
     gmtime_r(&now, &parts);
@@ -98,8 +88,9 @@ static void begin(struct peer *peer) {
     step(peer, peer->begin);
 }
 
-static void commit(struct peer *peer, size_t rows) {
-    sqlite3_bind_int64(peer->place, 1, (sqlite3_int64)rows);
+static void commit(void *of, const char *place) {
+    const struct peer *peer = of;
+    sqlite3_bind_text(peer->place, 1, place, -1, SQLITE_STATIC);
     sqlite3_bind_text(peer->place, 2, peer->now, -1, SQLITE_STATIC);
     step(peer, peer->place);
     step(peer, peer->commit);
@@ -118,21 +109,18 @@ static void set_up(struct peer *peer, const char *path) {
 
 static long long count(const struct peer *peer) {
     long long entities = 0;
-    for (size_t i = 0; i < peer->count; i++) {
-        char sql[SQL_MAX];
-        snprintf(sql, sizeof sql, "SELECT count(*) FROM \"%s\"", peer->tables[i].name);
-        sqlite3_stmt *statement = prepare(peer, sql);
-        check(peer, sqlite3_step(statement));
-        entities += sqlite3_column_int64(statement, 0);
-        sqlite3_finalize(statement);
+    for (size_t i = 0; i < TYPES_MAX && peer->tables[i].count; i++) {
+        check(peer, sqlite3_step(peer->tables[i].count));
+        entities += sqlite3_column_int64(peer->tables[i].count, 0);
     }
     return entities;
 }
 
 static void tear_down(struct peer *peer) {
-    for (size_t i = 0; i < peer->count; i++) {
+    for (size_t i = 0; i < TYPES_MAX; i++) {
         sqlite3_finalize(peer->tables[i].put);
         sqlite3_finalize(peer->tables[i].del);
+        sqlite3_finalize(peer->tables[i].count);
     }
     sqlite3_finalize(peer->begin);
     sqlite3_finalize(peer->commit);
@@ -142,28 +130,15 @@ static void tear_down(struct peer *peer) {
 
 int main(int argc, char **argv) {
     struct changes changes;
-    struct change change;
-    size_t every = argc == 4 ? strtoul(argv[3], NULL, 10) : 0;
+    size_t rows = argc == 4 ? strtoul(argv[3], NULL, 10) : 0;
     struct peer peer = {0};
-    size_t rows = 0;
-    if (every == 0 || !changes_open(&changes, argv[1])) {
+    if (rows == 0 || !changes_open(&changes, argv[1])) {
         fputs("usage: sqlite_upserts FILE DATABASE ROWS\n", stderr);
         return 2;
     }
     double start = clock_seconds();
     set_up(&peer, argv[2]);
-    while (changes_next(&changes, &change)) {
-        if (rows % every == 0) {
-            begin(&peer);
-        }
-        apply(&peer, &change);
-        if (++rows % every == 0) {
-            commit(&peer, rows);
-        }
-    }
-    if (rows % every != 0) {
-        commit(&peer, rows);
-    }
+    batches_apply(&changes, rows, &(struct steps){make, begin, apply, commit}, &peer);
     printf("seconds=%.6f entities=%lld\n", clock_seconds() - start, count(&peer));
     changes_close(&changes);
     tear_down(&peer);

@@ -6,12 +6,6 @@ local paths = require "support.paths"
 local server = require "support.server"
 local weir = require "bench.lib.weir"
 
-local function whole(cmd)
-  local result = command.run{cmd = cmd}
-  result.seconds = result.wall
-  return result
-end
-
 return {
   title = "100,000 changes from the reference server",
   prepare = function(settings)
@@ -30,7 +24,7 @@ return {
           name = "weir",
           versus = "curl to nowhere",
           at_most = 1.1,
-          run = function() return whole(weir.worker("catch_up", {URL = url}, "--once")) end,
+          run = function() return command.whole(weir.worker("catch_up", {URL = url}, "--once")) end,
         },
         {
           name = "npm client + MaterializedState",
@@ -39,11 +33,11 @@ return {
         },
         {
           name = "curl to nowhere",
-          run = function() return whole{"curl", "-sf", "-o", "/dev/null", from_start} end,
+          run = function() return command.whole{"curl", "-sf", "-o", "/dev/null", from_start} end,
         },
         {
           name = "curl --compressed to nowhere",
-          run = function() return whole{"curl", "-sf", "--compressed", "-o", "/dev/null", from_start} end,
+          run = function() return command.whole{"curl", "-sf", "--compressed", "-o", "/dev/null", from_start} end,
         },
       },
     }

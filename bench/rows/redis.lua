@@ -29,8 +29,7 @@ return {
     -- Into an empty server, which logs nothing.
     local function run(cmd)
       db:ask "FLUSHALL"
-      local result = command.run{cmd = cmd}
-      result.seconds = result.wall
+      local result = command.whole(cmd)
       result.entities = tonumber(db:ask("EVAL", COUNT, "0"))
       return result
     end

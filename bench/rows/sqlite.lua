@@ -7,12 +7,6 @@ local weir = require "bench.lib.weir"
 
 local ROWS = 10000 -- in one transaction
 
-local function whole(cmd)
-  local result = command.run{cmd = cmd}
-  result.seconds = result.wall
-  return result
-end
-
 return {
   title = "into SQLite, layout json",
   prepare = function(settings)
@@ -30,14 +24,14 @@ return {
           at_most = 1.3,
           run = function()
             local set = {URL = file.path, DATABASE = tmp.file "weir.db", ROWS = ROWS}
-            return whole(weir.worker("sqlite", set, "--once"))
+            return command.whole(weir.worker("sqlite", set, "--once"))
           end,
         },
         {
           name = "bare C loop of prepared upserts",
           missing = missing,
           run = function()
-            return whole{context.program "sqlite_upserts", file.path, tmp.file "peer.db", ROWS}
+            return command.whole{context.program "sqlite_upserts", file.path, tmp.file "peer.db", ROWS}
           end,
         },
       },

@@ -11,7 +11,7 @@ struct piece {
     struct piece *next; /* of whoever holds it */
     size_t start, end;  /* the bytes in use */
     size_t cap;
-    char bytes[];
+    char *bytes; /* cap of them, behind the struct, at a boundary that is good to copy to */
 };
 
 /* Empty: start and end are at `gap`, which is at most cap. NULL: out of memory. */

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,6 +28,41 @@ static inline struct slice slice_from(const char *text) {
 
 static inline bool slice_equal(struct slice a, struct slice b) {
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+/* Bytes as a number, in the machine's order. */
+static inline uint32_t slice_four_bytes(const char *at) {
+    uint32_t bytes;
+    memcpy(&bytes, at, sizeof bytes);
+    return bytes;
+}
+
+static inline uint64_t slice_eight_bytes(const char *at) {
+    uint64_t bytes;
+    memcpy(&bytes, at, sizeof bytes);
+    return bytes;
+}
+
+/* As slice_equal, without a call where there are four bytes or more: for names and keys, which are short, on a path
+ * that is taken once for each event. */
+static inline bool slice_equal_short(struct slice a, struct slice b) {
+    size_t len = a.len;
+    if (len != b.len) {
+        return false;
+    }
+    if (len < 4) {
+        return len == 0 || memcmp(a.ptr, b.ptr, len) == 0;
+    }
+    if (len < 8) {
+        return slice_four_bytes(a.ptr) == slice_four_bytes(b.ptr) &&
+               slice_four_bytes(a.ptr + len - 4) == slice_four_bytes(b.ptr + len - 4);
+    }
+    for (size_t at = 0; at + 8 < len; at += 8) {
+        if (slice_eight_bytes(a.ptr + at) != slice_eight_bytes(b.ptr + at)) {
+            return false;
+        }
+    }
+    return slice_eight_bytes(a.ptr + len - 8) == slice_eight_bytes(b.ptr + len - 8);
 }
 
 static inline bool slice_is(struct slice a, const char *text) {

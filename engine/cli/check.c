@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 #include "cli/session.h"
+#include "cli/unused.h"
 #include "io/url.h"
 
 static const char help[] =
@@ -77,11 +78,7 @@ static int work(const struct command *command, int argc, char **argv, struct ses
                   argv[optind]);
         return command_fail(&e);
     }
-    const char *unused = config_unused_stream(session->config);
-    if (unused) {
-        error_set(&e, ERROR_ARGUMENT,
-                  "the configuration has options for the stream %s, which %s does not declare", unused,
-                  argv[optind]);
+    if (!unused_check(session->config, argv[optind], &e)) {
         return command_fail(&e);
     }
     for (; stream; stream = stream->next) {

@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 #include "cli/session.h"
+#include "cli/unused.h"
 
 static const char help[] =
     "Runs a worker: reads the streams that SCRIPT declares, keeps their state, and calls its handlers for\n"
@@ -118,12 +119,7 @@ static bool declares_something(const struct session *session, const char *script
                          "--source: %s declares more than one stream: name each in the configuration instead",
                          script);
     }
-    const char *unused = config_unused_stream(session->config);
-    if (unused) {
-        log_write(worker_log(session->worker), LOG_WARN,
-                  "the configuration has options for the stream %s, which %s does not declare", unused,
-                  script);
-    }
+    unused_warn(session->config, script, worker_log(session->worker));
     config_forget_source(session->config);
     return true;
 }

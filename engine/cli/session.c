@@ -1,5 +1,7 @@
 #include "cli/session.h"
 
+#include <signal.h>
+
 #include "cli/command.h"
 #include "worker/interrupt.h"
 
@@ -7,9 +9,10 @@ bool session_start(struct session *session, struct worker_options options, struc
     options.config = session->config;
     options.interrupt = interrupt_flag();
     options.alone = true;
+    signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is to sinks and snapshots as a full disk is */
     session->worker = worker_new(&options, e);
     if (session->worker) {
-        interrupt_watch(session->worker, NULL);
+        interrupt_watch(worker_loop(session->worker), NULL);
     }
     return session->worker != NULL;
 }

@@ -6,6 +6,7 @@
 #include "base/plain.h"
 #include "cli/command.h"
 #include "cli/session.h"
+#include "cli/unused.h"
 
 static const char help[] =
     "Compares the sinks of SCRIPT with its streams: reads each stream from its start up to the place that a "
@@ -154,6 +155,9 @@ static int work(const struct command *command, int argc, char **argv, struct ses
     struct worker_options options = {.once = true, .audit = &audit};
     bool ok = session_start(session, options, &e) && worker_load(session->worker, verify.script, &e) &&
               has_sinks(session, verify.script, &e);
+    if (ok) {
+        unused_warn(session->config, verify.script, worker_log(session->worker));
+    }
     config_forget_source(session->config);
     if (!ok || !worker_run(session->worker, &e)) {
         fflush(stdout);

@@ -3,6 +3,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "io/poll.h"
+
 enum { CONNECTIONS_KEPT = 64 };
 
 struct multi {
@@ -10,18 +12,10 @@ struct multi {
     CURLM *curl;
     uv_timer_t timer;      /* curl's one timeout */
     struct loop_task kick; /* a timeout of zero: the next turn */
-    unsigned handles;      /* open uv handles: the memory goes with the last */
     unsigned busy;         /* calls into curl under way */
     bool closing;
     void (*acted)(void *owner);
     void *owner;
-};
-
-/* A socket of curl's, watched. Freed in its close callback. */
-struct watch {
-    uv_poll_t poll;
-    struct multi *multi;
-    curl_socket_t fd;
 };
 
 static void act(struct multi *m, curl_socket_t fd, int flags) {
@@ -34,24 +28,11 @@ static void act(struct multi *m, curl_socket_t fd, int flags) {
 
 /* ---- libuv tells curl ---- */
 
-static void drop(struct multi *m) {
-    if (--m->handles == 0) {
-        free(m);
-    }
-}
-
-static void on_poll(uv_poll_t *poll, int status, int events) {
-    struct watch *watch = poll->data;
+static void on_poll(struct poll *poll, int status, int events) {
     int flags = status < 0 ? CURL_CSELECT_ERR : 0;
     flags |= events & UV_READABLE ? CURL_CSELECT_IN : 0;
     flags |= events & UV_WRITABLE ? CURL_CSELECT_OUT : 0;
-    act(watch->multi, watch->fd, flags);
-}
-
-static void on_watch_closed(uv_handle_t *handle) {
-    struct watch *watch = handle->data;
-    drop(watch->multi);
-    free(watch);
+    act(poll->user, poll->fd, flags);
 }
 
 static void on_timer(uv_timer_t *timer) {
@@ -63,45 +44,26 @@ static void on_kick(struct loop_task *task) {
 }
 
 static void on_timer_closed(uv_handle_t *handle) {
-    drop(handle->data);
+    free(handle->data);
 }
 
 /* ---- curl tells libuv ---- */
 
-static struct watch *watch_new(struct multi *m, curl_socket_t fd) {
-    struct watch *watch = calloc(1, sizeof *watch);
-    if (!watch) {
-        return NULL;
-    }
-    watch->multi = m;
-    watch->fd = fd;
-    if (uv_poll_init_socket(loop_uv(m->loop), &watch->poll, fd) != 0) {
-        free(watch);
-        return NULL;
-    }
-    watch->poll.data = watch;
-    m->handles++;
-    curl_multi_assign(m->curl, fd, watch);
-    return watch;
-}
-
 static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *assigned) {
     (void)easy;
     struct multi *m = user;
-    struct watch *watch = assigned;
+    struct poll *poll = assigned;
     if (what == CURL_POLL_REMOVE) {
-        if (watch) {
-            curl_multi_assign(m->curl, fd, NULL);
-            uv_poll_stop(&watch->poll);
-            uv_close((uv_handle_t *)&watch->poll, on_watch_closed);
-        }
+        curl_multi_assign(m->curl, fd, NULL);
+        poll_close(poll);
         return 0;
     }
-    if (!watch && !(watch = watch_new(m, fd))) {
-        return -1;
+    if (!poll) {
+        poll = poll_new(m->loop, fd, on_poll, m);
+        curl_multi_assign(m->curl, fd, poll);
     }
     int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
-    return uv_poll_start(&watch->poll, events, on_poll) == 0 ? 0 : -1;
+    return poll && poll_for(poll, events) ? 0 : -1;
 }
 
 static int on_curl_timer(CURLM *curl, long timeout_ms, void *user) {
@@ -181,7 +143,6 @@ struct multi *multi_new(struct loop *loop, void (*acted)(void *owner), void *own
     m->kick = (struct loop_task){.run = on_kick, .owner = m};
     uv_timer_init(loop_uv(loop), &m->timer);
     m->timer.data = m;
-    m->handles = 1;
     curl_multi_setopt(m->curl, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
     curl_multi_setopt(m->curl, CURLMOPT_SOCKETDATA, m);
     curl_multi_setopt(m->curl, CURLMOPT_TIMERFUNCTION, on_curl_timer);

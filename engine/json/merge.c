@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/list.h"
 #include "json/read.h"
 #include "json/scan.h"
 #include "json/text.h"
@@ -99,15 +100,11 @@ static struct member *object_find(const struct object *object, struct slice name
 
 /* A new member with its name set; NULL: out of memory. */
 static struct member *object_add(struct object *object, struct slice raw) {
-    if (object->count == object->room) {
-        size_t room = object->room ? object->room * 2 : 8;
-        struct member *members = realloc(object->members, room * sizeof *members);
-        if (!members) {
-            return NULL;
-        }
-        object->members = members;
-        object->room = room;
+    struct member *members = list_room(object->members, object->count, &object->room, 8, sizeof *members);
+    if (!members) {
+        return NULL;
     }
+    object->members = members;
     struct slice name = slice_of(raw.ptr + 1, raw.len - 2);
     if (memchr(name.ptr, '\\', name.len)) {
         struct buf plain;
@@ -117,7 +114,7 @@ static struct member *object_add(struct object *object, struct slice raw) {
         }
         name = buf_slice(&plain);
     }
-    struct member *member = &object->members[object->count++];
+    struct member *member = &members[object->count++];
     *member = (struct member){.raw = raw, .name = name};
     return member;
 }

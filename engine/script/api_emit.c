@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 #include <stdlib.h>
 
+#include "base/list.h"
 #include "script/api_sink.h"
 #include "script/api_stream.h"
 #include "script/lane.h"
@@ -97,16 +98,9 @@ static int handled(lua_State *L) {
 }
 
 static bool reserve(struct api_emits *emits) {
-    if (emits->count < emits->room) {
-        return true;
-    }
-    size_t room = emits->room ? emits->room * 2 : ROOM_FIRST;
-    struct api_emit *items = realloc(emits->items, room * sizeof *items);
-    if (items) {
-        emits->items = items;
-        emits->room = room;
-    }
-    return items != NULL;
+    struct api_emit *items = list_room(emits->items, emits->count, &emits->room, ROOM_FIRST, sizeof *items);
+    emits->items = items ? items : emits->items;
+    return items;
 }
 
 /* emit(sink, text): behind a call of handled that said true. */

@@ -305,7 +305,16 @@ static const struct row *walk_row(const struct walk *walk, size_t i) {
     return &walk->rows[i];
 }
 
-static int core_rows(lua_State *L) {
+static void push_row_key(lua_State *L, const struct row *row) {
+    lua_pushlstring(L, row->key.ptr, row->key.len);
+}
+
+static void push_row_value(lua_State *L, const struct row *row) {
+    push_value(L, row->json);
+}
+
+/* The array of what `push` has for each row. */
+static int push_list(lua_State *L, void (*push)(lua_State *L, const struct row *row)) {
     const struct core *core = check_core(L);
     struct walk walk;
     lua_settop(L, 2);
@@ -313,27 +322,19 @@ static int core_rows(lua_State *L) {
     convert_mark_array(L, 3);
     walk_open(L, core, 2, &walk);
     for (size_t i = 0; i < walk.count; i++) {
-        push_value(L, walk_row(&walk, i)->json);
+        push(L, walk_row(&walk, i));
         lua_rawseti(L, 3, (lua_Integer)i + 1);
     }
     lua_settop(L, 3);
     return 1;
 }
 
+static int core_rows(lua_State *L) {
+    return push_list(L, push_row_value);
+}
+
 static int core_keys(lua_State *L) {
-    const struct core *core = check_core(L);
-    struct walk walk;
-    lua_settop(L, 2);
-    lua_newtable(L);
-    convert_mark_array(L, 3);
-    walk_open(L, core, 2, &walk);
-    for (size_t i = 0; i < walk.count; i++) {
-        struct slice key = walk_row(&walk, i)->key;
-        lua_pushlstring(L, key.ptr, key.len);
-        lua_rawseti(L, 3, (lua_Integer)i + 1);
-    }
-    lua_settop(L, 3);
-    return 1;
+    return push_list(L, push_row_key);
 }
 
 static int core_entries(lua_State *L) {
@@ -344,9 +345,8 @@ static int core_entries(lua_State *L) {
     lua_newtable(L);
     walk_open(L, core, 2, &walk);
     for (size_t i = 0; i < walk.count; i++) {
-        struct slice key = walk_row(&walk, i)->key;
-        lua_pushlstring(L, key.ptr, key.len);
-        push_value(L, walk_row(&walk, i)->json);
+        push_row_key(L, walk_row(&walk, i));
+        push_row_value(L, walk_row(&walk, i));
         lua_rawset(L, 3);
     }
     lua_settop(L, 3);

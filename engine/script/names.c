@@ -36,26 +36,14 @@ void names_push_table(lua_State *L, int index) {
     lua_getiuservalue(L, index, 1);
 }
 
-static uint64_t eight_bytes(const char *at) {
-    uint64_t bytes;
-    memcpy(&bytes, at, sizeof bytes);
-    return bytes;
-}
-
-static uint32_t four_bytes(const char *at) {
-    uint32_t bytes;
-    memcpy(&bytes, at, sizeof bytes);
-    return bytes;
-}
-
 static struct ends ends_of(struct slice name) {
     const char *at = name.ptr;
     size_t len = name.len;
     if (len >= 8) {
-        return (struct ends){eight_bytes(at), eight_bytes(at + len - 8)};
+        return (struct ends){slice_eight_bytes(at), slice_eight_bytes(at + len - 8)};
     }
     if (len >= 4) {
-        return (struct ends){four_bytes(at), four_bytes(at + len - 4)};
+        return (struct ends){slice_four_bytes(at), slice_four_bytes(at + len - 4)};
     }
     if (len > 0) {
         return (struct ends){(uint64_t)(unsigned char)at[0] << 8 | (unsigned char)at[len / 2],

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/list.h"
 #include "io/team.h"
 #include "server/server_parts.h"
 
@@ -43,17 +44,9 @@ static void on_task(struct loop_task *task) {
 }
 
 static bool make_room(struct fan *fan) {
-    if (fan->count < fan->places) {
-        return true;
-    }
-    size_t places = fan->places ? fan->places * 2 : TEAM_LEAST;
-    struct conn **conns = realloc(fan->conns, places * sizeof(struct conn *));
-    if (!conns) {
-        return false;
-    }
-    fan->conns = conns;
-    fan->places = places;
-    return true;
+    struct conn **conns = list_room(fan->conns, fan->count, &fan->places, TEAM_LEAST, sizeof(struct conn *));
+    fan->conns = conns ? conns : fan->conns;
+    return conns;
 }
 
 void fan_add(struct conn *conn) {

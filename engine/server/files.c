@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/list.h"
+
 enum { OPEN_MAX_FILES = 128, CACHE_FRAMES = 64 };
 
 struct frame {
@@ -138,16 +140,12 @@ static struct openfile *open_file(struct stream *stream) {
 }
 
 static bool add_frame(struct openfile *file, struct frame frame) {
-    if (file->count == file->places) {
-        size_t places = file->places ? file->places * 2 : 4;
-        struct frame *frames = realloc(file->frames, places * sizeof *frames);
-        if (!frames) {
-            return false;
-        }
-        file->frames = frames;
-        file->places = places;
+    struct frame *frames = list_room(file->frames, file->count, &file->places, 4, sizeof *frames);
+    if (!frames) {
+        return false;
     }
-    file->frames[file->count++] = frame;
+    file->frames = frames;
+    frames[file->count++] = frame;
     return true;
 }
 

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/list.h"
+
 enum { PIECES_LEAST = 8, PIECES_KEPT = 64 };
 
 void outbox_init(struct outbox *outbox, size_t *kept) {
@@ -40,14 +42,10 @@ static bool make_room(struct outbox *outbox) {
         outbox->first = 0;
         return true;
     }
-    size_t cap = outbox->cap ? outbox->cap * 2 : PIECES_LEAST;
-    struct outbox_piece *pieces = realloc(outbox->pieces, cap * sizeof *pieces);
-    if (!pieces) {
-        return false;
-    }
-    outbox->pieces = pieces;
-    outbox->cap = cap;
-    return true;
+    struct outbox_piece *pieces = list_room(outbox->pieces, outbox->first + outbox->count, &outbox->cap,
+                                            PIECES_LEAST, sizeof *pieces);
+    outbox->pieces = pieces ? pieces : outbox->pieces;
+    return pieces;
 }
 
 bool outbox_add(struct outbox *outbox, struct block *owner, struct slice bytes) {

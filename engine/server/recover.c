@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/list.h"
 #include "server/checkpoint.h"
 #include "server/commit.h"
 #include "server/files.h"
@@ -58,16 +59,13 @@ static struct stream *find_id(const struct recovery *recovery, uint64_t id) {
 /* The index */
 
 static bool later_link(struct recovery *recovery, struct stream *stream, uint64_t source) {
-    if (recovery->link_count == recovery->link_places) {
-        size_t places = recovery->link_places ? recovery->link_places * 2 : 64;
-        struct link *links = realloc(recovery->links, places * sizeof *links);
-        if (!links) {
-            return false;
-        }
-        recovery->links = links;
-        recovery->link_places = places;
+    struct link *links = list_room(recovery->links, recovery->link_count, &recovery->link_places, 64,
+                                   sizeof *links);
+    if (!links) {
+        return false;
     }
-    recovery->links[recovery->link_count++] = (struct link){stream, source};
+    recovery->links = links;
+    links[recovery->link_count++] = (struct link){stream, source};
     return true;
 }
 

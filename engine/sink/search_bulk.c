@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/list.h"
 #include "sink/search_parts.h"
 #include "json/compact.h"
 #include "json/read.h"
@@ -51,17 +52,13 @@ static bool refuse(struct search_sink *s, size_t i, const char *reason) {
 }
 
 static bool remember(struct search_sink *s, size_t i) {
-    if (s->again_count == s->again_room) {
-        size_t room = s->again_room ? s->again_room * 2 : 64;
-        size_t *grown = realloc(s->again, room * sizeof *grown);
-        if (!grown) {
-            search_fail(s, ERROR_MEMORY, "out of memory for rows that have to be sent again");
-            return false;
-        }
-        s->again = grown;
-        s->again_room = room;
+    size_t *again = list_room(s->again, s->again_count, &s->again_room, 64, sizeof *again);
+    if (!again) {
+        search_fail(s, ERROR_MEMORY, "out of memory for rows that have to be sent again");
+        return false;
     }
-    s->again[s->again_count++] = i;
+    s->again = again;
+    again[s->again_count++] = i;
     return true;
 }
 

@@ -201,6 +201,20 @@ static void list(struct search_sink *s) {
                 listed);
 }
 
+static void refreshed(struct search_sink *s, int status) {
+    if (status == 200 || status == 404) {
+        s->after_refresh(s);
+    } else {
+        search_unexpected(s, "refreshed an index", status);
+    }
+}
+
+void search_elastic_refresh(struct search_sink *s, const char *name, void (*after)(struct search_sink *s)) {
+    s->after_refresh = after;
+    search_begin(s, "POST", NULL);
+    search_send(s, buf_printf(&s->path, "/%s/_refresh", name), refreshed);
+}
+
 /* ---- a reset ---- */
 
 static void cleared(struct search_sink *s, int status) {
@@ -217,12 +231,7 @@ static void cleared(struct search_sink *s, int status) {
     }
 }
 
-/* What has been stored a moment ago is found by the deletion only now. */
-static void refreshed(struct search_sink *s, int status) {
-    if (status != 200 && status != 404) {
-        search_unexpected(s, "refreshed an index", status);
-        return;
-    }
+static void delete_old(struct search_sink *s) {
     search_begin(s, "POST", json_type);
     search_send(s,
                 buf_printf(&s->path, "/%s/_delete_by_query?conflicts=proceed&refresh=true",
@@ -233,8 +242,7 @@ static void refreshed(struct search_sink *s, int status) {
 }
 
 static void clear_one(struct search_sink *s, const char *name) {
-    search_begin(s, "POST", NULL);
-    search_send(s, buf_printf(&s->path, "/%s/_refresh", name), refreshed);
+    search_elastic_refresh(s, name, delete_old);
 }
 
 /* ---- rows ---- */

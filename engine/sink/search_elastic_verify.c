@@ -3,8 +3,6 @@
 #include "json/read.h"
 #include "json/text.h"
 
-enum { ID_MAX_BYTES = 512 };
-
 static const char json_type[] = "application/json";
 
 /* ---- rows ---- */
@@ -30,10 +28,10 @@ static void rows_came(struct search_sink *s, int status) {
 }
 
 /* A key that is no id was refused: for it stands one that is not there. */
-static bool put_id(struct buf *body, struct slice key) {
+static bool put_id(struct search_sink *s, struct slice key) {
     struct error ignored;
-    bool is_fit = key.len > 0 && key.len <= ID_MAX_BYTES;
-    return json_quote(body, is_fit ? key : SLICE("\x01weir"), &ignored);
+    bool is_fit = key.len > 0 && key.len <= s->dialect->id_max;
+    return json_quote(&s->body, is_fit ? key : SLICE("\x01weir"), &ignored);
 }
 
 void search_elastic_ask_rows(struct search_sink *s) {
@@ -41,7 +39,7 @@ void search_elastic_ask_rows(struct search_sink *s) {
     bool ok = buf_printf(&s->path, "/%s/_mget", search_verify_name(s)) &&
               buf_append_text(&s->body, "{\"ids\":[");
     for (size_t i = 0; ok && i < s->verify->page; i++) {
-        ok = (i == 0 || buf_append_byte(&s->body, ',')) && put_id(&s->body, search_verify_row(s, i).key);
+        ok = (i == 0 || buf_append_byte(&s->body, ',')) && put_id(s, search_verify_row(s, i).key);
     }
     search_send(s, ok && buf_append_text(&s->body, "]}"), rows_came);
 }
@@ -103,11 +101,7 @@ static void scrolled(struct search_sink *s, int status) {
     }
 }
 
-static void refreshed(struct search_sink *s, int status) {
-    if (status != 200 && status != 404) {
-        search_unexpected(s, "refreshed an index", status);
-        return;
-    }
+static void begin_scroll(struct search_sink *s) {
     search_begin(s, "POST", json_type);
     search_send(s,
                 buf_printf(&s->path, "/%s/_search?scroll=5m", search_verify_name(s)) &&
@@ -118,8 +112,7 @@ static void refreshed(struct search_sink *s, int status) {
 void search_elastic_scan(struct search_sink *s) {
     struct search_verify *v = s->verify;
     if (v->cursor.len == 0) {
-        search_begin(s, "POST", NULL);
-        search_send(s, buf_printf(&s->path, "/%s/_refresh", search_verify_name(s)), refreshed);
+        search_elastic_refresh(s, search_verify_name(s), begin_scroll);
         return;
     }
     search_begin(s, "POST", json_type);

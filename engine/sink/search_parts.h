@@ -111,6 +111,7 @@ struct search_sink {
     size_t name_at;
     search_heard *heard; /* while listing; and what comes after it */
     void (*after_list)(struct search_sink *s);
+    void (*after_refresh)(struct search_sink *s); /* Elasticsearch */
     void (*after_rows)(
         struct search_sink *s); /* when all rows are stored: the dialect's reach, or the next page */
 

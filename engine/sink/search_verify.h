@@ -38,6 +38,8 @@ void search_verify_scanned(struct search_sink *s, bool more);
 
 void search_elastic_ask_rows(struct search_sink *s);
 void search_elastic_scan(struct search_sink *s);
+/* In search_elastic.c: has the server find what was stored there a moment ago (if anything was), then goes on. */
+void search_elastic_refresh(struct search_sink *s, const char *name, void (*after)(struct search_sink *s));
 
 void search_typesense_ask_rows(struct search_sink *s);
 void search_typesense_scan(struct search_sink *s);

@@ -28,8 +28,7 @@ static size_t character(const unsigned char *at, size_t left) {
 
 /* Eight bytes at once: nothing but ASCII, and no NUL among it. */
 static bool is_plain_word(const char *at) {
-    uint64_t word;
-    memcpy(&word, at, sizeof word);
+    uint64_t word = slice_eight_bytes(at);
     uint64_t high = UINT64_C(0x8080808080808080);
     return !(word & high) && !((word - UINT64_C(0x0101010101010101)) & ~word & high);
 }

@@ -166,29 +166,6 @@ static inline struct slice heap_key(const struct heap *heap, uint32_t ref) {
     return slice_of(block->bytes, block->key_len);
 }
 
-static inline uint64_t heap_word(const char *bytes) {
-    uint64_t word;
-    memcpy(&word, bytes, sizeof word);
-    return word;
-}
-
-/* The entity's key is this one. Written out, as it is asked once for each event and keys are short. */
-static inline bool heap_has_key(const struct heap *heap, uint32_t ref, struct slice key) {
-    struct slice has = heap_key(heap, ref);
-    if (has.len != key.len) {
-        return false;
-    }
-    if (key.len < 8) {
-        return memcmp(has.ptr, key.ptr, key.len) == 0;
-    }
-    for (size_t at = 0; at + 8 < key.len; at += 8) {
-        if (heap_word(has.ptr + at) != heap_word(key.ptr + at)) {
-            return false;
-        }
-    }
-    return heap_word(has.ptr + key.len - 8) == heap_word(key.ptr + key.len - 8);
-}
-
 static inline size_t heap_value_len(const struct heap *heap, uint32_t ref) {
     return ref >= HEAP_LARGE ? heap->larges[ref - HEAP_LARGE].value_len : heap_block(heap, ref)->value_len;
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/list.h"
 #include "base/strmap.h"
 #include "json/merge.h"
 
@@ -150,17 +151,9 @@ static struct overlay_entity *need_entity(const struct overlay *overlay, struct 
 }
 
 static bool need_room(struct overlay *overlay) {
-    if (overlay->count < overlay->room) {
-        return true;
-    }
-    size_t room = overlay->room ? overlay->room * 2 : 16;
-    struct pending **all = realloc(overlay->all, room * sizeof *all);
-    if (!all) {
-        return false;
-    }
-    overlay->all = all;
-    overlay->room = room;
-    return true;
+    struct pending **all = list_room(overlay->all, overlay->count, &overlay->room, 16, sizeof *all);
+    overlay->all = all ? all : overlay->all;
+    return all;
 }
 
 static struct pending *copy_write(const struct overlay_write *write) {

@@ -121,12 +121,6 @@ static const char *check_record(struct fast *f, const struct schema_node *node, 
 
 /* Objects */
 
-static inline uint64_t load8(const char *at) {
-    uint64_t bytes;
-    memcpy(&bytes, at, sizeof bytes);
-    return bytes;
-}
-
 /* The same for the last member of a text: nothing behind the text is read. */
 static bool has_glue_near(const struct schema_field *field, const char *at, const char *end) {
     size_t len = field->glue_len;
@@ -134,7 +128,8 @@ static bool has_glue_near(const struct schema_field *field, const char *at, cons
         return false;
     }
     if (len >= 8 && len <= 16) {
-        return load8(at) == load8(field->glue) && load8(at + len - 8) == load8(field->glue + len - 8);
+        return slice_eight_bytes(at) == slice_eight_bytes(field->glue) &&
+               slice_eight_bytes(at + len - 8) == slice_eight_bytes(field->glue + len - 8);
     }
     return memcmp(at, field->glue, len) == 0;
 }

@@ -5,6 +5,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "base/list.h"
 #include "state/order.h"
 #include "state/store_index.h"
 #include "state/store_parts.h"
@@ -67,37 +68,19 @@ static struct slice name_of(const struct store_type *type) {
     return slice_of(type->name, type->name_len);
 }
 
-static uint32_t four_bytes(const char *at) {
-    uint32_t word;
-    memcpy(&word, at, sizeof word);
-    return word;
-}
-
 /* By its length, its start and its end. */
 static inline struct store_type **recent(const struct store *store, struct slice name) {
     uint32_t mix = (uint32_t)name.len;
     if (name.len >= 4) {
-        mix += four_bytes(name.ptr) * 3 + four_bytes(name.ptr + name.len - 4);
+        mix += slice_four_bytes(name.ptr) * 3 + slice_four_bytes(name.ptr + name.len - 4);
     } else if (name.len > 0) {
         mix += (unsigned char)name.ptr[0] * 3u + (unsigned char)name.ptr[name.len - 1];
     }
     return (struct store_type **)&store->recent[mix * 0x9E3779B1u >> (32 - STORE_RECENT_BITS)];
 }
 
-/* Written out, as it is asked once for each event and names are short. */
 static inline bool is_named(const struct store_type *type, struct slice name) {
-    if (type->name_len != name.len) {
-        return false;
-    }
-    if (name.len < 4 || name.len > 16) {
-        return memcmp(type->name, name.ptr, name.len) == 0;
-    }
-    for (size_t at = 0; at + 4 < name.len; at += 4) {
-        if (four_bytes(type->name + at) != four_bytes(name.ptr + at)) {
-            return false;
-        }
-    }
-    return four_bytes(type->name + name.len - 4) == four_bytes(name.ptr + name.len - 4);
+    return slice_equal_short(name_of(type), name);
 }
 
 static struct store_type *find_type(const struct store *store, struct slice name) {
@@ -106,16 +89,10 @@ static struct store_type *find_type(const struct store *store, struct slice name
 }
 
 static bool type_room(struct store *store) {
-    if (store->type_count < store->type_room) {
-        return true;
-    }
-    size_t room = store->type_room ? store->type_room * 2 : 4;
-    struct store_type **types = realloc(store->types, room * sizeof *types);
-    if (types) {
-        store->types = types;
-        store->type_room = room;
-    }
-    return types != NULL;
+    struct store_type **types = list_room(store->types, store->type_count, &store->type_room, 4,
+                                          sizeof *types);
+    store->types = types ? types : store->types;
+    return types;
 }
 
 static struct store_type *add_type(struct store *store, struct slice name) {

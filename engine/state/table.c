@@ -73,11 +73,15 @@ static inline bool same_hash(uint64_t place, uint64_t aim) {
     return place != 0 && place >> 32 == aim >> 32;
 }
 
+static inline bool has_key(const struct table *table, uint64_t place, struct slice key) {
+    return slice_equal_short(heap_key(table->heap, (uint32_t)place), key);
+}
+
 /* The key's place, from the first with its hash on. False: *at is where it would go. */
 static bool search(const struct table *table, uint64_t aim, struct slice key, size_t *at) {
     size_t i = seek(table, aim);
     for (; same_hash(table->places[i], aim); i++) {
-        if (heap_has_key(table->heap, (uint32_t)table->places[i], key)) {
+        if (has_key(table, table->places[i], key)) {
             *at = i;
             return true;
         }
@@ -94,7 +98,7 @@ static inline bool locate(const struct table *table, uint64_t aim, struct slice 
     *at = (uint32_t)aim;
     if (*at < table->place_count) {
         uint64_t place = table->places[*at];
-        if (same_hash(place, aim) && heap_has_key(table->heap, (uint32_t)place, key)) {
+        if (same_hash(place, aim) && has_key(table, place, key)) {
             return true;
         }
     }

@@ -1,6 +1,7 @@
 /* store_where: look-ups by members of the values. */
 #include <stdlib.h>
 
+#include "base/list.h"
 #include "state/order.h"
 #include "state/store_index.h"
 
@@ -30,16 +31,12 @@ static bool take_fitting(struct matches *matches, uint32_t ref) {
     if (!fits(matches, ref)) {
         return true;
     }
-    if (matches->count == matches->room) {
-        size_t room = matches->room ? matches->room * 2 : ROOM_LEAST;
-        uint32_t *refs = realloc(matches->refs, room * sizeof *refs);
-        if (!refs) {
-            return false;
-        }
-        matches->refs = refs;
-        matches->room = room;
+    uint32_t *refs = list_room(matches->refs, matches->count, &matches->room, ROOM_LEAST, sizeof *refs);
+    if (!refs) {
+        return false;
     }
-    matches->refs[matches->count++] = ref;
+    matches->refs = refs;
+    refs[matches->count++] = ref;
     return true;
 }
 

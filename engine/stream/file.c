@@ -103,10 +103,9 @@ static void read_piece(void *user) {
     f->got = f->got < 0 ? -errno : f->got;
 }
 
-static bool read_beside(struct file *f) {
+static void read_beside(struct file *f) {
     f->read = (struct beside_job){.work = read_piece, .done = on_read, .user = f};
     beside_start(f->beside, &f->read);
-    return true;
 }
 
 static bool read_in_pool(struct file *f) {
@@ -134,7 +133,9 @@ static void start_read(struct file *f) {
     }
     f->filling->start = GAP_BYTES;
     f->from = f->read_at;
-    if (!(f->beside ? read_beside(f) : read_in_pool(f))) {
+    if (f->beside) {
+        read_beside(f);
+    } else if (!read_in_pool(f)) {
         return;
     }
     f->reading = true;
@@ -185,6 +186,7 @@ static bool hand_over(struct file *f) {
     unsigned turn = f->feed.turn;
     struct piece *piece = f->full;
     f->full = NULL;
+    start_read(f); /* before anybody has other work for the thread that reads */
     enum feed_result got = feed_piece(&f->feed, &piece, &e);
     piece_free(piece);
     if (turn != f->feed.turn) {

@@ -10,7 +10,7 @@
 #include "base/units.h"
 #include "json/scan.h"
 
-enum { FILE_MAX = 16 << 20, HANDLER_LIMIT_MS = 60000, SNAPSHOT_EVERY_MS = 60000 };
+enum { FILE_MAX = 16 << 20, HANDLER_LIMIT_MS = 60000, SNAPSHOT_EVERY_MS = 60000, WISHES_MAX = 24 };
 
 struct config {
     cJSON *streams;  /* an object: name -> object */
@@ -23,6 +23,8 @@ struct config {
     char *origin;      /* where that came from */
     char *path;        /* of the file that was read last */
     cJSON *asked;      /* an object: the names that config_stream was asked for */
+    cJSON *wishes;     /* likewise config_setting: all that are set, and WISHES_MAX others */
+    size_t unset_wishes;
     enum log_level log_level;
     bool log_json;
     uint64_t handler_limit_ms;
@@ -37,11 +39,12 @@ struct config *config_new(void) {
     config->streams = cJSON_CreateObject();
     config->settings = cJSON_CreateObject();
     config->asked = cJSON_CreateObject();
+    config->wishes = cJSON_CreateObject();
     config->sets = cJSON_CreateObject();
     config->log_level = LOG_INFO;
     config->handler_limit_ms = HANDLER_LIMIT_MS;
     config->snapshot_every_ms = SNAPSHOT_EVERY_MS;
-    if (!config->streams || !config->settings || !config->asked || !config->sets) {
+    if (!config->streams || !config->settings || !config->asked || !config->wishes || !config->sets) {
         config_free(config);
         return NULL;
     }
@@ -55,6 +58,7 @@ void config_free(struct config *config) {
     cJSON_Delete(config->streams);
     cJSON_Delete(config->settings);
     cJSON_Delete(config->asked);
+    cJSON_Delete(config->wishes);
     free(config->origin);
     free(config->path);
     cJSON_Delete(config->sets);
@@ -375,10 +379,44 @@ const char *config_source(const struct config *config) {
     return config->source;
 }
 
-const char *config_setting(const struct config *config, const char *name) {
+/* What lacks memory is not noted: it is told of as not asked for, which costs a line in the log. */
+static void note_wish(struct config *config, const char *name) {
+    bool set = cJSON_GetObjectItemCaseSensitive(config->sets, name) ||
+               cJSON_GetObjectItemCaseSensitive(config->settings, name);
+    if ((set || config->unset_wishes < WISHES_MAX) &&
+        !cJSON_GetObjectItemCaseSensitive(config->wishes, name)) {
+        config->unset_wishes += !set;
+        cJSON_AddTrueToObject(config->wishes, name);
+    }
+}
+
+const char *config_setting(struct config *config, const char *name) {
     const char *value = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(config->sets, name));
     value = value ? value : getenv(name);
+    note_wish(config, name);
     return value ? value : cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(config->settings, name));
+}
+
+const char *config_unused_setting(const struct config *config, size_t i, const char **origin) {
+    const cJSON *const lists[] = {config->sets, config->settings};
+    static const char *const origins[] = {"--set ", "the configuration: settings."};
+    for (size_t list = 0; list < 2; list++) {
+        for (const cJSON *item = lists[list]->child; item; item = item->next) {
+            if (!cJSON_GetObjectItemCaseSensitive(config->wishes, item->string) && i-- == 0) {
+                *origin = origins[list];
+                return item->string;
+            }
+        }
+    }
+    return NULL;
+}
+
+void config_wishes(const struct config *config, char *out, size_t size) {
+    size_t used = 0;
+    out[0] = '\0';
+    for (const cJSON *wish = config->wishes->child; wish && used < size; wish = wish->next) {
+        used += (size_t)snprintf(out + used, size - used, "%s%s", used ? ", " : "", wish->string);
+    }
 }
 
 static void put_option(cJSON *options, const char *name, const char *value) {

@@ -53,7 +53,14 @@ uint64_t config_snapshot_every(const struct config *config); /* milliseconds */
 bool config_set_on_invalid(struct config *config, const char *policy, struct error *e);
 
 /* The value of a setting: of --set, of the environment, or of the file. NULL where there is none. */
-const char *config_setting(const struct config *config, const char *name);
+const char *config_setting(struct config *config, const char *name);
+
+/* The name of setting i, from 0, of those that are set and config_setting was never asked for, --set first; *origin is
+ * what stands before it in messages ("--set "). NULL: there are no more. */
+const char *config_unused_setting(const struct config *config, size_t i, const char **origin);
+
+/* "A, B": some names that config_setting was asked for, in that order; cut to size. Empty: none. */
+void config_wishes(const struct config *config, char *out, size_t size);
 
 /* The options of the stream of that name, a JSON object's text, and where they come from ("conf.json:
  * streams.NAME"); both owned by config, good until the next call. NULL: none. */

@@ -11,16 +11,18 @@ enum {
     HIGH_WATER = 2 << 20,   /* bytes waiting: the source is paused */
     ARRIVING_MAX = 8 << 20, /* what may still come after that, and one piece of the transfer */
     MARKS_MAX = 4096,       /* marks waiting: likewise */
+    LEAP = 1 << 16,         /* more events than are ever asked for ahead */
     REJECTS_MAX = 3,        /* times that a broken chunk is read */
 };
 
 /* Everything that is buffered belongs to a reading that is given up. */
 static void forget(struct intake *intake) {
-    beside_cancel(intake->beside, &intake->decoding);
+    runs_recall(&intake->runs);
     run_clear(intake->front);
-    run_clear(intake->back);
     marks_clear(&intake->marks);
-    window_clear(&intake->window);
+    window_clear(&intake->cutter.window);
+    intake->cut = intake->arrived;
+    intake->given += LEAP;
     intake->in_body = false;
 }
 
@@ -31,31 +33,40 @@ void intake_close(struct intake *intake) {
     }
     forget(intake);
     marks_free(&intake->marks);
-    window_free(&intake->window);
-    event_decoder_free(&intake->decoder);
-    run_free(intake->front);
-    run_free(intake->back);
-    intake->front = intake->back = NULL;
+    cutter_free(&intake->cutter);
+    runs_free(&intake->runs);
+    intake->front = NULL;
     free(intake->location);
     free(intake->name);
     free(intake->offset);
     intake->location = intake->name = intake->offset = NULL;
 }
 
+static void on_run(void *user) {
+    struct intake *intake = user;
+    intake->ready(intake->user);
+}
+
 bool intake_init(struct intake *intake, size_t message_max, void (*ready)(void *user), void *user) {
-    *intake = (struct intake){.ready = ready, .user = user};
-    window_init(&intake->window, message_max + HIGH_WATER + ARRIVING_MAX);
-    event_decoder_init(&intake->decoder);
-    slicer_init(&intake->slicer, message_max, event_decode, &intake->decoder);
-    intake->slicer.known = event_known;
+    *intake = (struct intake){
+        .window_max = message_max + HIGH_WATER + ARRIVING_MAX, .ready = ready, .user = user};
+    cutter_init(&intake->cutter, message_max, intake->window_max);
+    runs_init(&intake->runs, &intake->cutter, on_run, intake);
     return marks_init(&intake->marks);
 }
 
 static void pause_if_full(struct intake *intake) {
-    bool full = intake->window.waiting > HIGH_WATER || intake->marks.count > MARKS_MAX;
+    bool full = intake_waiting(intake) > HIGH_WATER || intake->marks.count > MARKS_MAX;
     if (full && !intake->paused && intake->source) {
         intake->paused = true;
         source_pause(intake->source);
+    }
+}
+
+void intake_resume(struct intake *intake, size_t most) {
+    if (intake->paused && intake->source && intake_waiting(intake) <= most) {
+        intake->paused = false;
+        source_resume(intake->source);
     }
 }
 
@@ -80,34 +91,47 @@ static void on_begin(void *user, enum source_format format) {
     add_mark(user, (struct mark){.kind = MARK_BEGIN, .format = formats[format]});
 }
 
-static void arrived(struct intake *intake, bool kept) {
+/* The window that takes what comes. */
+static struct window *arriving(struct intake *intake) {
+    return intake->runs.ahead ? &intake->runs.arrived : &intake->cutter.window;
+}
+
+static void arrived(struct intake *intake, size_t len, bool kept) {
     struct error e;
     if (!kept) {
-        bool full = intake->window.waiting + HIGH_WATER > intake->window.max;
+        bool full = intake_waiting(intake) + HIGH_WATER > intake->window_max;
         error_set(&e, full ? ERROR_LIMIT : ERROR_MEMORY,
                   full ? "the buffer of a stream is full (%zu bytes): raise limits.message"
                        : "out of memory for the buffer of a stream (%zu bytes waiting)",
-                  intake->window.waiting);
+                  intake_waiting(intake));
         intake_fail(intake, &e);
         return;
     }
+    intake->arrived += len;
     pause_if_full(intake);
     intake_look_behind(intake);
     intake->ready(intake->user);
 }
 
+static bool fits(const struct intake *intake, size_t len) {
+    return len <= intake->window_max && intake_waiting(intake) <= intake->window_max - len;
+}
+
 static void on_bytes(void *user, const char *ptr, size_t len) {
     struct intake *intake = user;
-    arrived(intake, window_append(&intake->window, ptr, len));
+    arrived(intake, len, fits(intake, len) && window_append(arriving(intake), ptr, len));
 }
 
 static void on_piece(void *user, struct piece *piece) {
     struct intake *intake = user;
-    arrived(intake, window_give(&intake->window, piece));
+    size_t len = piece_len(piece);
+    arrived(intake, len, fits(intake, len) && window_give(arriving(intake), piece));
 }
 
 static struct piece *on_spare(void *user) {
-    return window_spare(&((struct intake *)user)->window);
+    struct intake *intake = user;
+    struct piece *spare = window_spare(&intake->runs.arrived);
+    return spare || intake->runs.ahead ? spare : window_spare(&intake->cutter.window);
 }
 
 static void on_end(void *user, const struct source_chunk *chunk) {

@@ -1,9 +1,9 @@
 /* The intake: takes the bytes that a source hands over, and gives events, one at a time, when asked.
  *
- *     source --bytes--> [ window, marks ] --decoded--> [ runs of events ] --intake_next--> event, end of chunk, ...
+ *     source --bytes--> [ cutter, marks ] --> [ runs of events ] --intake_next--> event, end of chunk, ...
  *
- * Where many bytes wait, events are decoded ahead, on a thread of their own if there may be one; and whoever
- * applies them can see what is coming.
+ * Where many bytes wait, events are decoded ahead, on a thread of their own if there may be one (runs.h); and
+ * whoever applies them can see what is coming.
  * It knows where each chunk begins and ends, skips the messages that were taken before a connection broke
  * (what was before stays applied, and they come again), and pauses the source while its buffer is
  * full. No Lua, no state. */
@@ -17,9 +17,9 @@
 #include "message/event.h"
 #include "message/slicer.h"
 #include "stream/source.h"
+#include "worker/cutter.h"
 #include "worker/marks.h"
-#include "worker/run.h"
-#include "worker/window.h"
+#include "worker/runs.h"
 
 enum intake_status {
     INTAKE_EMPTY,   /* nothing now; `ready` will be called */
@@ -34,24 +34,19 @@ struct intake {
     struct source *source; /* owned; NULL before open and after close */
     char *location;
     char *name; /* the location as messages show it: no secret of a URL is in it */
-    struct window window;
     struct marks marks;
 
     char apart
         [64]; /* what another thread writes must not lie in one line of the cache with what follows or was */
-    struct slicer slicer;
-    struct event_decoder decoder;
-    const char *back_at, *back_end; /* the bytes that the back is decoded from */
+    struct cutter cutter;
     char apart_too[64];
-    struct run *front;          /* what is given from; NULL while there was nothing to decode */
-    struct run *back;           /* decoded, or being decoded, while the front is given */
-    struct beside *beside;      /* NULL: everything is decoded when it is asked for */
-    struct beside_job decoding; /* the back */
-    uint64_t back_skip;
-    bool back_last;
-    bool back_ready;
-    uint64_t given; /* events, ever */
-    uint64_t seed;  /* for the hashes of keys */
+    struct runs runs;  /* what is given from, and what is cut ahead */
+    struct run *front; /* of the runs; NULL while there was nothing to decode */
+    uint64_t arrived;  /* bytes that the source has handed over */
+    uint64_t cut;      /* and those of them that lie in front of the runs ahead */
+    size_t window_max; /* for what lies between the two */
+    uint64_t given;    /* events, ever; leaps on where what was ahead is forgotten */
+    uint64_t seed;     /* for the hashes of keys */
     enum slicer_format format;
 
     const struct event *event; /* given last; good until intake_next is called again */
@@ -86,11 +81,16 @@ bool intake_open(struct intake *intake, struct source_options *options, struct e
 
 enum intake_status intake_next(struct intake *intake, struct error *e);
 
+/* The n-th event of the run behind the one that is given, where it is known already and has hashes with the same seed; else
+ * NULL. */
+const struct run_event *intake_beyond(struct intake *intake, size_t n);
+
 /* The event that will be given n calls after the last one, 0 for the next; NULL where it is not known
  * yet. They stay where they are until they have been given. */
-static inline const struct run_event *intake_ahead(const struct intake *intake, size_t n) {
+static inline const struct run_event *intake_ahead(struct intake *intake, size_t n) {
     const struct run *front = intake->front;
-    return n < front->count - front->given ? &front->events[front->given + n] : NULL;
+    size_t left = front->count - front->given;
+    return n < left ? &front->events[front->given + n] : intake_beyond(intake, n - left);
 }
 
 /* Where the keys of the event given last and of those ahead have hashes with this seed: that; and if not, those
@@ -102,15 +102,14 @@ static inline bool intake_seed(struct intake *intake, uint64_t seed) {
 
 /* Asks for the memory of such an event, which another thread may have written, and for the start of the message of
  * one that was asked for before. */
-static inline __attribute__((always_inline)) void intake_touch(const struct intake *intake, size_t n) {
+static inline __attribute__((always_inline)) void intake_touch(struct intake *intake, size_t n) {
     enum { BEFORE = 8 };
-    const struct run *front = intake->front;
-    if (n < front->count - front->given) {
-        const char *event = (const char *)&front->events[front->given + n];
+    const struct run_event *event = intake_ahead(intake, n);
+    if (event) {
         __builtin_prefetch(event);
-        __builtin_prefetch(event + 64);
-        __builtin_prefetch(event + 128);
-        __builtin_prefetch(front->events[front->given + n - BEFORE].event.text.ptr);
+        __builtin_prefetch((const char *)event + 64);
+        __builtin_prefetch((const char *)event + 128);
+        __builtin_prefetch(intake_ahead(intake, n - BEFORE)->event.text.ptr);
     }
 }
 
@@ -134,7 +133,12 @@ bool intake_locate(const struct intake *intake, struct error *e);
 
 /* Bytes that the source has handed over so far. */
 static inline uint64_t intake_bytes(const struct intake *intake) {
-    return intake->window.base + intake->window.waiting;
+    return intake->arrived;
+}
+
+/* Of them, what no event has been made of yet, as far as this thread knows. */
+static inline size_t intake_waiting(const struct intake *intake) {
+    return (size_t)(intake->arrived - intake->cut);
 }
 
 /* Closes the source and frees everything. */

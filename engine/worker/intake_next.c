@@ -5,15 +5,18 @@
 
 enum {
     VIEW_SMALL = 16 << 10,  /* bytes: what waits is decoded one by one, as in a live stream */
-    VIEW_BESIDE = 48 << 10, /* bytes that are worth another thread */
+    VIEW_BESIDE = 48 << 10, /* bytes that are worth another thread, */
+    RUN_BYTES = 512 << 10,  /* and a further run */
     RUN_ONE = 1,
     RUN_SOME = 64,
     RUN_MANY = 2048,
+    LOW_WATER = 1 << 20, /* bytes waiting: a source that was paused goes on */
 };
 
 /* ---- marks ---- */
 
 static enum intake_status end_chunk(struct intake *intake, struct mark *mark) {
+    struct slicer *slicer = &intake->cutter.slicer;
     free(intake->offset);
     intake->offset = mark->offset;
     mark->offset = NULL;
@@ -25,9 +28,9 @@ static enum intake_status end_chunk(struct intake *intake, struct mark *mark) {
     intake->skip = intake->skip > intake->taken ? intake->skip - intake->taken : 0;
     intake->taken = 0;
     intake->rejects = 0;
-    if (intake->slicer.format == SLICER_LINES) {
-        intake->lines += intake->slicer.line;
-        intake->slicer.line = 0; /* a chunk without a body may follow */
+    if (slicer->format == SLICER_LINES) {
+        intake->lines += slicer->line;
+        slicer->line = 0; /* a chunk without a body may follow */
     }
     return INTAKE_CHUNK;
 }
@@ -38,7 +41,7 @@ static enum intake_status take_mark(struct intake *intake, struct error *e) {
     intake->in_body = false;
     switch (mark->kind) {
     case MARK_BEGIN:
-        slicer_begin(&intake->slicer, mark->format);
+        cutter_begin(&intake->cutter, mark->format);
         intake->in_body = true;
         break;
     case MARK_END:
@@ -63,30 +66,13 @@ static enum intake_status take_mark(struct intake *intake, struct error *e) {
 
 /* ---- decoding ---- */
 
-/* The view up to the next mark. *last: the body ends there. */
-static struct slice look(const struct intake *intake, bool *last) {
+/* Up to the next mark. */
+static struct cutter_limit limit_of(const struct intake *intake) {
     const struct mark *mark = marks_first(&intake->marks);
-    struct slice view = window_view(&intake->window);
-    *last = false;
-    if (mark && mark->at - intake->window.base <= view.len) {
-        view.len = (size_t)(mark->at - intake->window.base);
-        *last = mark->kind != MARK_ABORT && mark->kind != MARK_FAIL;
-    }
-    return view;
-}
-
-/* The run with room for at least so many events; its own are forgotten where it has to grow. NULL: out of
- * memory. */
-static struct run *reserve(struct run **run, size_t room) {
-    if (!*run || (*run)->room < room) {
-        struct run *grown = run_new(room);
-        if (!grown) {
-            return *run;
-        }
-        run_free(*run);
-        *run = grown;
-    }
-    return *run;
+    return (struct cutter_limit){
+        .at = mark ? mark->at : intake->arrived,
+        .is_last = mark && mark->kind != MARK_ABORT && mark->kind != MARK_FAIL,
+    };
 }
 
 /* Messages that are still to be passed over: everything before them was, too. */
@@ -94,110 +80,69 @@ static uint64_t to_skip(const struct intake *intake) {
     return intake->skip > intake->taken ? intake->skip - intake->taken : 0;
 }
 
-/* What a decoded run says beside its events. */
-static void note_run(struct intake *intake, const struct run *run) {
-    intake->taken += run->skipped;
-    intake->format = intake->slicer.format;
+/* The front is a new run. */
+static void note_front(struct intake *intake) {
+    const struct run *front = intake->front = runs_front(&intake->runs);
+    intake->cut = front->end;
+    intake->taken += front->skipped;
+    intake->format = front->format;
+}
+
+/* The cutter is this thread's, and everything it has said has been dealt with. */
+static void take_cutter(struct intake *intake) {
+    struct cutter *cutter = &intake->cutter;
+    window_release(&cutter->window);
+    cutter->skip = to_skip(intake);
+    cutter->stopped = false;
 }
 
 static bool decode_front(struct intake *intake, struct error *e) {
-    bool last;
-    struct slice view = look(intake, &last);
-    struct run *run = reserve(&intake->front, view.len < VIEW_SMALL ? RUN_ONE : RUN_SOME);
+    struct cutter_limit limit = limit_of(intake);
+    size_t waiting = cutter_view(&intake->cutter, limit).len;
+    struct run *run = runs_reserve(&intake->runs, waiting < VIEW_SMALL ? RUN_ONE : RUN_SOME);
     if (!run) {
         error_set(e, ERROR_MEMORY, "out of memory for events");
         intake_fail(intake, e);
         return false;
     }
-    const char *at = view.ptr;
-    run->seen = intake->window.base + view.len;
     run->seed = intake->seed;
-    run_decode(run, &intake->slicer, &intake->decoder, to_skip(intake), &at, view.ptr + view.len, last);
-    window_take(&intake->window, (size_t)(at - view.ptr));
-    note_run(intake, run);
+    cutter_cut(&intake->cutter, run, limit);
+    note_front(intake);
     return true;
 }
 
-/* ---- decoding on another thread ---- */
-
-static void work(void *user) {
-    struct intake *intake = user;
-    run_decode(intake->back, &intake->slicer, &intake->decoder, intake->back_skip, &intake->back_at,
-               intake->back_end, intake->back_last);
-}
-
-static void worked(void *user) {
-    struct intake *intake = user;
-    intake->back_ready = true;
-    intake->ready(intake->user);
-}
+/* ---- decoding ahead ---- */
 
 void intake_use_beside(struct intake *intake, struct loop *loop) {
-    intake->beside = loop_beside(loop);
-    intake->decoding = (struct beside_job){.work = work, .done = worked, .user = intake};
+    intake->runs.beside = loop_beside(loop);
 }
 
-/* What comes behind the front. True: it is being decoded. */
-static bool start_back(struct intake *intake) {
-    bool last;
-    struct slice view = look(intake, &last);
-    if (!intake->beside || view.len < VIEW_BESIDE || !reserve(&intake->back, RUN_MANY)) {
-        return false;
+/* Begins as many runs as there seem to be bytes for. True: there are some ahead. */
+static bool begin_runs(struct intake *intake) {
+    struct runs *runs = &intake->runs;
+    struct cutter_limit limit = limit_of(intake);
+    uint64_t bytes = limit.at - intake->cut;
+    while (bytes >= VIEW_BESIDE + (uint64_t)runs->ahead * RUN_BYTES &&
+           runs_begin(runs, RUN_MANY, intake->seed, limit)) {
     }
-    intake->back_at = view.ptr;
-    intake->back_end = view.ptr + view.len;
-    intake->back_last = last;
-    intake->back_skip = to_skip(intake);
-    intake->back->seen = intake->window.base + view.len;
-    intake->back->seed = intake->seed;
-    beside_start(intake->beside, &intake->decoding);
-    return true;
+    return runs->ahead > 0;
 }
 
-/* The back becomes the front, whose events have all been given. */
-static void swap_runs(struct intake *intake) {
-    struct run *run = intake->back;
-    intake->back = intake->front;
-    intake->front = run;
-    intake->back_ready = false;
-    struct slice view = window_view(&intake->window);
-    window_take(&intake->window, (size_t)(intake->back_at - view.ptr));
-    note_run(intake, run);
-}
-
-/* Bytes, or the end of the chunk, have come since the front was decoded. */
-static bool has_news(const struct intake *intake) {
-    bool last;
-    struct slice view = look(intake, &last);
-    return intake->window.base + view.len > intake->front->seen || (last && !intake->front->last);
-}
-
-static bool is_at_mark(const struct intake *intake) {
-    bool last;
-    const struct mark *mark = marks_first(&intake->marks);
-    return mark && mark->at == intake->window.base + look(intake, &last).len;
-}
-
-/* While the front is given, what follows it can be decoded, unless something stands between them. */
-static void look_behind(struct intake *intake) {
-    const struct run *front = intake->front;
-    bool failed;
-    if (front->count == 0 || front->barrier ||
-        (front->word != SLICER_MESSAGE && front->word != SLICER_MORE)) {
-        return;
-    }
-    if (front->word == SLICER_MORE && !has_news(intake) &&
-        (is_at_mark(intake) || !window_join(&intake->window, &failed))) {
-        return;
-    }
-    start_back(intake);
+/* Nothing stands between the front's events and those behind them. */
+static bool is_open(const struct run *front) {
+    return !front->barrier && (front->word == SLICER_MESSAGE || front->word == SLICER_MORE);
 }
 
 void intake_look_behind(struct intake *intake) {
-    bool giving = intake->in_body && intake->front && intake->front->given < intake->front->count;
-    if (giving && !intake->back_ready && !intake->decoding.busy) {
-        look_behind(intake);
+    const struct run *front = intake->front;
+    if (intake->in_body && front && front->given < front->count && is_open(front)) {
+        begin_runs(intake);
     }
+}
+
+const struct run_event *intake_beyond(struct intake *intake, size_t n) {
+    const struct run *next = is_open(intake->front) ? runs_next(&intake->runs) : NULL;
+    return next && n < next->count && next->seed == intake->front->seed ? &next->events[n] : NULL;
 }
 
 /* ---- giving ---- */
@@ -212,11 +157,18 @@ static enum intake_status give(struct intake *intake) {
     return INTAKE_EVENT;
 }
 
+/* What ended the front is dealt with: what was begun behind it is empty, and what comes is begun anew. */
+static void pass_stop(struct intake *intake) {
+    runs_recall(&intake->runs);
+    intake->front->barrier = false;
+    intake->front->word = SLICER_MESSAGE;
+}
+
 /* What stands behind the front's events. INTAKE_EMPTY: it has been dealt with. */
 static enum intake_status give_word(struct intake *intake, struct error *e) {
     struct run *front = intake->front;
     enum slicer_status word = front->word;
-    front->word = SLICER_MESSAGE;
+    pass_stop(intake);
     intake->position = front->position;
     intake->line = front->line;
     intake->refused = front->message;
@@ -233,23 +185,26 @@ static enum intake_status give_word(struct intake *intake, struct error *e) {
     return INTAKE_FAILED;
 }
 
-/* The view is used up. True: look again. */
+/* The view is used up, with nothing ahead. True: look again. */
 static bool end_view(struct intake *intake, struct error *e) {
+    struct window *window = &intake->cutter.window;
+    struct cutter_limit limit = limit_of(intake);
     bool failed;
-    bool last;
     if (intake->front->word == SLICER_END) {
         intake->in_body = false;
         return true;
     }
-    if (has_news(intake)) {
+    if (cutter_has_news(&intake->cutter, limit)) {
         return true;
     }
-    if (is_at_mark(intake)) { /* an abort: the rest of the message will not come */
-        window_take(&intake->window, look(intake, &last).len);
+    size_t left = cutter_view(&intake->cutter, limit).len;
+    if (marks_first(&intake->marks) && window->base + left == limit.at) {
+        window_take(window, left); /* an abort: the rest of the message will not come */
+        intake->cut = window->base;
         intake->in_body = false;
         return true;
     }
-    if (window_join(&intake->window, &failed)) {
+    if (window_join(window, &failed)) {
         return true;
     }
     if (failed) {
@@ -261,32 +216,42 @@ static bool end_view(struct intake *intake, struct error *e) {
 
 static void settle(struct intake *intake) {
     if (intake->up_to_date) {
-        window_settle(&intake->window);
-        run_free(intake->front);
-        run_free(intake->back);
-        intake->front = intake->back = NULL;
+        window_settle(&intake->cutter.window);
+        runs_free(&intake->runs);
+        intake->front = NULL;
     }
-    if (intake->paused && intake->source) {
-        intake->paused = false;
-        source_resume(intake->source);
+    intake_resume(intake, SIZE_MAX);
+}
+
+/* The next run becomes the front. False, *wait: the other thread is at it. */
+static bool next_front(struct intake *intake, bool *wait, struct error *e) {
+    struct runs *runs = &intake->runs;
+    if (runs->ahead == 0) {
+        take_cutter(intake);
+        *wait = cutter_can_go_on(&intake->cutter, limit_of(intake)) && begin_runs(intake);
+        return !*wait && decode_front(intake, e);
     }
+    *wait = !runs_next(runs);
+    if (!*wait) {
+        runs_advance(runs);
+        note_front(intake);
+    }
+    return !*wait;
 }
 
 /* In a body, with nothing left to give. *wait: the other thread is at it. True: look again. */
 static bool read_on(struct intake *intake, bool *wait, struct error *e) {
-    window_release(&intake->window);
-    if (intake->back_ready || beside_take(intake->beside, &intake->decoding)) {
-        swap_runs(intake);
-        look_behind(intake);
-    } else if (intake->decoding.busy || start_back(intake)) {
-        *wait = true;
-        return false;
-    } else if (!decode_front(intake, e)) {
+    if (intake->front && !is_open(intake->front)) {
+        pass_stop(intake);
+    }
+    if (!next_front(intake, wait, e)) {
         return false;
     }
     const struct run *front = intake->front;
     bool end = front->word == SLICER_MORE || front->word == SLICER_END;
-    return front->count > 0 || !end || end_view(intake, e);
+    intake_look_behind(intake);
+    intake_resume(intake, LOW_WATER);
+    return front->count > 0 || intake->runs.ahead > 0 || !end || end_view(intake, e);
 }
 
 /* The next thing, where no event is left. *wait: nothing before the other thread is done. */

@@ -7,6 +7,9 @@
 /* Bytes have come: what follows the events that are being given may be decoded meanwhile. */
 void intake_look_behind(struct intake *intake);
 
+/* A source that was paused goes on where at most so many bytes wait. */
+void intake_resume(struct intake *intake, size_t most);
+
 /* The stream is over, for what e says. */
 void intake_fail(struct intake *intake, const struct error *e);
 

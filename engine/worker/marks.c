@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/list.h"
+
 static void free_mark(struct mark *mark) {
     free(mark->offset);
     free(mark->error);
@@ -41,14 +43,10 @@ static bool reserve(struct marks *marks) {
         marks->first = 0;
         return true;
     }
-    size_t room = marks->room ? marks->room * 2 : 16;
-    struct mark *grown = realloc(marks->marks, room * sizeof *grown);
-    if (!grown) {
-        return false;
-    }
-    marks->marks = grown;
-    marks->room = room;
-    return true;
+    struct mark *grown = list_room(marks->marks, marks->first + marks->count, &marks->room, 16,
+                                   sizeof *grown);
+    marks->marks = grown ? grown : marks->marks;
+    return grown;
 }
 
 bool marks_init(struct marks *marks) {

@@ -173,10 +173,10 @@ struct pipeline *pipeline_new(const struct pipeline_options *options, struct err
         return NULL;
     }
     intake_use_beside(&pipeline->intake, pipeline->loop);
-    pipeline->intake.decoder.strict = stream->strict;
-    pipeline->intake.decoder.key_optional = stream->get_keys;
+    pipeline->intake.cutter.decoder.strict = stream->strict;
+    pipeline->intake.cutter.decoder.key_optional = stream->get_keys;
     if (stream->default_type) {
-        pipeline->intake.decoder.default_type = slice_from(stream->default_type);
+        pipeline->intake.cutter.decoder.default_type = slice_from(stream->default_type);
     }
     if (!(options->sink_count > 0 ? sinks_open(pipeline, options, e) : pipeline_begin(pipeline, e))) {
         pipeline_free(pipeline);

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/piece.h"
 #include "message/event.h"
 #include "message/slicer.h"
 
@@ -25,14 +26,16 @@ struct run {
     /* What the slicer said behind the last event, or MESSAGE: the run is full, or ends with an event behind
      * which nothing may be decoded before it has been dealt with. */
     enum slicer_status word;
-    bool barrier;            /* the latter */
-    bool last;               /* no byte of the chunk was to follow */
-    uint64_t seed;           /* the caller's: for the keys' hashes */
-    uint64_t seen;           /* the caller's: the position behind the bytes it was decoded from */
-    uint64_t skipped;        /* messages passed over */
-    struct slice message;    /* of the word, where it is REFUSED */
-    uint64_t position, line; /* of the word */
-    struct error why;        /* likewise */
+    bool barrier;              /* the latter */
+    bool last;                 /* no byte of the chunk was to follow */
+    uint64_t seed;             /* the caller's: for the keys' hashes */
+    enum slicer_format format; /* the caller's: of the chunk */
+    uint64_t end;              /* the caller's: the position behind what it took */
+    struct piece *left;        /* the caller's: pieces that only runs before it still use */
+    uint64_t skipped;          /* messages passed over */
+    struct slice message;      /* of the word, where it is REFUSED */
+    uint64_t position, line;   /* of the word */
+    struct error why;          /* likewise */
 
     char *names; /* unescaped types and keys */
     size_t names_len;

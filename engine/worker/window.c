@@ -6,7 +6,8 @@ enum {
     GAP_BYTES = 4096,       /* in front of appended bytes, for what is left of a message */
     PIECE_LEAST = 16 << 10, /* an appended piece's room, growing */
     PIECE_MOST = 256 << 10, /* up to this */
-    SPARE_MOST = 1 << 20,   /* larger pieces are not kept */
+    SPARE_MOST = 1 << 20,   /* larger pieces are not kept, */
+    SPARES = 4,             /* nor more of them */
 };
 
 void window_init(struct window *window, size_t max) {
@@ -22,11 +23,16 @@ static void free_all(struct window *window) {
     window->first = window->last = NULL;
 }
 
+static void free_spares(struct window *window) {
+    for (struct piece *spare; (spare = window_spare(window));) {
+        piece_free(spare);
+    }
+}
+
 void window_free(struct window *window) {
     free_all(window);
     window_release(window);
-    piece_free(window->spare);
-    window->spare = NULL;
+    free_spares(window);
     window->waiting = 0;
 }
 
@@ -50,16 +56,36 @@ static void leave(struct window *window, struct piece *piece) {
     window->left = piece;
 }
 
-void window_release(struct window *window) {
-    while (window->left) {
-        struct piece *piece = window->left;
-        window->left = piece->next;
-        if (window->spare || piece->cap > SPARE_MOST) {
+struct piece *window_leave(struct window *window) {
+    struct piece *left = window->left;
+    window->left = NULL;
+    return left;
+}
+
+void window_keep(struct window *window, struct piece *left) {
+    while (left) {
+        struct piece *piece = left;
+        left = piece->next;
+        leave(window, piece);
+    }
+}
+
+void window_recycle(struct window *window, struct piece *left) {
+    while (left) {
+        struct piece *piece = left;
+        left = piece->next;
+        if (window->spares == SPARES || piece->cap > SPARE_MOST) {
             piece_free(piece);
         } else {
+            piece->next = window->spare;
             window->spare = piece;
+            window->spares++;
         }
     }
+}
+
+void window_release(struct window *window) {
+    window_recycle(window, window_leave(window));
 }
 
 /* Room for at least len bytes behind the last: pieces grow with what comes. */
@@ -67,9 +93,8 @@ static struct piece *add_piece(struct window *window, size_t len) {
     size_t cap = window->last ? window->last->cap * 2 : PIECE_LEAST;
     cap = cap > PIECE_MOST ? PIECE_MOST : cap;
     cap = cap < len + GAP_BYTES ? len + GAP_BYTES : cap;
-    struct piece *piece = window->spare;
-    if (piece && piece->cap >= cap) {
-        window->spare = NULL;
+    if (window->spare && window->spare->cap >= cap) {
+        struct piece *piece = window_spare(window);
         piece->start = piece->end = GAP_BYTES;
         return piece;
     }
@@ -106,9 +131,23 @@ bool window_give(struct window *window, struct piece *piece) {
     return true;
 }
 
+void window_move(struct window *window, struct window *from) {
+    while (from->first) {
+        struct piece *piece = from->first;
+        from->first = piece->next;
+        push(window, piece);
+    }
+    from->last = NULL;
+    from->base += from->waiting;
+    from->waiting = 0;
+}
+
 struct piece *window_spare(struct window *window) {
     struct piece *spare = window->spare;
-    window->spare = NULL;
+    if (spare) {
+        window->spare = spare->next;
+        window->spares--;
+    }
     return spare;
 }
 
@@ -196,7 +235,6 @@ void window_settle(struct window *window) {
     if (window->waiting == 0) {
         free_all(window);
         window_release(window);
-        piece_free(window->spare);
-        window->spare = NULL;
+        free_spares(window);
     }
 }

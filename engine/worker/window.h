@@ -17,7 +17,8 @@
 struct window {
     struct piece *first, *last;
     struct piece *left;  /* were looked at, and are still in use */
-    struct piece *spare; /* a used one, to be filled again */
+    struct piece *spare; /* used ones, to be filled again: */
+    unsigned spares;     /* so many */
     uint64_t base;       /* bytes taken so far: the position of the view's first byte */
     size_t waiting;      /* bytes not taken yet */
     size_t max;          /* waiting never passes this */
@@ -33,6 +34,9 @@ bool window_append(struct window *window, const char *ptr, size_t len);
 /* Takes the piece over, whatever it answers. False: the cap. */
 bool window_give(struct window *window, struct piece *piece);
 
+/* Appends all that waits in `from`, whatever the cap. */
+void window_move(struct window *window, struct window *from);
+
 /* A used piece, which becomes the caller's; NULL where there is none. */
 struct piece *window_spare(struct window *window);
 
@@ -47,6 +51,12 @@ bool window_join(struct window *window, bool *failed);
 
 /* Nothing that was cut out of pieces joined to others so far is in use any more. */
 void window_release(struct window *window);
+
+/* In two steps: hands those pieces out, which become the caller's, linked by `next`; and any window takes them as its
+ * spare ones. window_keep: or as they were. NULL is fine. */
+struct piece *window_leave(struct window *window);
+void window_keep(struct window *window, struct piece *left);
+void window_recycle(struct window *window, struct piece *left);
 
 /* Everything that waits counts as taken. */
 void window_clear(struct window *window);

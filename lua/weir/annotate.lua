@@ -9,7 +9,7 @@
 
 local _, weir = ...
 local types = weir._types
-local schema_metatable = weir._schema.metatable
+local native = weir._schema
 
 local KEYWORDS = {}
 for word in ([[and break do else elseif end false for function goto if in local nil not or repeat return then true
@@ -21,15 +21,6 @@ local PLAIN = { string = "string", number = "number", integer = "integer", boole
 
 -- What the text of a column is in Lua, where that is known before and after it was read.
 local COLUMN_TEXT = { text = true, varchar = true, bpchar = true, name = true, uuid = true, numeric = true }
-
-local function sorted(map)
-  local names = {}
-  for name in pairs(map) do
-    names[#names + 1] = name
-  end
-  table.sort(names)
-  return names
-end
 
 -- A string as a literal type; nothing where it cannot be written as one.
 local function literal(text)
@@ -129,7 +120,7 @@ local function class_of_object(out, def, name, description)
   local class = unused(out, name)
   out.classes[def.fields] = class
   local lines = {}
-  for _, field_name in ipairs(sorted(def.fields)) do
+  for _, field_name in ipairs(native.kit.sorted(def.fields)) do
     local field = def.fields[field_name]
     local expression = type_of(out, field, class .. "." .. class_part(field_name))
     write_field(lines, field_name, is_optional(field), expression, rawget(field, "_def").description)
@@ -152,7 +143,7 @@ local function class_of_row(out, parser, name)
   local class = unused(out, name)
   write(out, "---@class %s", class)
   local lines = {}
-  for _, column_name in ipairs(sorted(parser.columns)) do
+  for _, column_name in ipairs(native.kit.sorted(parser.columns)) do
     local column = parser.columns[column_name]
     local kind = type(column) == "table" and not (column.dims and column.dims ~= 0) and column.type or column
     local expression = COLUMN_TEXT[kind] and "string" or "any"
@@ -205,7 +196,7 @@ local EXPRESSIONS = {
 
 -- The type that values of a schema have. name: of the class, where it becomes one.
 function type_of(out, schema, name)
-  if getmetatable(schema) ~= schema_metatable then
+  if getmetatable(schema) ~= native.metatable then
     return is_parser(schema) and class_of_row(out, schema, name) or "any"
   end
   local def = rawget(schema, "_def")
@@ -299,7 +290,7 @@ end
 -- The types of a stream that have a schema and a name that can be written.
 local function entities_of(out, prefix, schemas)
   local entities = {}
-  for _, name in ipairs(sorted(schemas)) do
+  for _, name in ipairs(native.kit.sorted(schemas)) do
     local quoted = literal(name)
     if quoted then
       local part = class_part(name)

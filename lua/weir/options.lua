@@ -170,10 +170,13 @@ function options.add(name, check, from_configuration)
   CHECKS[name], FROM_CONFIGURATION[name] = check, from_configuration
 end
 
-local function sorted_names(set)
+-- The names in these tables, in byte order: for messages.
+function options.names(...)
   local names = {}
-  for name in pairs(set) do
-    names[#names + 1] = name
+  for _, set in ipairs { ... } do
+    for name in pairs(set) do
+      names[#names + 1] = name
+    end
   end
   table.sort(names)
   return table.concat(names, ", ")
@@ -186,7 +189,7 @@ local function check_each(given, where, level, checks)
   for name, value in pairs(given) do
     local check = checks[name]
     if not check then
-      error(("%s: unknown option '%s': expected one of %s"):format(where, tostring(name), sorted_names(checks)), above)
+      error(("%s: unknown option '%s': expected one of %s"):format(where, tostring(name), options.names(checks)), above)
     end
     local expected, inner, inner_value = check(value)
     if expected and inner ~= nil then
@@ -341,11 +344,13 @@ local SERVE_CHECKS = {
   maxConnections = whole(1),
   maxStreams = whole(1),
   maxBytes = size,
+  maxInput = size,
   maxOutput = size,
   tokenFile = text,
   tlsCert = text,
   tlsKey = text,
   corsOrigin = text,
+  accessLog = text,
   faults = is "boolean",
 }
 

@@ -11,7 +11,7 @@ local with, with_lua = kit.with, kit.with_lua
 local object_methods = native.objectMethods
 
 -- In byte order, so that issues come in the same order on every run.
-local function sorted(fields)
+function kit.sorted(fields)
   local names = {}
   for name in pairs(fields) do
     names[#names + 1] = name
@@ -35,7 +35,7 @@ function native.object(fields, name, depth)
     levels = math.max(levels, below)
     needs_lua = needs_lua or lua
   end
-  local names = sorted(own)
+  local names = kit.sorted(own)
   if #names > native.fieldsMax then
     fail(depth, name, "has %d fields, at most %d are possible", #names, native.fieldsMax)
   end
@@ -66,7 +66,7 @@ end
 -- The object with other fields.
 local function with_fields(self, fields)
   local def = with(self, "fields", fields)._def
-  def.names, def.depth = sorted(fields), 1
+  def.names, def.depth = kit.sorted(fields), 1
   def.lua = def.strip or def.refines ~= nil or def.default ~= nil or nil
   for _, field in pairs(fields) do
     def.lua = def.lua or field._def.lua

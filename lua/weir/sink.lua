@@ -168,17 +168,6 @@ local KINDS = {
 local SECRETS = { url = true, apiKey = true }
 local EXPECTED = { path = "the path of a file", url = "a URL", dialect = '"elasticsearch" or "typesense"' }
 
-local function sorted_names(...)
-  local names = {}
-  for _, set in ipairs { ... } do
-    for name in pairs(set) do
-      names[#names + 1] = name
-    end
-  end
-  table.sort(names)
-  return table.concat(names, ", ")
-end
-
 local COMMON = { name = text }
 
 -- Errors are raised by `fail`, which puts the place in front.
@@ -187,7 +176,7 @@ local function check(given, checks, fail)
   for name, value in pairs(given) do
     local known = checks[name] or COMMON[name]
     if not known then
-      fail("unknown option '%s': expected one of %s", tostring(name), sorted_names(checks, COMMON))
+      fail("unknown option '%s': expected one of %s", tostring(name), options_of.names(checks, COMMON))
     end
     local expected, _, got = known(value)
     if expected then

@@ -1,7 +1,7 @@
 -- weir.validateEvent and weir.createEventBuilder: all the reasons why something is no event, or does not fit a schema.
 
 local _, weir = ...
-local show = weir._options.show
+local names, show = weir._options.names, weir._options.show
 local decode = weir.json.decode
 local events, schemas = weir._state.events, weir._state.schemas
 
@@ -36,24 +36,15 @@ local function check_json(errors, member, value)
   end
 end
 
-local function names_of(types)
-  local names = {}
-  for name in pairs(types) do
-    names[#names + 1] = name
-  end
-  table.sort(names)
-  return table.concat(names, ", ")
-end
-
 -- The event's type, as far as a schema is looked for by it. known: it must be one that the form names.
 local function check_type(errors, event, form, known)
   local kind = event.type
   if kind ~= nil and not is_text(kind) then
     add(errors, "type", ("Type must be a non-empty string, is %s"):format(show(kind)), kind)
   elseif form and form.makers and kind == nil and not form.makers.default then
-    add(errors, "type", ("Type is required: expected one of %s"):format(names_of(form.makers)))
+    add(errors, "type", ("Type is required: expected one of %s"):format(names(form.makers)))
   elseif known and form.makers and not form.makers[kind or "default"] then
-    add(errors, "type", ("Unknown type %s: expected one of %s"):format(show(kind), names_of(form.makers)), kind)
+    add(errors, "type", ("Unknown type %s: expected one of %s"):format(show(kind), names(form.makers)), kind)
   end
   return kind == nil and "default" or kind
 end

@@ -7,6 +7,8 @@ export default defineConfig({
     exclude: [],
     testTimeout: 30000,
     hookTimeout: 30000,
+    // Many of the suite's tests have to be quick themselves (a TTL of 2 s is renewed after 1.5 s).
+    retry: 4,
     maxWorkers: 1,
   },
 })

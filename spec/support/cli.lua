@@ -38,7 +38,7 @@ function cli.wait_until_stuck(child)
     local stuck = written and written > 4000 and written == before
     before = written
     return stuck
-  end, 20, child.name .. " to wait for a reader")
+  end, nil, child.name .. " to wait for a reader")
 end
 
 --- `weir state` of a file that holds `text`, with more arguments.
@@ -76,6 +76,11 @@ end
 function cli.change(kind, key, operation, value)
   return ('{"type":"%s","key":"%s",%s"headers":{"operation":"%s"}}'):format(kind, key,
     value and '"value":' .. value .. "," or "", operation)
+end
+
+--- The same as a line, with what it does in front.
+function cli.line(operation, kind, key, value)
+  return cli.change(kind, key, operation, value) .. "\n"
 end
 
 function cli.insert(kind, key, value)

@@ -47,12 +47,26 @@ local function first_of(text)
 end
 
 ---------------------------------------------------------------------------------------------------
+-- What those have in common that are asked in SQL, by their method `ask`
+
+local Sql = {}
+Sql.__index = Sql
+
+function Sql:count()
+  return first_of(self:ask "SELECT count(*) FROM t") or 0
+end
+
+function Sql:room()
+  self.disk:grow "64m"
+end
+
+---------------------------------------------------------------------------------------------------
 
 local sqlite = {kind = "sqlite", gone = 'table "t" was dropped or altered'}
 
 function sqlite.missing() end
 
-local Sqlite = {}
+local Sqlite = setmetatable({}, Sql)
 Sqlite.__index = Sqlite
 
 function sqlite.new()
@@ -69,20 +83,12 @@ function Sqlite:sequence()
   return tmp.read(self.set.DB) and first_of(self:ask "SELECT sequence FROM _sync_state")
 end
 
-function Sqlite:count()
-  return first_of(self:ask "SELECT count(*) FROM t") or 0
-end
-
 function Sqlite:drop()
   self:ask "DROP TABLE t"
 end
 
 function Sqlite:fill()
   self.disk = disk.small(self.folder, SMALL)
-end
-
-function Sqlite:room()
-  self.disk:grow "64m"
 end
 
 function Sqlite:remove()
@@ -98,7 +104,7 @@ function pg.missing()
   return not ok and why or nil
 end
 
-local Pg = {}
+local Pg = setmetatable({}, Sql)
 Pg.__index = Pg
 
 function pg.new()
@@ -116,10 +122,6 @@ function Pg:sequence()
   return first_of(self:ask "SELECT sequence FROM _sync_state WHERE commits > 0")
 end
 
-function Pg:count()
-  return first_of(self:ask "SELECT count(*) FROM t") or 0
-end
-
 function Pg:drop()
   pg.server:query("DROP TABLE t", self.name)
 end
@@ -130,10 +132,6 @@ function Pg:fill()
   self.disk = disk.small(folder, SMALL, "postgres")
   pg.server:query(("CREATE TABLESPACE %s LOCATION '%s'"):format(self.name, folder))
   pg.server:query(("ALTER DATABASE %s SET default_tablespace = %s"):format(self.name, self.name))
-end
-
-function Pg:room()
-  self.disk:grow "64m"
 end
 
 function Pg:remove()
@@ -150,7 +148,7 @@ function mysql.missing()
   return mariadb.missing() and "there is no mariadbd on this machine" or nil
 end
 
-local My = {}
+local My = setmetatable({}, Sql)
 My.__index = My
 
 function mysql.new()
@@ -168,10 +166,6 @@ function My:sequence()
   return first_of(self:ask "SELECT sequence FROM _sync_state WHERE notes IS NOT NULL")
 end
 
-function My:count()
-  return first_of(self:ask "SELECT count(*) FROM t") or 0
-end
-
 function My:drop()
   mysql.server:ask(self.name, "DROP TABLE t")
 end
@@ -182,7 +176,7 @@ end
 
 --- InnoDB ends where it cannot write what it has promised to: then somebody has to start the server again.
 function My:room()
-  self.disk:grow "64m"
+  Sql.room(self)
   if not pcall(mysql.server.ask, mysql.server, "mysql", "SELECT 1") then
     mysql.server:kill()
     mysql.server:again()

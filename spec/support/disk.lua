@@ -12,7 +12,7 @@ local Disk = {}
 Disk.__index = Disk
 
 local function try(...)
-  return process.run{cmd = {...}, timeout = 20}
+  return process.run{cmd = {...}}
 end
 
 local function must(...)

@@ -22,13 +22,13 @@ local function parse_headers(text)
   return headers
 end
 
---- options: url, method ("GET"), headers (table), body (text), timeout (seconds, 20).
+--- options: url, method ("GET"), headers (table), body (text), timeout (seconds, 60).
 --- Returns {status, headers (names in lower case), body}. Without an answer, status is 0 and `error`
 --- is curl's text.
 function http.request(options)
   local dir = tmp.dir()
   local cmd = {"curl", "-q", "-sS", "--noproxy", "*", "-X", options.method or "GET",
-    "--max-time", tostring((options.timeout or 20) + wait.SLACK), "-w", "%{http_code}",
+    "--max-time", tostring((options.timeout or 60) + wait.SLACK), "-w", "%{http_code}",
     "-D", dir .. "/headers", "-o", dir .. "/body"}
   if options.method == "HEAD" then
     cmd[#cmd + 1] = "--head"
@@ -43,7 +43,7 @@ function http.request(options)
     cmd[#cmd + 1] = "@" .. dir .. "/request"
   end
   cmd[#cmd + 1] = options.url
-  local done = process.run{cmd = cmd, timeout = (options.timeout or 20) + 5}
+  local done = process.run{cmd = cmd, timeout = (options.timeout or 60) + 5}
   return {
     status = tonumber(done.stdout) or 0,
     error = done.code ~= 0 and done.stderr or nil,

@@ -82,7 +82,7 @@ function Server:held(database)
   wait.till(function()
     return self:ask(database, "SELECT count(*) FROM information_schema.processlist WHERE db = database() AND " ..
       "id <> connection_id()") == "0"
-  end, 20, "the server to end the worker's connection")
+  end, nil, "the server to end the worker's connection")
   if self:ask(database, "SHOW TABLES LIKE '\\_sync\\_tables'") == "" then
     return "", nil
   end
@@ -109,7 +109,7 @@ end
 
 function Server:stop()
   self:ask("mysql", "SHUTDOWN")
-  self.child:wait(60)
+  self.child:wait()
 end
 
 function Server:kill()

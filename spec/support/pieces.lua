@@ -23,13 +23,13 @@ function pieces.start()
   self.child = process.spawn{cmd = cmd, timeout = LIFE}
   self.url = wait.till(function()
     return self.child:stdout():match("listening (%S+)\n")
-  end, 30, "the server of pieces")
+  end, nil, "the server of pieces")
   return self
 end
 
 function Pieces:stop()
   self.child:signal("TERM")
-  self.child:wait(10)
+  self.child:wait()
 end
 
 return pieces

@@ -13,9 +13,9 @@ local wait = require "support.wait"
 local process = {}
 
 --- Seconds after which a server that a spec has forgotten is killed: longer than any spec takes.
-process.LIFE = 280 + 4 * (tonumber(os.getenv "WEIR_KILLS") or 0)
+process.LIFE = 580 + 4 * (tonumber(os.getenv "WEIR_KILLS") or 0)
 
-local LIMIT = 60 -- seconds a process may live, unless told otherwise
+local LIMIT = 120 -- seconds a process may live, unless told otherwise
 local TIMED_OUT = 124 -- what timeout(1) exits with
 
 -- Of this Lua, for servers that end when it does.
@@ -108,7 +108,7 @@ function process.spawn(options)
   local child = setmetatable({dir = dir, name = options.cmd[1], limit = options.timeout}, Child)
   child.pid = wait.till(function()
     return tonumber((tmp.read(dir .. "/pid") or ""):match("^(%d+)\n"))
-  end, 10, "the pid of " .. child.name)
+  end, nil, "the pid of " .. child.name)
   return child
 end
 
@@ -133,7 +133,7 @@ function Child:signal(name)
   return os.execute(("kill -%s %d 2>/dev/null"):format(name, self.pid)) == true
 end
 
---- The result once the program has ended, as of run. Fails when that takes more than `limit` seconds (10).
+--- The result once the program has ended, as of run. Fails when that takes more than `limit` seconds (60).
 function Child:wait(limit)
   return wait.till(function()
     return result(self.dir, self.limit)
@@ -154,7 +154,13 @@ end
 --- Ends the program at once, if it still runs, and returns its result.
 function Child:kill()
   self:signal("KILL")
-  return self:wait(10)
+  return self:wait()
+end
+
+--- The same at some random instant of the next so many seconds.
+function Child:kill_within(seconds)
+  wait.within(seconds)
+  return self:kill()
 end
 
 return process

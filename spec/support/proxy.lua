@@ -24,7 +24,7 @@ function proxy.start(server)
   self.child = process.spawn{cmd = cmd, timeout = LIFE}
   self.base = wait.till(function()
     return self.child:stdout():match("listening (%S+)\n")
-  end, 30, "the proxy")
+  end, nil, "the proxy")
   return self
 end
 
@@ -62,7 +62,7 @@ end
 
 function Proxy:stop()
   self.child:signal("TERM")
-  self.child:wait(10)
+  self.child:wait()
 end
 
 return proxy

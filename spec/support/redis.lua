@@ -46,12 +46,12 @@ function Redis:launch()
   wait.till(function()
     local ok, answer = pcall(self.ask, self, "PING")
     return ok and answer == "PONG"
-  end, 20, "redis-server")
+  end, nil, "redis-server")
 end
 
 --- One command; fails where the server cannot be reached or answers with an error.
 function Redis:ask(...)
-  local done = process.run{cmd = {"redis-cli", "-s", self.socket, "-e", ...}, timeout = 20}
+  local done = process.run{cmd = {"redis-cli", "-s", self.socket, "-e", ...}}
   if done.code ~= 0 then
     error(("%s: %s%s"):format(table.concat({...}, " "), done.stdout, done.stderr), 2)
   end

@@ -1,13 +1,14 @@
 /* To be loaded before a program: its look-ups of names.
  *
- *     WEIR_TEST_HOSTS="several.test=127.0.0.2,127.0.0.1 slow.test=+2,127.0.0.1"
+ *     WEIR_TEST_HOSTS="several.test=127.0.0.2,127.0.0.1 slow.test=+,127.0.0.1" WEIR_TEST_GO=FILE
  *
- * These names have these addresses, in this order; +2 takes two seconds. A look-up on the main thread, where it holds
- * up everything else, ends the program. */
+ * These names have these addresses, in this order; + makes FILE.begun and takes until FILE is there, or fails after a
+ * minute. A look-up on the main thread, where it holds up everything else, ends the program. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dlfcn.h>
 #include <netdb.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,16 +32,31 @@ static const char *known(const char *name) {
     return NULL;
 }
 
+static int wait_for_go(void) {
+    const char *path = getenv("WEIR_TEST_GO");
+    char begun[4096];
+    snprintf(begun, sizeof begun, "%s.begun", path ? path : "");
+    FILE *file = fopen(begun, "w");
+    if (!path || !file) {
+        return EAI_FAIL;
+    }
+    fclose(file);
+    for (int i = 0; i < 6000; i++) {
+        if (access(path, F_OK) == 0) {
+            return 0;
+        }
+        usleep(10 * 1000);
+    }
+    return EAI_AGAIN;
+}
+
 static int add(look_up *real, const char *list, const char *service, const struct addrinfo *hints,
                struct addrinfo **result) {
     for (*result = NULL; *list && *list != ' '; list += strcspn(list, ", "), list += *list == ',') {
         char word[64];
         snprintf(word, sizeof word, "%.*s", (int)strcspn(list, ", "), list);
-        if (*word == '+') {
-            sleep((unsigned)atoi(word + 1));
-            continue;
-        }
-        int rc = real(word, service, hints, result);
+        bool waits = *word == '+';
+        int rc = waits ? wait_for_go() : real(word, service, hints, result);
         if (rc != 0) {
             return rc;
         }

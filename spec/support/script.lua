@@ -37,7 +37,7 @@ function Script:command(settings)
 end
 
 function Script:run(settings)
-  return process.run{cmd = self:command(settings), timeout = 30}
+  return process.run{cmd = self:command(settings)}
 end
 
 function Script:spawn(settings)
@@ -97,7 +97,7 @@ end
 --- Waits for the ends of several; each must succeed.
 function script.all_end(children)
   for _, child in ipairs(children) do
-    local done = child:wait(60)
+    local done = child:wait()
     assert.equal(0, done.code, done.stderr)
   end
 end
@@ -108,7 +108,7 @@ function script.comes_to(expected, fn)
   wait.till(function()
     last = fn()
     return last == expected
-  end, 20, function()
+  end, nil, function()
     return ("%q, is %q"):format(expected, tostring(last))
   end)
 end

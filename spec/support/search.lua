@@ -31,7 +31,7 @@ function search.start(options)
   self.child = process.spawn{cmd = cmd, timeout = process.LIFE}
   self.url = wait.till(function()
     return self.child:stdout():match "listening (%S+)\n"
-  end, 30, "the search server")
+  end, nil, "the search server")
   return self
 end
 
@@ -79,7 +79,7 @@ end
 
 function Search:stop()
   self.child:signal "TERM"
-  self.child:wait(10)
+  self.child:wait()
 end
 
 return search

@@ -10,6 +10,7 @@
 
 local http = require "support.http"
 local paths = require "support.paths"
+local ports = require "support.ports"
 local process = require "support.process"
 local wait = require "support.wait"
 
@@ -22,7 +23,8 @@ local LIFE = 620 + process.LIFE -- seconds after which a forgotten server is kil
 local JSON = {["Content-Type"] = "application/json"}
 
 -- What other specs expect is what the reference server makes of events: it stamps them and writes them anew.
-local PROTOCOL = {append = true, client_lua = true, protocol_cli = true, read = true, reconnect = true}
+local PROTOCOL = {append = true, cli_append = true, cli_ends = true, cli_options = true, cli_read = true,
+  cli_streams = true, client_lua = true, read = true, reconnect = true}
 
 local function kind_for(spec)
   local protocol = PROTOCOL[spec:match "([^/]+)_spec%.lua$"]
@@ -38,7 +40,7 @@ local function await(self, text, pattern)
       error("the server ended: " .. self.child:stderr(), 0)
     end
     return text():match(pattern)
-  end, 30, "the server")
+  end, nil, "the server")
   self.port = tonumber(self.url:match(":(%d+)$"))
 end
 
@@ -75,13 +77,13 @@ local function launch(self, port)
   end
 end
 
---- Starts a server and waits until it listens. options: port (0 = any), dataDir (nil = memory),
+--- Starts a server and waits until it listens. options: port (nil = any), dataDir (nil = memory),
 --- longPollTimeout (ms), kind ("weir", "reference": where a spec needs this one), faults (false: weir takes no orders
 --- for them).
 function server.start(options)
   local self = setmetatable({options = options or {}, count = 0}, Server)
   self.kind = self.options.kind or KIND
-  launch(self, self.options.port or 0)
+  launch(self, self.options.port or ports.free())
   return self
 end
 

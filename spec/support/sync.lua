@@ -1,7 +1,7 @@
 -- What the specs of scripts/sync-*.lua have in common: a stream of changes by which the database must come out equal.
 --
---   sync.events(100, 7)                      -- a random history of so many events, as lines of JSON
---   sync.state(url, "users")                 -- what the stream adds up to: { key = value's text }
+--   sync.state(url)                          -- what the stream adds up to: { type = { key = value } }
+--   sync.kill(node, url, cmd, seconds)       -- workers, one after the other; how many events they had
 
 local paths = require "support.paths"
 local process = require "support.process"
@@ -10,10 +10,13 @@ local weir = require "weir"
 
 local sync = {}
 
+local KILLS = tonumber(os.getenv "WEIR_KILLS") or 10
+local PART = 40 -- events
+
 local TYPES = { "users", "Orders", "line items", 'a"b', "select", "ünï" }
 
---- count events of several types and operations, in the order of the seed.
-function sync.events(count, seed)
+-- A random history of so many events of several types and operations, as lines of JSON.
+local function random_events(count, seed)
   math.randomseed(seed)
   local events, there = {}, {}
   for i = 1, count do
@@ -31,13 +34,22 @@ function sync.events(count, seed)
   return events
 end
 
-sync.types = TYPES
-
 --- The state of a stream, as weir itself has it: weir.json.encode of type -> key -> value.
 function sync.state(url)
   local done = process.run { cmd = { paths.weir, "state", url } }
   assert(done.code == 0, done.stderr)
   return weir.json.decode(done.stdout)
+end
+
+--- Workers started with cmd, each killed within so many seconds, while the server `node` gets the stream's events.
+function sync.kill(node, url, cmd, seconds)
+  local events = random_events(KILLS * PART, 11)
+  for first = 1, #events, PART do
+    local child = process.spawn { cmd = cmd, timeout = 60 }
+    node:append(url, "[" .. table.concat(events, ",", first, first + PART - 1) .. "]")
+    child:kill_within(seconds)
+  end
+  return #events
 end
 
 return sync

@@ -15,10 +15,12 @@ function wait.now()
   return assert(tonumber(text))
 end
 
---- Calls `condition` until it gives something true and returns what it gave. After `limit` seconds (10) it
+local LIMIT = 60 -- seconds: far more than anything takes, since a busy machine stands still for some of them
+
+--- Calls `condition` until it gives something true and returns what it gave. After `limit` seconds (60) it
 --- fails and says what was waited for: `what`, text or a function that tells more at that moment.
 function wait.till(condition, limit, what)
-  limit = limit or 10
+  limit = limit or LIMIT
   local deadline = wait.now() + limit + wait.SLACK
   while true do
     local result = condition()
@@ -31,6 +33,14 @@ function wait.till(condition, limit, what)
     end
     os.execute("sleep " .. PAUSE)
   end
+end
+
+--- Waits until some random instant of the next so many seconds.
+function wait.within(seconds)
+  local instant = wait.now() + math.random() * seconds
+  wait.till(function()
+    return wait.now() >= instant
+  end, nil, "an instant")
 end
 
 return wait

@@ -11,9 +11,9 @@ local tmp = require "support.tmp"
 
 local worker = {}
 
---- Seconds that something may take which takes `seconds` in the release build.
+--- Seconds that something may take which takes `seconds` in the release build on a machine with nothing else to do.
 function worker.patience(seconds)
-  return seconds * (paths.sanitized and 6 or 1)
+  return seconds * (paths.sanitized and 6 or 3)
 end
 
 local function environment(env)

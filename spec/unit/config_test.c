@@ -135,6 +135,35 @@ static void later_places_win(void **state) {
     assert_null(config_data(f->config));
 }
 
+static void knows_which_settings_nobody_asks_for(void **state) {
+    struct fixture *f = *state;
+    struct error e;
+    const char *origin;
+    char wishes[64];
+    read_text(f, "{\"settings\":{\"A\":\"file\",\"B\":\"file\"}}");
+    assert_true(config_set(f->config, "C=line", &e));
+    config_wishes(f->config, wishes, sizeof wishes);
+    assert_string_equal(wishes, "");
+    assert_non_null(config_setting(f->config, "A"));
+    assert_null(config_setting(f->config, "WEIR_TEST_NAME_A"));
+    assert_string_equal(config_unused_setting(f->config, 0, &origin), "C");
+    assert_string_equal(origin, "--set ");
+    assert_string_equal(config_unused_setting(f->config, 1, &origin), "B");
+    assert_string_equal(origin, "the configuration: settings.");
+    assert_null(config_unused_setting(f->config, 2, &origin));
+    config_wishes(f->config, wishes, sizeof wishes);
+    assert_string_equal(wishes, "A, WEIR_TEST_NAME_A");
+    for (char name = 'a'; name <= 'z'; name++) { /* what a script makes up is not kept without end */
+        const char text[] = {name, '\0'};
+        assert_null(config_setting(f->config, text));
+    }
+    config_wishes(f->config, wishes, 8);
+    assert_string_equal(wishes, "A, WEIR");
+    assert_non_null(config_setting(f->config, "B"));
+    assert_non_null(config_setting(f->config, "C"));
+    assert_null(config_unused_setting(f->config, 0, &origin));
+}
+
 static void merges_the_options_of_a_stream(void **state) {
     struct fixture *f = *state;
     struct error e;
@@ -243,6 +272,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(has_defaults),
         TEST(later_places_win),
+        TEST(knows_which_settings_nobody_asks_for),
         TEST(merges_the_options_of_a_stream),
         TEST(says_where_options_come_from),
         TEST(takes_secrets_from_files),

@@ -39,7 +39,7 @@ static void on_settled(void *user, const struct error *e) {
     }
 }
 
-static void open_fixture(struct fixture *f, const struct reply *replies, size_t count) {
+static void open_limited(struct fixture *f, const struct reply *replies, size_t count, uint64_t limit_ms) {
     struct error e;
     char url[128];
     memset(f, 0, sizeof *f);
@@ -53,12 +53,16 @@ static void open_fixture(struct fixture *f, const struct reply *replies, size_t 
         .loop = f->loop,
         .http = f->http,
         .log = &f->log,
-        .limit_ms = 500,
+        .limit_ms = limit_ms,
         .user = f,
         .settled = on_settled,
     };
     f->letters = deadletter_open(&options, &e);
     assert_non_null(f->letters);
+}
+
+static void open_fixture(struct fixture *f, const struct reply *replies, size_t count) {
+    open_limited(f, replies, count, 60 * 1000);
 }
 
 static void close_fixture(struct fixture *f) {
@@ -155,14 +159,16 @@ static void test_failures_are_for_good(void **state) {
     static const struct {
         const struct reply *replies;
         size_t count;
+        uint64_t limit_ms;
         const char *part;
-    } cases[] = {
-        {denied, COUNT(denied), "401"}, {closed, COUNT(closed), "closed"}, {down, COUNT(down), "gave up"}};
+    } cases[] = {{denied, COUNT(denied), 60 * 1000, "401"},
+                 {closed, COUNT(closed), 60 * 1000, "closed"},
+                 {down, COUNT(down), 500, "gave up"}};
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct fixture f;
         struct error e;
-        open_fixture(&f, cases[i].replies, cases[i].count);
+        open_limited(&f, cases[i].replies, cases[i].count, cases[i].limit_ms);
         assert_true(put(&f, "one", &e));
         settle(&f);
         assert_has(f.error.message, "dead letters: http://127.0.0.1");

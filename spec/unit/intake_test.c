@@ -294,8 +294,9 @@ static void pauses_a_source_that_is_ahead(void **state) {
     assert_true(fed >= 1 << 20);
     drain(&f);
     assert_false(f.intake.paused);
-    assert_int_equal(f.intake.window.waiting, 0);
-    assert_true(!f.intake.window.spare || f.intake.window.spare->cap <= 1 << 20);
+    const struct window *window = &f.intake.cutter.window;
+    assert_int_equal(window->waiting, 0);
+    assert_true(!window->spare || window->spare->cap <= 1 << 20);
     assert_int_equal(intake_bytes(&f.intake), fed + strlen(DELETE("a")) + 1);
     expect(&f, "a ");
     /* So do chunks that are too many. */

@@ -115,11 +115,41 @@ static void holds_to_its_cap(void **state) {
     window_free(&window);
 }
 
+static void lends_bytes_and_takes_pieces_back(void **state) {
+    (void)state;
+    struct window from;
+    struct window to;
+    bool failed;
+    window_init(&from, 1 << 20);
+    window_init(&to, 1 << 20);
+    assert_true(window_append(&to, "ab", 2));
+    assert_true(window_append(&from, "cd", 2));
+    window_move(&to, &from);
+    assert_int_equal(from.waiting, 0);
+    assert_int_equal(from.base, 2);
+    assert_int_equal(to.waiting, 4);
+    assert_true(window_join(&to, &failed));
+    assert_memory_equal(window_view(&to).ptr, "abcd", 4);
+    struct piece *left = window_leave(&to);
+    assert_non_null(left);
+    assert_null(left->next);
+    assert_null(window_leave(&to));
+    window_keep(&to, left);
+    window_recycle(&from, window_leave(&to));
+    struct piece *spare = window_spare(&from);
+    assert_ptr_equal(spare, left);
+    assert_null(window_spare(&from));
+    piece_free(spare);
+    window_free(&from);
+    window_free(&to);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keeps_the_order),
         cmocka_unit_test(bytes_stay_while_more_come),
         cmocka_unit_test(holds_to_its_cap),
+        cmocka_unit_test(lends_bytes_and_takes_pieces_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,62 +6,35 @@
 #include <string.h>
 
 #include "base/plain.h"
+#include "io/poll.h"
 
 enum call { CALL_NONE, CALL_LOOKUP, CALL_CONNECT, CALL_QUERY, CALL_STORE };
 
 enum { LOOKUP_MS = 10 * 1000, CONNECT_S = 10, ANSWER_S = 90 };
 
-/* libuv closes its handle later than the socket goes, so that it is a thing of its own. */
-struct my_poll {
-    uv_poll_t uv;
-    int fd;
-    struct my_link *link; /* NULL: nobody wants to hear of it */
-};
-
-static void on_poll_closed(uv_handle_t *handle) {
-    free(handle->data);
-}
-
 static void drop_poll(struct my_link *link) {
-    if (link->poll) {
-        link->poll->link = NULL;
-        uv_close((uv_handle_t *)&link->poll->uv, on_poll_closed);
-        link->poll = NULL;
-    }
+    poll_close(link->poll);
+    link->poll = NULL;
 }
 
 static void go_on(struct my_link *link, int ready);
 static void connect_to(struct my_link *link);
 
-static void on_poll(uv_poll_t *uv, int status, int events) {
-    struct my_poll *poll = uv->data;
+static void on_poll(struct poll *poll, int status, int events) {
     int ready = status < 0 ? MYSQL_WAIT_READ : 0;
-    if (!poll->link) {
-        return;
-    }
     ready |= events & UV_READABLE ? MYSQL_WAIT_READ : 0;
     ready |= events & UV_WRITABLE ? MYSQL_WAIT_WRITE : 0;
-    ready |= events & UV_DISCONNECT ? MYSQL_WAIT_READ : 0;
-    go_on(poll->link, ready);
+    go_on(poll->user, ready);
 }
 
 /* False: the loop cannot watch it. */
 static bool watch(struct my_link *link) {
-    int fd = (int)mysql_get_socket(link->mysql);
     int events = (link->wait & MYSQL_WAIT_READ ? UV_READABLE : 0) |
                  (link->wait & MYSQL_WAIT_WRITE ? UV_WRITABLE : 0);
     if (!link->poll) {
-        struct my_poll *poll = calloc(1, sizeof *poll);
-        if (!poll || uv_poll_init(loop_uv(link->loop), &poll->uv, fd) != 0) {
-            free(poll);
-            return false;
-        }
-        poll->uv.data = poll;
-        poll->fd = fd;
-        poll->link = link;
-        link->poll = poll;
+        link->poll = poll_new(link->loop, (int)mysql_get_socket(link->mysql), on_poll, link);
     }
-    return uv_poll_start(&link->poll->uv, events, on_poll) == 0;
+    return link->poll && poll_for(link->poll, events);
 }
 
 static void note_failure(struct my_link *link, unsigned code, const char *message) {
@@ -146,7 +119,7 @@ static void go_on(struct my_link *link, int ready) {
     int fd = link->poll ? link->poll->fd : -1;
     loop_timer_stop(&link->timer);
     if (link->poll) {
-        (void)uv_poll_stop(&link->poll->uv);
+        (void)poll_for(link->poll, 0);
     }
     switch (link->call) {
     case CALL_CONNECT:

@@ -32,7 +32,7 @@ struct my_link {
     struct lookup_answer addresses; /* of the host; count 0: libmariadb is given what the URL says */
     size_t at;                      /* the one that is tried */
     MYSQL *mysql;
-    struct my_poll *poll;
+    struct poll *poll;
     struct loop_timer timer;
     struct loop_task task;
     int call; /* under way */

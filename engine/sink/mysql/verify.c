@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/list.h"
 #include "sink/mysql/inside.h"
 
 enum { ER_NO_SUCH_TABLE_NUMBER = 1146 };
@@ -80,17 +81,13 @@ static bool write_repair(struct my_sink *sink, enum sink_difference kind, const 
 }
 
 static bool keep_repair(struct my_verify *v, struct buf *sql) {
-    if (v->repair_count == v->repair_room) {
-        size_t room = v->repair_room ? v->repair_room * 2 : 64;
-        char **repairs = realloc(v->repairs, room * sizeof *repairs);
-        if (!repairs) {
-            return false;
-        }
-        v->repairs = repairs;
-        v->repair_room = room;
+    char **repairs = list_room(v->repairs, v->repair_count, &v->repair_room, 64, sizeof *repairs);
+    if (!repairs) {
+        return false;
     }
+    v->repairs = repairs;
     char *text = slice_copy(buf_slice(sql));
-    v->repairs[v->repair_count] = text;
+    repairs[v->repair_count] = text;
     v->repair_count += text != NULL;
     return text;
 }

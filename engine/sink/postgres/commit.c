@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/list.h"
 #include "sink/postgres/inside.h"
 
 /* ---- which rows ---- */
@@ -260,16 +261,12 @@ size_t pg_commit_take(const struct pg_sink *self, const uint32_t *rows, size_t c
 }
 
 static bool note_type(struct pg_cursor *cursor, size_t type) {
-    if (cursor->count == cursor->room) {
-        size_t room = cursor->room ? cursor->room * 2 : 64;
-        uint32_t *types = realloc(cursor->types, room * sizeof *types);
-        if (!types) {
-            return false;
-        }
-        cursor->types = types;
-        cursor->room = room;
+    uint32_t *types = list_room(cursor->types, cursor->count, &cursor->room, 64, sizeof *types);
+    if (!types) {
+        return false;
     }
-    cursor->types[cursor->count++] = (uint32_t)type;
+    cursor->types = types;
+    types[cursor->count++] = (uint32_t)type;
     return true;
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/poll.h"
 #include "sink/postgres/hosts.h"
 #include "sink/postgres/reason.h"
 
@@ -18,20 +19,13 @@ enum state {
     LINK_WAITING
 };
 
-/* The socket, watched. Freed in its close callback: the socket of a connection may change. */
-struct watch {
-    uv_poll_t poll;
-    struct pg_link *link;
-    int events;
-};
-
 struct pg_link {
     struct pg_link_options o;
     char *url;
     struct pg_hosts *hosts; /* while they are looked up */
     size_t first;           /* which of their addresses is the first to be tried */
     PGconn *conn;
-    struct watch *watch;
+    struct poll *poll; /* of the socket; NULL: it is not watched */
     struct loop_task pump;
     struct loop_timer limit;
     enum state state;
@@ -45,55 +39,23 @@ struct pg_link {
 
 /* ---- watching the socket ---- */
 
-static void on_watch_closed(uv_handle_t *handle) {
-    free(handle->data);
-}
-
 static void watch_close(struct pg_link *link) {
-    if (link->watch) {
-        link->watch->link = NULL;
-        uv_poll_stop(&link->watch->poll);
-        uv_close((uv_handle_t *)&link->watch->poll, on_watch_closed);
-        link->watch = NULL;
-    }
+    poll_close(link->poll);
+    link->poll = NULL;
 }
 
-static void on_poll(uv_poll_t *poll, int status, int events) {
-    struct watch *watch = poll->data;
-    struct pg_link *link = watch->link;
-    if (!link) {
-        return;
-    }
+static void on_poll(struct poll *poll, int status, int events) {
+    struct pg_link *link = poll->user;
     link->readable = link->readable || status < 0 || (events & UV_READABLE);
-    uv_poll_stop(poll);
-    watch->events = 0;
+    poll_for(poll, 0);
     loop_defer(link->o.loop, &link->pump);
 }
 
-static bool watch_open(struct pg_link *link) {
-    struct watch *watch = calloc(1, sizeof *watch);
-    if (!watch) {
-        return false;
-    }
-    if (uv_poll_init_socket(loop_uv(link->o.loop), &watch->poll, PQsocket(link->conn)) != 0) {
-        free(watch);
-        return false;
-    }
-    watch->poll.data = watch;
-    watch->link = link;
-    link->watch = watch;
-    return true;
-}
-
 static bool watch_for(struct pg_link *link, int events) {
-    if (!link->watch && !watch_open(link)) {
-        return false;
+    if (!link->poll) {
+        link->poll = poll_new(link->o.loop, PQsocket(link->conn), on_poll, link);
     }
-    if (link->watch->events == events) {
-        return true;
-    }
-    link->watch->events = events;
-    return uv_poll_start(&link->watch->poll, events, on_poll) == 0;
+    return link->poll && poll_for(link->poll, events);
 }
 
 /* ---- failures ---- */
@@ -227,7 +189,7 @@ static void connect_step(struct pg_link *link) {
         return;
     }
     /* libpq wants to be asked first when the socket can be written to. */
-    bool first = !link->watch && !link->readable;
+    bool first = !link->poll && !link->readable;
     PostgresPollingStatusType status = first ? PGRES_POLLING_WRITING : PQconnectPoll(link->conn);
     watch_close(link);
     if (status == PGRES_POLLING_OK) {

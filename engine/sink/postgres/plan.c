@@ -5,6 +5,8 @@
 
 #include <xxhash.h>
 
+#include "base/list.h"
+
 #define NO_TYPE UINT32_MAX
 
 /* While it is made. */
@@ -22,17 +24,13 @@ struct making {
 
 static bool type_add(struct making *m, struct slice type, uint32_t *index) {
     struct pg_plan *plan = m->plan;
-    if (plan->type_count == m->type_room) {
-        size_t room = m->type_room ? m->type_room * 2 : 16;
-        struct pg_plan_type *types = realloc(plan->types, room * sizeof *types);
-        if (!types) {
-            return false;
-        }
-        plan->types = types;
-        m->type_room = room;
+    struct pg_plan_type *types = list_room(plan->types, plan->type_count, &m->type_room, 16, sizeof *types);
+    if (!types) {
+        return false;
     }
+    plan->types = types;
     *index = (uint32_t)plan->type_count;
-    plan->types[plan->type_count] = (struct pg_plan_type){.type = type};
+    types[plan->type_count] = (struct pg_plan_type){.type = type};
     /* The map holds a place of an array that stays: there are at least as many rows as types. */
     if (!strmap_put(&plan->by_type, type, &plan->rows[plan->type_count])) {
         return false;

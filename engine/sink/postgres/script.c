@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/list.h"
+
 void pg_script_init(struct pg_script *script) {
     *script = (struct pg_script){0};
     buf_init(&script->text, PG_SCRIPT_MAX);
@@ -31,18 +33,13 @@ static size_t keep(struct pg_script *script, struct slice text) {
 }
 
 void pg_script_add(struct pg_script *script, int tag, const char *sql) {
-    if (script->count == script->room) {
-        size_t room = script->room ? script->room * 2 : 16;
-        struct pg_script_item *items = realloc(script->items, room * sizeof *items);
-        if (!items) {
-            script->failed = true;
-            return;
-        }
-        script->items = items;
-        script->room = room;
+    struct pg_script_item *items = list_room(script->items, script->count, &script->room, 16, sizeof *items);
+    if (!items) {
+        script->failed = true;
+        return;
     }
-    script->items[script->count++] = (struct pg_script_item){.sql = keep(script, slice_from(sql)),
-                                                             .tag = tag};
+    script->items = items;
+    items[script->count++] = (struct pg_script_item){.sql = keep(script, slice_from(sql)), .tag = tag};
 }
 
 static void add_param(struct pg_script *script, size_t at) {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "io/lookup.h"
+#include "io/poll.h"
 #include "sink/redis/fault.h"
 
 enum {
@@ -17,13 +18,6 @@ enum {
 };
 
 enum state { DOWN, RESOLVING, CONNECTING, AUTH, SELECT, LOAD, UP };
-
-/* hiredis' side of a connection's socket. It outlives the connection until libuv has closed it. */
-struct poll {
-    uv_poll_t uv;
-    redisAsyncContext *ac; /* NULL once hiredis has freed it */
-    int events;
-};
 
 struct redis_link {
     struct loop *loop;
@@ -49,68 +43,47 @@ struct redis_link {
 
 /* ---- libuv for hiredis ---- */
 
-static void on_poll(uv_poll_t *uv, int status, int events) {
-    struct poll *poll = uv->data;
+static void on_poll(struct poll *poll, int status, int events) {
     if (status < 0) {
         events = UV_READABLE; /* reading finds out what it is */
     }
-    if (poll->ac && (events & UV_READABLE)) {
-        redisAsyncHandleRead(poll->ac);
+    if (events & UV_READABLE) {
+        redisAsyncHandleRead(poll->user);
     }
-    if (poll->ac && (events & UV_WRITABLE)) {
-        redisAsyncHandleWrite(poll->ac);
-    }
-}
-
-static void poll_set(struct poll *poll, int events) {
-    if (poll->events != events) {
-        poll->events = events;
-        if (events) {
-            uv_poll_start(&poll->uv, events, on_poll);
-        } else {
-            uv_poll_stop(&poll->uv);
-        }
+    if (poll->user && (events & UV_WRITABLE)) { /* it may be closed by now */
+        redisAsyncHandleWrite(poll->user);
     }
 }
 
 static void add_read(void *arg) {
     struct poll *poll = arg;
-    poll_set(poll, poll->events | UV_READABLE);
+    poll_for(poll, poll->events | UV_READABLE);
 }
 
 static void del_read(void *arg) {
     struct poll *poll = arg;
-    poll_set(poll, poll->events & ~UV_READABLE);
+    poll_for(poll, poll->events & ~UV_READABLE);
 }
 
 static void add_write(void *arg) {
     struct poll *poll = arg;
-    poll_set(poll, poll->events | UV_WRITABLE);
+    poll_for(poll, poll->events | UV_WRITABLE);
 }
 
 static void del_write(void *arg) {
     struct poll *poll = arg;
-    poll_set(poll, poll->events & ~UV_WRITABLE);
-}
-
-static void on_poll_closed(uv_handle_t *handle) {
-    free(handle->data);
+    poll_for(poll, poll->events & ~UV_WRITABLE);
 }
 
 static void cleanup(void *arg) {
-    struct poll *poll = arg;
-    poll->ac = NULL;
-    uv_close((uv_handle_t *)&poll->uv, on_poll_closed);
+    poll_close(arg);
 }
 
 static bool poll_attach(struct loop *loop, redisAsyncContext *ac) {
-    struct poll *poll = calloc(1, sizeof *poll);
-    if (!poll || uv_poll_init(loop_uv(loop), &poll->uv, ac->c.fd) != 0) {
-        free(poll);
+    struct poll *poll = poll_new(loop, ac->c.fd, on_poll, ac);
+    if (!poll) {
         return false;
     }
-    poll->uv.data = poll;
-    poll->ac = ac;
     ac->ev.data = poll;
     ac->ev.addRead = add_read;
     ac->ev.delRead = del_read;
