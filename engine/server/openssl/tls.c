@@ -46,7 +46,7 @@ static bool fail(struct error *e, const char *option, const char *path, const ch
     if (error) {
         return error_set(e, ERROR_SYSTEM, "%s %s: %s", option, path, strerror(error));
     }
-    return error_set(e, ERROR_ARGUMENT, "%s %s: %s (%s)", option, path, expected,
+    return error_set(e, ERROR_SYSTEM, "%s %s: %s (%s)", option, path, expected,
                      why ? why : "it cannot be used");
 }
 
