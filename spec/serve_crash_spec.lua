@@ -1,5 +1,5 @@
--- weir serve --data: killed at any moment under load, restarted, with many streams, on a disk that is full, in folders
--- that it cannot use. The load and the checks are a program of their own: spec/crash.
+-- weir serve --data: killed at any moment under load, with live readers; restarted, with many streams, on a full disk,
+-- in folders that it cannot use. The load and the checks are a program of their own: spec/crash.
 --
 --   WEIR_KILLS=1000     how often it is killed (8)
 --   WEIR_SEED=7         the same load and moments again, as far as two programs can do the same again

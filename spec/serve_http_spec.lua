@@ -411,6 +411,26 @@ describe("connections", function()
     assert.is_true(closed)
   end)
 
+  it("that are half closed get all of their answers, however long these are", function()
+    local long = ("x"):rep(500000)
+    raw.pipeline(port, {raw.request("PUT", "/v1/stream/long", {["Content-Type"] = "text/plain"}, long)})
+    local asks = raw.request("GET", "/v1/stream/long"):rep(40)
+    local text, closed = raw.talk(port, {{send = asks}, {["end"] = true}, {deaf = 300}})
+    assert.is_true(closed)
+    assert.equal(40, select(2, text:gsub("HTTP/1.1 200", "")))
+    assert.is_true(#text > 40 * #long)
+  end)
+
+  it("of clients that go in the middle of an answer are let go", function()
+    local ask = raw.request("GET", "/v1/stream/gone", {Connection = "close"})
+    local other, _, its_port = serve.start()
+    raw.pipeline(its_port, {raw.request("PUT", "/v1/stream/gone", {["Content-Type"] = "application/json"},
+      '"' .. ("x"):rep(20000000) .. '"')})
+    raw.talk(its_port, {{send = ask}, {wait = "HTTP/1.1 200"}, {["end"] = true}, {reset = true}})
+    assert.matches("^HTTP/1.1 404", (raw.talk(its_port, {{send = raw.request("GET", "/", {Connection = "close"})}})))
+    serve.stop(other)
+  end)
+
   it("end where the client asks, and with HTTP/1.0", function()
     expect({
       {200, get "Connection: close", "Connection: close"},

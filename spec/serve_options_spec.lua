@@ -8,6 +8,7 @@ local raw = require "support.raw"
 local serve = require "support.serve"
 local tmp = require "support.tmp"
 local wait = require "support.wait"
+local weir = require "weir"
 
 local child, port
 
@@ -35,6 +36,10 @@ describe("options", function()
     misuse("--max-body big: expected a size", "--max-body", "big")
     misuse("--max-connections 0: expected a whole number above 0", "--max-connections", "0")
     misuse("--memory and --data exclude each other", "--memory", "--data", "x")
+    misuse("--fsync needs --data: streams in memory are not written to a disk", "--fsync", "none")
+    misuse("--checkpoint-size needs --data", "--checkpoint-size", "1MB", "--memory")
+    misuse("--tls-cert and --tls-key belong together", "--tls-cert", "x")
+    misuse("--tls-cert and --tls-key belong together", "--tls-key", "x")
     misuse("--log loud: expected", "--log", "loud")
     misuse("unexpected argument x", "x")
     misuse("unknown option --frob", "--frob")
@@ -49,12 +54,14 @@ describe("options", function()
     fails("address already in use", "--listen", "127.0.0.1:" .. port)
     fails("expected a numeric address", "--listen", "nowhere.example:0")
     fails("--token-file", "--token-file", "/nowhere/token")
-    fails("--tls-cert and --tls-key belong together", "--tls-cert", "x")
     fails("--cors-origin: expected", "--cors-origin", "example.org")
     local bad = tmp.file("bad.pem", "no certificate\n")
+    local dir = tmp.dir()
     fails("--token-file " .. bad .. ": expected a first line", "--token-file", bad)
-    fails("--tls-cert " .. bad, "--tls-cert", bad, "--tls-key", bad)
-    fails("--tls-cert /nowhere/cert.pem", "--tls-cert", "/nowhere/cert.pem", "--tls-key", bad)
+    fails("--token-file " .. dir .. ": Is a directory", "--token-file", dir)
+    fails("--tls-cert " .. bad .. ": expected a certificate in PEM", "--tls-cert", bad, "--tls-key", bad)
+    fails("--tls-cert " .. dir .. ": Is a directory", "--tls-cert", dir, "--tls-key", bad)
+    fails("--tls-cert /nowhere/cert.pem: No such file", "--tls-cert", "/nowhere/cert.pem", "--tls-key", bad)
     fails(bad, "--data", bad)
   end)
 
@@ -74,6 +81,73 @@ describe("options", function()
     assert.equal(204, http.request{method = "OPTIONS", url = at .. "/a"}.status)
     local done = serve.stop(other)
     assert.is_nil(done.stderr:find("s3cret", 1, true))
+  end)
+
+  describe("--access-log", function()
+    local LINE = "^%d+%-%d%d%-%d%dT%d%d:%d%d:%d%d%.%d%d%dZ 127%.0%.0%.1:%d+ (.*) (%d+) (%d+)$"
+
+    -- "METHOD PATH STATUS" of each request.
+    local function noted(text)
+      local lines = {}
+      for line in text:gmatch "[^\n]+" do
+        local what, bytes = line:match(LINE)
+        assert(what, line)
+        assert.is_true(tonumber(bytes) > 0 or what:match " %-$" ~= nil, line)
+        lines[#lines + 1] = what
+      end
+      return lines
+    end
+
+    it("has a line for each request, without anything secret", function()
+      local token = tmp.file("token", "s3cret\n")
+      local file = tmp.dir() .. "/access.log"
+      local other, url, its_port = serve.start("--token-file", token, "--access-log", file)
+      local function ask(method, path, body)
+        http.request{method = method, url = url .. path, body = body,
+          headers = {Authorization = "Bearer s3cret", ["Content-Type"] = "text/plain"}}
+      end
+      ask("PUT", "/v1/stream/a", "abc")
+      ask("GET", "/v1/stream/a?offset=-1&key=s3cret")
+      ask("DELETE", "/v1/stream/none")
+      http.request{url = url .. "/v1/stream/a"}
+      for _, request in ipairs{"GET /a%0A HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        "BREW /pot HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "nonsense\r\n\r\n",
+        raw.request("GET", "/" .. ("x"):rep(3000), {Connection = "close"})} do
+        raw.talk(its_port, {{send = request}})
+      end
+      local sse = raw.request("GET", "/v1/stream/a?offset=-1&live=sse", {Authorization = "Bearer s3cret"})
+      raw.talk(its_port, {{send = sse}, {wait = "upToDate"}, {["end"] = true}})
+      serve.stop(other)
+      local text = assert(tmp.read(file))
+      assert.is_nil(text:find("s3cret", 1, true))
+      local lines = noted(text)
+      assert.same({"PUT /v1/stream/a 201", "GET /v1/stream/a 200", "DELETE /v1/stream/none 404",
+        "GET /v1/stream/a 401", "GET /a%0A 400"}, {table.unpack(lines, 1, 5)})
+      assert.matches("^%- %S+ %d+$", lines[6])
+      assert.equal("- - 400", lines[7])
+      assert.equal("GET /" .. ("x"):rep(2047) .. "... 400", lines[8])
+      assert.same({"GET /v1/stream/a 200"}, {table.unpack(lines, 9)})
+    end)
+
+    it("is on standard output with -, and refused where it cannot be written", function()
+      local other, url = serve.start("--access-log", "-")
+      http.request{url = url .. "/x"}
+      assert.same({"GET /x 404"}, noted(serve.stop(other).stdout))
+      local dir = tmp.dir()
+      local done = process.run{cmd = serve.command({}, "--access-log", dir)}
+      assert.equal(1, done.code)
+      assert.matches("--access-log " .. dir .. ": Is a directory", done.stderr, 1, true)
+    end)
+
+    it("holds nobody up where nobody reads it", function()
+      local fifo = tmp.dir() .. "/fifo"
+      local other, _, its_port = serve.start_by({"sh", "-c", 'mkfifo "$1" && exec 3<>"$1" && shift && exec "$@"', "sh",
+        fifo}, "--access-log", fifo)
+      local asks = raw.request("GET", "/" .. ("x"):rep(1000)):rep(2000)
+      local text = raw.talk(its_port, {{send = asks .. raw.request("GET", "/", {Connection = "close"})}})
+      assert.equal(2001, select(2, text:gsub("HTTP/1.1 404", "")))
+      serve.stop(other)
+    end)
   end)
 
   it("--cors-origin none and one origin", function()
@@ -106,6 +180,26 @@ describe("options", function()
     serve.stop(other)
   end)
 
+  it("--max-input: above it, the longest body is refused, and others are taken", function()
+    local other, url, its_port = serve.start("--max-body", "1MB", "--max-input", "1MB", "--request-timeout", "200s")
+    local text = {["Content-Type"] = "text/plain"}
+    http.request{method = "PUT", url = url .. "/a", headers = text}
+    local begun = raw.request("POST", "/a", text, ("x"):rep(1000000)):sub(1, 900000)
+    local slow = raw.spawn(its_port, {{{send = begun}}})
+    local statuses = {}
+    wait.till(function()
+      local answer = http.request{method = "POST", url = url .. "/a", headers = text, body = ("y"):rep(700000)}
+      statuses[answer.status] = true
+      return not slow:running()
+    end, nil, "the slow body's end")
+    local told = raw.answers(slow)[1]
+    assert.matches("^HTTP/1.1 503.*Retry%-After: 1\r\n.*%-%-max%-input", told.text)
+    assert.is_true(told.closed)
+    assert.is_true(statuses[204])
+    assert.equal(204, http.request{method = "POST", url = url .. "/a", headers = text, body = ("z"):rep(900000)}.status)
+    serve.stop(other)
+  end)
+
   it("--max-output: above it, who takes least is cut off", function()
     local other, url = serve.start("--max-output", "1MB", "--log", "info")
     local stream = url .. "/v1/stream/long"
@@ -133,19 +227,32 @@ describe("options", function()
     if made.code ~= 0 then
       return pending "openssl is not installed"
     end
+    local key = dir .. "/locked.pem"
+    process.run{cmd = {"openssl", "ec", "-in", dir .. "/key.pem", "-aes128", "-passout", "pass:p", "-out", key}}
+    local function refused(expected, file)
+      local done = process.run{cmd = serve.command({}, "--tls-cert", dir .. "/cert.pem", "--tls-key", file)}
+      assert.equal(1, done.code)
+      assert.matches(file .. ": " .. expected, done.stderr, 1, true)
+    end
+    refused("expected a private key in PEM, without a passphrase", key)
+    refused("expected a private key in PEM", dir .. "/cert.pem")
+    process.run{cmd = {"openssl", "genrsa", "-out", dir .. "/rsa.pem", "2048"}}
+    refused("expected the key of the certificate", dir .. "/rsa.pem")
+    process.run{cmd = {"openssl", "ecparam", "-genkey", "-name", "prime256v1", "-out", dir .. "/other.pem"}}
+    refused("expected the key of the certificate", dir .. "/other.pem")
     local other, at = serve.start("--tls-cert", dir .. "/cert.pem", "--tls-key", dir .. "/key.pem",
       "--long-poll-timeout", "300ms")
     assert.matches("^https://", at)
-    local function weir(...)
+    local function command(...)
       local done = process.run{cmd = {paths.weir, ...}}
       assert.equal(0, done.code, done.stderr)
       return done.stdout
     end
     local stream = at .. "/v1/stream/t"
-    weir("create", stream, "--ca-file", dir .. "/cert.pem")
+    command("create", stream, "--ca-file", dir .. "/cert.pem")
     local file = tmp.file("big.json", "[" .. ('{"a":"' .. ("x"):rep(1000) .. '"},'):rep(3000) .. "1]")
-    weir("append", stream, "--file", file, "--ca-file", dir .. "/cert.pem")
-    local _, lines = weir("read", stream, "--ca-file", dir .. "/cert.pem"):gsub("\n", "\n")
+    command("append", stream, "--file", file, "--ca-file", dir .. "/cert.pem")
+    local _, lines = command("read", stream, "--ca-file", dir .. "/cert.pem"):gsub("\n", "\n")
     assert.equal(3001, lines)
     local sse = process.spawn{cmd = {"curl", "-sSN", "--noproxy", "*", "--cacert", dir .. "/cert.pem",
       stream .. "?offset=now&live=sse"}}
@@ -268,7 +375,6 @@ describe("weir.serve in a script", function()
   end)
 
   it("names wrong options", function()
-    local weir = require "weir"
     local function refused(expected, options)
       local ok, message = pcall(weir.serve, options)
       assert.is_false(ok)

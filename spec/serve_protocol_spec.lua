@@ -320,6 +320,18 @@ describe("catch-up", function()
     }
   end)
 
+  it("that is not the end any more is no 304, though it is the same", function()
+    local a = path()
+    local most = ("x"):rep(1024 * 1024) -- what one answer gives
+    local whole = {200, "GET", a, {}, nil, expects = {["stream-up-to-date"] = "true"}}
+    local first = play{{201, "PUT", a, TEXT, most}, whole}[2]
+    local again = {["If-None-Match"] = first.headers.etag}
+    local second = play{{304, "GET", a, again}, {204, "POST", a, TEXT, "y"},
+      {200, "GET", a, again, nil, expects = {["stream-up-to-date"] = false}}}[3]
+    assert.is_true(second.body == most)
+    play{{304, "GET", a, {["If-None-Match"] = second.headers.etag}, nil, expects = {["stream-up-to-date"] = false}}}
+  end)
+
   it("knows what another run of the server said from what it says itself", function()
     local function etag_of(at)
       local same = "/v1/stream/same"
@@ -377,6 +389,9 @@ describe("live reads", function()
     for _, text in ipairs{live(table.unpack(reads))} do
       assert.matches("^HTTP/1.1 200.*Stream%-Cursor: %d+.*abc$", text)
     end
+    local high = ("9"):rep(18)
+    local above = live{a, "?offset=-1&live=long-poll&cursor=" .. high}
+    assert.is_true(math.tointeger(above:match "Stream%-Cursor: (%d+)") > math.tointeger(high))
   end)
 
   it("SSE: events, base64, the end", function()

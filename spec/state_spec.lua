@@ -341,7 +341,8 @@ describe("weir state with large input", function()
     local done = process.run{cmd = {"sh", "-c", command, "sh", paths.weir, '{"type":"'}}
     assert.equal(1, done.code)
     assert.equal("", done.stdout)
-    local reason = "a message is longer than 67108864 bytes: raise limits.message"
+    local reason = "a message is longer than 67108864 bytes: raise limits.message in the weir.stream of a script, "
+      .. "and give that with --schema"
     assert.equal("weir: standard input: byte 2 (message 1): " .. reason .. "\n", done.stderr)
   end)
 

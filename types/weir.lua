@@ -391,11 +391,13 @@ function StateStream:remove() end
 ---@field maxConnections? integer default: 10000
 ---@field maxStreams? integer default: 1000000
 ---@field maxBytes? weir.Size of all content; default: 1 GB in memory, no limit in a folder
+---@field maxInput? weir.Size of the bodies of all requests at one time; default: "256MB"
 ---@field maxOutput? weir.Size of what waits for all clients to take it; default: "256MB"
 ---@field tokenFile? string its first line is the bearer token that requests have to bring
 ---@field tlsCert? string a PEM file: serve https
 ---@field tlsKey? string a PEM file
 ---@field corsOrigin? string "*", "none", or one origin; default: "*"
+---@field accessLog? string a file, or "-" for standard output: a line for each request
 ---@field faults? boolean true: take orders for faults under /_test/inject-error
 
 ---A stream server in this process.

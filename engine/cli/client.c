@@ -9,6 +9,7 @@
 #include "base/units.h"
 #include "io/url.h"
 #include "stream/source.h"
+#include "worker/interrupt.h"
 
 /* ---- the command line ---- */
 
@@ -109,23 +110,10 @@ int client_url(struct client *client, int argc, char **argv, bool alone) {
 
 /* ---- Ctrl-C ---- */
 
-static void on_signal(uv_signal_t *handle, int number) {
-    struct client *client = handle->data;
-    (void)number;
-    client->interrupted = true;
-}
-
-/* libuv's handler restarts system calls; a write that nobody takes must be broken off instead. The second
- * signal finds what was there before. */
-static void watch(struct client *client, uv_signal_t *handle, int number) {
-    struct sigaction action;
-    uv_signal_init(loop_uv(client->loop), handle);
-    handle->data = client;
-    uv_signal_start(handle, on_signal, number);
-    uv_unref((uv_handle_t *)handle);
-    sigaction(number, NULL, &action);
-    action.sa_flags = (action.sa_flags & ~SA_RESTART) | (int)SA_RESETHAND;
-    sigaction(number, &action, NULL);
+/* A closed standard output is an error of the write here. */
+static void watch(struct loop *loop) {
+    interrupt_watch(loop, NULL);
+    signal(SIGPIPE, SIG_IGN);
 }
 
 /* ---- life ---- */
@@ -144,27 +132,19 @@ bool client_open(struct client *client, struct error *e) {
     if (!client->loop) {
         return false;
     }
-    signal(SIGPIPE, SIG_IGN);
-    watch(client, &client->on_int, SIGINT);
-    watch(client, &client->on_term, SIGTERM);
+    watch(client->loop);
     client->http = http_new(client->loop, e);
     return client->http != NULL;
 }
 
-struct run {
-    const struct client *client;
-    const bool *over;
-};
-
 static bool is_over(void *arg) {
-    const struct run *run = arg;
-    return *run->over || run->client->interrupted;
+    const bool *const *over = arg;
+    return **over || *interrupt_flag();
 }
 
 bool client_run(struct client *client, const bool *over, struct error *e) {
-    struct run run = {client, over};
-    loop_run_until(client->loop, is_over, &run);
-    if (client->interrupted) {
+    loop_run_until(client->loop, is_over, &over);
+    if (*interrupt_flag()) {
         return error_set(e, ERROR_INTERRUPTED, "interrupted");
     }
     return *over || error_set(e, ERROR_SYSTEM, "%s: nothing is left that could happen (a mistake in weir)",
@@ -197,8 +177,7 @@ static int client_close(struct client *client, int code) {
         http_free(client->http);
     }
     if (client->loop) {
-        uv_close((uv_handle_t *)&client->on_int, NULL);
-        uv_close((uv_handle_t *)&client->on_term, NULL);
+        watch(NULL);
     }
     bool clean = loop_free(client->loop, &e);
     headers_free(&client->headers);

@@ -11,7 +11,6 @@
 #include <getopt.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <uv.h>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -36,8 +35,6 @@ struct client {
     uint64_t timeout_ms; /* 0: not given */
     struct retry retry;
     bool quiet;
-    uv_signal_t on_int, on_term;
-    bool interrupted;
 };
 
 /* The common options, for the commands' own tables. Commands number theirs below CLIENT_OPTION_FIRST. */

@@ -38,6 +38,8 @@ static const char help[] =
     "takes\n"
     "                       nothing of what it is sent (default: 30s)\n"
     "  --max-body SIZE      of one request (default: 64MB)\n"
+    "  --max-input SIZE     of the bodies of all requests at one time; above that the longest is refused\n"
+    "                       (default: 256MB)\n"
     "  --max-connections N  (default: 10000)\n"
     "  --max-streams N      (default: 1000000)\n"
     "  --max-bytes SIZE     of all streams' content (default: 1GB in memory, no limit in a folder)\n"
@@ -48,6 +50,8 @@ static const char help[] =
     "  --tls-cert FILE, --tls-key FILE\n"
     "                       serve https with this certificate (and its chain) and key, both PEM\n"
     "  --cors-origin ORIGIN the web pages that browsers let in: * (default), none, or one origin\n"
+    "  --access-log FILE    a line for each request: time, address, method, path, status, bytes, ms; -: on\n"
+    "                       standard output\n"
     "  --faults             take orders for faults under /_test/inject-error: for tests\n"
     "  --log LEVEL          debug, info, warn (default), error or off\n"
     "\n"
@@ -61,7 +65,8 @@ struct serve {
     struct loop *loop;
     struct server *server;
     uv_signal_t on_int, on_term;
-    bool over, memory;
+    bool over;
+    bool memory, fsync; /* were given */
 };
 
 enum {
@@ -74,6 +79,7 @@ enum {
     OPTION_SSE_LIFE,
     OPTION_REQUEST,
     OPTION_MAX_BODY,
+    OPTION_MAX_INPUT,
     OPTION_MAX_CONNECTIONS,
     OPTION_MAX_STREAMS,
     OPTION_MAX_BYTES,
@@ -82,6 +88,7 @@ enum {
     OPTION_CERT,
     OPTION_KEY,
     OPTION_CORS,
+    OPTION_ACCESS_LOG,
     OPTION_FAULTS,
     OPTION_LOG,
 };
@@ -99,6 +106,7 @@ static int take_listen(struct serve *serve, const char *text) {
 
 static int take_fsync(struct serve *serve, const char *text) {
     enum streams_fsync *fsync = &serve->options.streams.fsync;
+    serve->fsync = true;
     if (strcmp(text, "batch") == 0) {
         *fsync = STREAMS_FSYNC_BATCH;
     } else if (strcmp(text, "always") == 0) {
@@ -177,6 +185,8 @@ static int take_option(struct serve *serve, int answer, char **argv) {
         return take_duration(serve, "--request-timeout", &o->request_ms);
     case OPTION_MAX_BODY:
         return take_size(serve, "--max-body", &o->max_body);
+    case OPTION_MAX_INPUT:
+        return take_size(serve, "--max-input", &o->max_input);
     case OPTION_MAX_CONNECTIONS:
         return take_count(serve, "--max-connections", &o->max_connections);
     case OPTION_MAX_STREAMS:
@@ -197,6 +207,9 @@ static int take_option(struct serve *serve, int answer, char **argv) {
     case OPTION_CORS:
         o->cors_origin = optarg;
         return -1;
+    case OPTION_ACCESS_LOG:
+        o->access_log = optarg;
+        return -1;
     case OPTION_FAULTS:
         o->faults = true;
         return -1;
@@ -205,6 +218,22 @@ static int take_option(struct serve *serve, int answer, char **argv) {
     default:
         return command_bad_option(serve->command, answer, argv);
     }
+}
+
+/* What means nothing without a folder is not passed over: who asks for it believes that there is one. */
+static int check_together(const struct serve *serve) {
+    const struct server_options *o = &serve->options;
+    if (serve->memory && o->streams.folder) {
+        return command_misuse(serve->command, "--memory and --data exclude each other");
+    }
+    if (!o->streams.folder && (serve->fsync || o->streams.checkpoint_bytes)) {
+        return command_misuse(serve->command, "%s needs --data: streams in memory are not written to a disk",
+                              serve->fsync ? "--fsync" : "--checkpoint-size");
+    }
+    if (!o->tls_cert != !o->tls_key) {
+        return command_misuse(serve->command, "--tls-cert and --tls-key belong together");
+    }
+    return -1;
 }
 
 static int parse(struct serve *serve, int argc, char **argv) {
@@ -218,6 +247,7 @@ static int parse(struct serve *serve, int argc, char **argv) {
         {"sse-lifetime", required_argument, NULL, OPTION_SSE_LIFE},
         {"request-timeout", required_argument, NULL, OPTION_REQUEST},
         {"max-body", required_argument, NULL, OPTION_MAX_BODY},
+        {"max-input", required_argument, NULL, OPTION_MAX_INPUT},
         {"max-connections", required_argument, NULL, OPTION_MAX_CONNECTIONS},
         {"max-streams", required_argument, NULL, OPTION_MAX_STREAMS},
         {"max-bytes", required_argument, NULL, OPTION_MAX_BYTES},
@@ -226,6 +256,7 @@ static int parse(struct serve *serve, int argc, char **argv) {
         {"tls-cert", required_argument, NULL, OPTION_CERT},
         {"tls-key", required_argument, NULL, OPTION_KEY},
         {"cors-origin", required_argument, NULL, OPTION_CORS},
+        {"access-log", required_argument, NULL, OPTION_ACCESS_LOG},
         {"faults", no_argument, NULL, OPTION_FAULTS},
         {"log", required_argument, NULL, OPTION_LOG},
         {NULL, 0, NULL, 0},
@@ -240,10 +271,7 @@ static int parse(struct serve *serve, int argc, char **argv) {
     if (optind < argc) {
         return command_misuse(serve->command, "unexpected argument %s", argv[optind]);
     }
-    if (serve->memory && serve->options.streams.folder) {
-        return command_misuse(serve->command, "--memory and --data exclude each other");
-    }
-    return -1;
+    return check_together(serve);
 }
 
 /* ---- running ---- */

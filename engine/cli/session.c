@@ -12,7 +12,7 @@ bool session_start(struct session *session, struct worker_options options, struc
     signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is to sinks and snapshots as a full disk is */
     session->worker = worker_new(&options, e);
     if (session->worker) {
-        interrupt_watch(session->worker, NULL);
+        interrupt_watch(worker_loop(session->worker), NULL);
     }
     return session->worker != NULL;
 }

@@ -220,6 +220,16 @@ static bool declare(struct session *session, const struct arguments *arguments, 
     return check_schemas(first, arguments->schema, e);
 }
 
+/* A stream's limits are raised in a script; without one, it is said how to give it. */
+static int fail(const struct arguments *arguments, struct error *e) {
+    struct error plain = *e;
+    if (e->code == ERROR_LIMIT && !arguments->schema && strstr(e->message, "raise limits.")) {
+        error_set(e, ERROR_LIMIT, "%s in the weir.stream of a script, and give that with --schema",
+                  plain.message);
+    }
+    return command_fail(e);
+}
+
 static int work(const struct command *command, int argc, char **argv, struct session *session) {
     struct arguments arguments = {0};
     struct error e;
@@ -232,7 +242,7 @@ static int work(const struct command *command, int argc, char **argv, struct ses
     if (!describe(&arguments, variant, sizeof variant, &e) || !configure(session->config, &arguments, &e) ||
         !session_start(session, options, &e) || !declare(session, &arguments, &e) ||
         !worker_run(session->worker, &e)) {
-        return command_fail(&e);
+        return fail(&arguments, &e);
     }
     const struct store *store = worker_streams(session->worker)->store;
     code = print(store, &arguments);

@@ -58,7 +58,8 @@ static void tell(const struct config *config, const char *script, tell_one *one,
     const char *stream = config_unused_stream(config);
     if (stream) {
         error_set(&e, ERROR_ARGUMENT,
-                  "the configuration has options for the stream %s, which %s does not declare", stream, script);
+                  "the configuration has options for the stream %s, which %s does not declare", stream,
+                  script);
         if (!one(user, e.message)) {
             return;
         }

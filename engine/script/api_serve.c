@@ -122,12 +122,14 @@ static void take_options(lua_State *L, struct server_options *o) {
     o->sse_life_ms = options_duration(L, 1, "sseLifetime", 0);
     o->request_ms = options_duration(L, 1, "requestTimeout", 0);
     o->max_body = size_option(L, "maxBody");
+    o->max_input = size_option(L, "maxInput");
     o->max_connections = count_option(L, "maxConnections");
     o->max_output = size_option(L, "maxOutput");
     o->token_file = text_option(L, "tokenFile");
     o->tls_cert = text_option(L, "tlsCert");
     o->tls_key = text_option(L, "tlsKey");
     o->cors_origin = text_option(L, "corsOrigin");
+    o->access_log = text_option(L, "accessLog");
     o->faults = options_boolean(L, 1, "faults");
 }
 

@@ -92,7 +92,8 @@ static enum stream_status answer_duplicate(const struct attempt *attempt, const 
     return commit_finish(attempt->stream, wait, attempt->result);
 }
 
-/* The stream is closed: fine for who closed it, and for who only wants it closed. */
+/* The stream is closed: fine for who closed it, and for who only wants it closed. Nobody hears of it before it is
+ * safe: a closed stream stays closed (PROTOCOL.md 4.1). */
 static enum stream_status judge_closed(const struct attempt *attempt, struct stream_wait *wait) {
     const struct stream_append *append = attempt->append;
     struct stream *stream = attempt->stream;
@@ -105,7 +106,8 @@ static enum stream_status judge_closed(const struct attempt *attempt, struct str
         set_answer(attempt->result, STREAM_OK, stream, NULL);
         return commit_finish(stream, wait, attempt->result);
     }
-    return refuse(attempt, STREAM_CLOSED, "the stream is closed");
+    refuse(attempt, STREAM_CLOSED, "the stream is closed");
+    return commit_finish(stream, wait, attempt->result);
 }
 
 static enum stream_status judge_type(const struct attempt *attempt) {

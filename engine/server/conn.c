@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "server/bodies.h"
 #include "server/handle.h"
 #include "server/reply.h"
 #include "server/server_parts.h"
@@ -18,7 +19,7 @@ enum {
 };
 
 static void on_timer(uv_timer_t *timer);
-static void take(struct conn *conn, const char *ptr, size_t len);
+static void begin_linger(struct conn *conn);
 
 /* ---- time ---- */
 
@@ -113,16 +114,41 @@ static void on_alloc(uv_handle_t *handle, size_t size, uv_buf_t *buf) {
     *buf = uv_buf_init(conn->server->read, SERVER_READ);
 }
 
+/* Nothing that is whole is left to be taken: what was answered is sent, and then it ends. */
+static void end_of_requests(struct conn *conn) {
+    if (conn_backlog(conn)) {
+        begin_linger(conn);
+    } else {
+        conn_close(conn);
+    }
+}
+
+/* Half closed: what was asked for before that is still answered. */
 static void on_end_of_input(struct conn *conn) {
     conn->eof = true;
-    conn->last = true;
-    if (conn->state == CONN_ANSWER && conn->exchange.kind != EXCHANGE_POLL) {
-        return; /* half closed: it still wants its answer */
+    conn->last = conn->last || conn->in.len == 0;
+    switch (conn->state) {
+    case CONN_IDLE:
+    case CONN_REQUEST:
+        if (conn->in.len == 0) {
+            end_of_requests(conn);
+        }
+        break; /* otherwise the client is to take answers first */
+    case CONN_ANSWER:
+        if (conn->exchange.kind == EXCHANGE_POLL) {
+            conn_close(conn);
+        }
+        break;
+    case CONN_LINGER:
+        if (conn->shut) {
+            conn_close(conn);
+        }
+        break; /* otherwise the rest of the answer is on its way */
+    case CONN_STREAM:
+    case CONN_CLOSING:
+        conn_close(conn);
+        break;
     }
-    if (conn->state == CONN_LINGER && !conn->shut) {
-        return; /* the rest of the answer is on its way */
-    }
-    conn_close(conn);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {
@@ -188,6 +214,7 @@ static size_t take_step(struct conn *conn, const char *ptr, size_t len, bool *mo
         *more = false;
         if (parser_begun(conn->parser)) {
             request_deadline(conn);
+            bodies_grown(conn);
         }
         break;
     case PARSER_HEAD:
@@ -198,6 +225,7 @@ static size_t take_step(struct conn *conn, const char *ptr, size_t len, bool *mo
     case PARSER_DONE:
         conn->state = CONN_ANSWER;
         conn->deadline = UINT64_MAX;
+        bodies_count(conn);
         handle_request(conn);
         break;
     case PARSER_BAD:
@@ -231,6 +259,8 @@ static size_t feed(struct conn *conn, const char *ptr, size_t len) {
         if (conn->state == CONN_IDLE) {
             conn->state = CONN_REQUEST;
             conn->since = server_now(conn->server);
+            conn->status = 0;
+            conn->put = 0;
         }
         used += take_step(conn, ptr + used, len - used, &more);
     }
@@ -286,6 +316,12 @@ void conn_resume(struct conn *conn) {
     if (conn->state != CONN_LINGER) {
         set_reading(conn, conn->in.len < WAITING_MAX);
     }
+    if (conn->eof && conn->in.len == 0) {
+        conn->last = true; /* the answer under way, or the one before */
+        if (takes_requests(conn)) {
+            end_of_requests(conn);
+        }
+    }
 }
 
 /* ---- the end of an answer ---- */
@@ -293,6 +329,7 @@ void conn_resume(struct conn *conn) {
 static void begin_linger(struct conn *conn) {
     conn->state = CONN_LINGER;
     buf_free(&conn->in);
+    bodies_drop(conn);
     set_reading(conn, true);
     conn_set_deadline(conn, UINT64_MAX);
     conn_settle(conn);
@@ -328,6 +365,7 @@ void conn_answered(struct conn *conn) {
     if (conn->state == CONN_CLOSING) {
         return;
     }
+    conn_note(conn);
     if (conn->last || conn->server->closing) {
         begin_linger(conn);
         return;
@@ -335,6 +373,7 @@ void conn_answered(struct conn *conn) {
     conn->state = CONN_IDLE;
     conn->interim = false;
     request_reset(&conn->request);
+    bodies_over(conn);
     parser_reset(conn->parser);
     conn_set_deadline(conn, server_now(conn->server) + conn->server->options.idle_ms);
     conn_resume(conn);
@@ -366,6 +405,7 @@ void conn_end(struct conn *conn) {
 static void conn_free(struct conn *conn) {
     struct server *server = conn->server;
     parser_free(conn->parser);
+    bodies_drop(conn);
     request_free(&conn->request);
     buf_free(&conn->in);
     outbox_free(&conn->out);
@@ -385,6 +425,10 @@ void conn_close(struct conn *conn) {
     struct server *server = conn->server;
     if (conn->state == CONN_CLOSING) {
         return;
+    }
+    if (conn->request.target.ptr &&
+        (conn->state == CONN_REQUEST || conn->state == CONN_ANSWER || conn->state == CONN_STREAM)) {
+        conn_note(conn);
     }
     handle_cancel(conn);
     fan_remove(conn);
@@ -463,6 +507,7 @@ void conn_accept(struct server *server, uv_stream_t *listener) {
         return;
     }
     uv_tcp_nodelay(&conn->tcp, 1);
+    conn_note_peer(conn);
     set_reading(conn, true);
     if (server->conn_count > server->options.max_connections) {
         turn_away(conn);

@@ -55,7 +55,9 @@ struct conn {
     uint64_t timer_due;    /* 0: it does not run */
     size_t waiting;        /* bytes in libuv's hands when `sent` was looked at */
     size_t waiting_bytes;  /* bytes of the write under way */
+    uint64_t put;          /* bytes of the answer under way */
     size_t lingered;       /* bytes dropped */
+    size_t body_memory;    /* of its body, as the server counts it */
     size_t fan_place;      /* in the server's fan, counted from 1; 0: it is not there */
     size_t fan_sent;       /* bytes of the outbox that left with it */
     bool reading, writing; /* libuv does */
@@ -65,6 +67,7 @@ struct conn {
     bool interim;          /* 100 (Continue) was sent */
     bool told_end;         /* TLS has been told that nothing more comes */
     bool shut;             /* our side has ended */
+    char peer[64];         /* for the access log: "127.0.0.1:53122" */
 };
 
 /* Takes a connection that is waiting on the listening socket. */
@@ -107,6 +110,10 @@ void conn_end(struct conn *conn);
 
 /* The state's time is over at that time (uv_now). */
 void conn_set_deadline(struct conn *conn, uint64_t at);
+
+/* For the access log, where there is one: who is at the other side; the request is over, answered or not. */
+void conn_note_peer(struct conn *conn);
+void conn_note(const struct conn *conn);
 
 /* When the client last took something of what it was sent (uv_now): now where nothing waits. */
 uint64_t conn_taken(struct conn *conn);

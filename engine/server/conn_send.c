@@ -182,6 +182,7 @@ void conn_put(struct conn *conn, struct slice bytes) {
         conn_flush(server->writer);
     }
     server->writer = conn;
+    conn->put += bytes.len;
     if (!buf_append_slice(&server->scratch, bytes)) {
         conn_close(conn);
     }
@@ -201,6 +202,7 @@ void conn_put_block(struct conn *conn, struct block *owner, struct slice bytes) 
         scratch_to_outbox(conn, buf_slice(&server->scratch));
         buf_clear(&server->scratch);
     }
+    conn->put += bytes.len;
     if (conn->state != CONN_CLOSING && !outbox_add(&conn->out, owner, bytes)) {
         conn_close(conn);
     }

@@ -2,7 +2,7 @@
 
 #include <stdbool.h>
 
-enum { JITTER_MAX_S = 3600, DIGITS_MAX = 15 };
+enum { JITTER_MAX_S = 3600, DIGITS_MAX = 18 };
 
 static const uint64_t epoch_s = 1728432000; /* 9 October 2024, 00:00 UTC */
 

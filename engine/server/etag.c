@@ -4,9 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-void etag_format(uint32_t life, uint64_t id, uint64_t from, uint64_t next, bool closed, char out[ETAG_SIZE]) {
-    snprintf(out, ETAG_SIZE, "\"%" PRIx32 "-%" PRIx64 ":%" PRIu64 ":%" PRIu64 "%s\"", life, id, from, next,
-             closed ? ":c" : "");
+void etag_format(uint32_t life, uint64_t id, const struct stream_body *body, char out[ETAG_SIZE]) {
+    const char *end = body->closed ? ":c" : body->up_to_date ? ":u" : "";
+    snprintf(out, ETAG_SIZE, "\"%" PRIx32 "-%" PRIx64 ":%" PRIu64 ":%" PRIu64 "%s\"", life, id, body->from,
+             body->next, end);
 }
 
 static struct slice without_space(struct slice s) {

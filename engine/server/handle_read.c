@@ -174,7 +174,7 @@ void handle_read(struct conn *conn, const struct stream *stream, struct stream_b
     struct stream_info info;
     char etag[ETAG_SIZE];
     stream_info(stream, &info);
-    etag_format(conn->server->life, info.id, body->from, body->next, body->closed, etag);
+    etag_format(conn->server->life, info.id, body, etag);
     bool same = !now && etag_matches(conn->request.fields[FIELD_IF_NONE_MATCH], etag);
     reply_begin(conn, same ? 304 : 200);
     if (!now) {

@@ -50,6 +50,15 @@ void request_reset(struct request *request) {
     *request = (struct request){.head = head, .path = path, .body = body};
 }
 
+const char *request_method_name(enum request_method method) {
+    static const char *const methods[] = {
+        [REQUEST_GET] = "GET", [REQUEST_HEAD] = "HEAD",     [REQUEST_POST] = "POST",
+        [REQUEST_PUT] = "PUT", [REQUEST_DELETE] = "DELETE", [REQUEST_OPTIONS] = "OPTIONS",
+        [REQUEST_OTHER] = "-",
+    };
+    return methods[method];
+}
+
 enum request_field request_field_find(struct slice name) {
     for (unsigned field = 0; field < FIELD_COUNT; field++) {
         if (names[field].len == name.len && strncasecmp(names[field].ptr, name.ptr, name.len) == 0) {

@@ -67,6 +67,9 @@ void request_free(struct request *request);
 /* Ready for the next one; memory stays, unless it is much. */
 void request_reset(struct request *request);
 
+/* "GET"; of one that nothing here takes "-". */
+const char *request_method_name(enum request_method method);
+
 /* The field of that name (any case), or FIELD_COUNT. */
 enum request_field request_field_find(struct slice name);
 

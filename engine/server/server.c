@@ -1,12 +1,14 @@
 #include "server/server.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <time.h>
 
+#include "server/access.h"
 #include "server/cursor.h"
 #include "server/faults.h"
 #include "server/server_parts.h"
@@ -81,6 +83,16 @@ static void cap_connections(struct server *server) {
     *most = descriptors > 2 * DESCRIPTORS_KEPT ? descriptors - DESCRIPTORS_KEPT : descriptors / 2;
 }
 
+/* One body has to have room, whatever is asked for. */
+static void cap_bodies(struct server_options *o) {
+    const size_t mb = 1024 * 1024;
+    o->max_body = o->max_body ? o->max_body : 64 * mb;
+    if (!o->max_input) {
+        o->max_input = o->max_body > 256 * mb ? o->max_body : 256 * mb;
+    }
+    o->max_body = o->max_body < o->max_input ? o->max_body : o->max_input;
+}
+
 static void take_numbers(struct server *server, const struct server_options *given) {
     struct server_options *o = &server->options;
     *o = *given;
@@ -89,12 +101,12 @@ static void take_numbers(struct server *server, const struct server_options *giv
     or_default(&o->comment_ms, 15 * 1000);
     or_default(&o->idle_ms, 75 * 1000);
     or_default(&o->request_ms, 30 * 1000);
-    o->max_body = o->max_body ? o->max_body : (size_t)64 * 1024 * 1024;
+    cap_bodies(o);
     o->max_connections = o->max_connections ? o->max_connections : 10000;
     o->max_output = o->max_output ? o->max_output : (size_t)256 * 1024 * 1024;
     cap_connections(server);
     o->streams = (struct streams_options){0};
-    o->host = o->token_file = o->tls_cert = o->tls_key = o->cors_origin = NULL;
+    o->host = o->token_file = o->tls_cert = o->tls_key = o->cors_origin = o->access_log = NULL;
 }
 
 /* The first line of the file. */
@@ -107,7 +119,11 @@ static bool token_read(struct buf *token, const char *path, struct error *e) {
     for (int c = fgetc(file); ok && c != EOF && c != '\n' && c != '\r'; c = fgetc(file)) {
         ok = c > 0x20 && c < 0x7f && buf_append_byte(token, (char)c);
     }
+    int error = ferror(file) ? errno : 0;
     fclose(file);
+    if (error) {
+        return error_set(e, ERROR_SYSTEM, "--token-file %s: %s", path, strerror(error));
+    }
     if (!ok || token->len == 0) {
         return error_set(e, ERROR_ARGUMENT,
                          "--token-file %s: expected a first line of 1 to %d visible ASCII characters", path,
@@ -147,6 +163,12 @@ static bool take_options(struct server *server, const struct server_options *o, 
     if (o->tls_cert) {
         server->tls = tls_context_new(o->tls_cert, o->tls_key, e);
         if (!server->tls) {
+            return false;
+        }
+    }
+    if (o->access_log) {
+        server->access = access_open(server->loop, o->access_log, o->log, e);
+        if (!server->access) {
             return false;
         }
     }
@@ -215,24 +237,26 @@ static bool address_of(const struct server_options *o, struct sockaddr_storage *
                      "--listen: expected a numeric address (127.0.0.1, ::1, 0.0.0.0), not %s", host);
 }
 
+void server_address(const struct sockaddr_storage *address, char *out, size_t size) {
+    char host[64] = "?";
+    if (address->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)address;
+        uv_ip6_name(in6, host, sizeof host);
+        snprintf(out, size, "[%s]:%d", host, ntohs(in6->sin6_port));
+    } else {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)address;
+        uv_ip4_name(in, host, sizeof host);
+        snprintf(out, size, "%s:%d", host, ntohs(in->sin_port));
+    }
+}
+
 static void url_make(struct server *server) {
     struct sockaddr_storage address;
     int len = sizeof address;
-    char host[64] = "?";
-    int port = 0;
+    char where[64];
     uv_tcp_getsockname(&server->listener, (struct sockaddr *)&address, &len);
-    bool six = address.ss_family == AF_INET6;
-    if (six) {
-        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&address;
-        uv_ip6_name(in6, host, sizeof host);
-        port = ntohs(in6->sin6_port);
-    } else {
-        const struct sockaddr_in *in = (const struct sockaddr_in *)&address;
-        uv_ip4_name(in, host, sizeof host);
-        port = ntohs(in->sin_port);
-    }
-    snprintf(server->url, sizeof server->url, "%s://%s%s%s:%d", server->tls ? "https" : "http",
-             six ? "[" : "", host, six ? "]" : "", port);
+    server_address(&address, where, sizeof where);
+    snprintf(server->url, sizeof server->url, "%s://%s", server->tls ? "https" : "http", where);
 }
 
 static void on_connection(uv_stream_t *listener, int status) {
@@ -274,6 +298,7 @@ static void server_free(struct server *server) {
     buf_free(&server->common);
     buf_free(&server->token);
     buf_free(&server->origin);
+    access_free(server->access);
     faults_free(server->faults);
     tls_context_free(server->tls);
     free(server);
@@ -350,6 +375,15 @@ void server_close(struct server *server, uint64_t grace_ms, void (*closed)(void 
     }
 }
 
+/* libuv writes to a connection that the client has reset as to any other, and the signal of that would end
+ * the process. A handler that somebody has put there may stay. */
+static void ignore_pipe_signal(void) {
+    struct sigaction now;
+    if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_DFL) {
+        signal(SIGPIPE, SIG_IGN);
+    }
+}
+
 struct server *server_open(struct loop *loop, const struct server_options *options, struct error *e) {
     if (!server_is_built(e)) {
         return NULL;
@@ -359,6 +393,7 @@ struct server *server_open(struct loop *loop, const struct server_options *optio
         error_set(e, ERROR_MEMORY, "out of memory");
         return NULL;
     }
+    ignore_pipe_signal();
     server->loop = loop;
     server->random = server_wall_ms() | 1;
     if (getrandom(&server->life, sizeof server->life, GRND_NONBLOCK) < 0) {

@@ -33,7 +33,9 @@ struct server_options {
     uint64_t idle_ms;      /* 75 s: how long a connection may wait for its next request */
     uint64_t
         request_ms; /* 30 s: for a head; between two pieces of a body; until a client takes what it is sent */
-    size_t max_body;        /* 64 MB: of one request */
+    size_t max_body; /* 64 MB: of one request */
+    size_t
+        max_input; /* 256 MB, or max_body where that is more: of all bodies at one time; a body is no longer */
     size_t max_connections; /* 10,000; fewer where the process may not have so many descriptors */
     size_t max_output; /* 256 MB: of what waits for all connections to take it; the slowest are cut off */
     const char
@@ -41,6 +43,7 @@ struct server_options {
     const char *tls_cert; /* a PEM file with the certificate and its chain; NULL: plain HTTP */
     const char *tls_key;  /* a PEM file */
     const char *cors_origin; /* "*"; one origin; "none" */
+    const char *access_log;  /* a file, or "-" for standard output: a line for each request; NULL: none */
     bool faults;             /* the hooks for tests under /_test/ */
     const struct log *log;   /* not owned; NULL: none */
 };
@@ -54,7 +57,8 @@ bool server_parse_listen(const char *text, char *host, size_t size, int *port, s
 /* True for an address that only this machine reaches: 127.0.0.1, ::1, "localhost". */
 bool server_is_loopback(const char *host);
 
-/* Listens. Keeps the loop alive until server_close. What options point to is needed during the call only
+/* Listens. Keeps the loop alive until server_close. From then on the process ignores SIGPIPE, unless it has a
+ * handler of its own: a client may go at any moment. What options point to is needed during the call only
  * (the log: for good). NULL with e. */
 struct server *server_open(struct loop *loop, const struct server_options *options, struct error *e);
 

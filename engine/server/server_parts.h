@@ -17,6 +17,7 @@ struct sse_last {
     struct block *data, *control;   /* data NULL: nothing but the control event */
 };
 
+struct access;
 struct faults;
 struct tls_context;
 
@@ -29,6 +30,7 @@ struct server {
     struct streams *streams;
     struct conn *conns;
     size_t conn_count;
+    size_t input;        /* memory of the bodies that come in or are being answered */
     size_t output;       /* memory of what waits for connections to take it */
     struct conn *writer; /* whose bytes are in scratch */
     struct buf scratch;  /* what is being put together to be sent */
@@ -39,6 +41,7 @@ struct server {
     struct sse_last sse;
     struct fan fan;
     struct block *comment;
+    struct access *access; /* NULL: none */
     struct faults *faults;
     struct tls_context *tls;
     uint64_t random;
@@ -52,6 +55,9 @@ struct server {
 
 /* A connection has gone; one handle fewer. Frees the server with the last, where it is closing. */
 void server_conn_gone(struct server *server);
+
+/* "127.0.0.1:53122", "[::1]:80". */
+void server_address(const struct sockaddr_storage *address, char *out, size_t size);
 
 /* Milliseconds since 1970. */
 uint64_t server_wall_ms(void);

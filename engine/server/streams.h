@@ -5,9 +5,9 @@
  *
  * Writes (create, append, close, delete) are judged at once. What succeeds and has to reach the disk first
  * is answered later, after one fdatasync for all that waited (group commit): the call returns
- * STREAM_WAITING, and the wait's `done` brings the result. Every other status is final when the call
- * returns, and `done` is not called. Appended data becomes visible to readers when it is safe, in the order
- * of the calls.
+ * STREAM_WAITING, and the wait's `done` brings the result; so is a refusal because the stream is closed. Every
+ * other status is final when the call returns, and `done` is not called. Appended data becomes visible to
+ * readers when it is safe, in the order of the calls.
  *
  * Each status is one answer of the protocol; the comment beside it names it. */
 #ifndef SERVER_STREAMS_H

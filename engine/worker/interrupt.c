@@ -5,11 +5,11 @@
 #include <stddef.h>
 #include <unistd.h>
 
-#include "worker/worker.h"
+#include "io/loop.h"
 
 static volatile sig_atomic_t interrupted;
 static volatile sig_atomic_t output_closed;
-static struct worker *volatile watched;
+static struct loop *volatile watched;
 
 const volatile sig_atomic_t *interrupt_flag(void) {
     return &interrupted;
@@ -22,7 +22,7 @@ bool interrupt_output_closed(void) {
 static void interrupt(void) {
     interrupted = 1;
     if (watched) {
-        worker_wake(watched);
+        loop_wake(watched);
     }
 }
 
@@ -43,10 +43,10 @@ static void on_pipe(int number) {
     errno = kept;
 }
 
-void interrupt_watch(struct worker *worker, struct interrupt_saved *saved) {
+void interrupt_watch(struct loop *loop, struct interrupt_saved *saved) {
     struct sigaction stop = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
     struct sigaction pipe = {.sa_handler = on_pipe, .sa_flags = SA_RESTART};
-    watched = worker;
+    watched = loop;
     sigemptyset(&stop.sa_mask);
     sigemptyset(&pipe.sa_mask);
     sigaction(SIGINT, &stop, saved ? &saved->on_int : NULL);

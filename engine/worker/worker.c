@@ -352,7 +352,7 @@ static void stop_everything(struct worker *worker) {
 static bool run_loop(struct worker *worker) {
     struct interrupt_saved saved;
     if (worker->options.signals) {
-        interrupt_watch(worker, &saved);
+        interrupt_watch(worker->loop, &saved);
     }
     bool finished = loop_run_until(worker->loop, over, worker);
     worker->was_interrupted = interrupted(worker);
@@ -426,6 +426,10 @@ bool worker_run(struct worker *worker, struct error *e) {
 
 void worker_wake(struct worker *worker) {
     loop_wake(worker->loop);
+}
+
+struct loop *worker_loop(const struct worker *worker) {
+    return worker->loop;
 }
 
 const struct api_stream *worker_streams(const struct worker *worker) {

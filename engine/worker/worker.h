@@ -47,6 +47,9 @@ bool worker_run(struct worker *worker, struct error *e);
 /* From any thread or a signal handler: look at *interrupt. */
 void worker_wake(struct worker *worker);
 
+/* What it runs on. */
+struct loop *worker_loop(const struct worker *worker);
+
 /* The declared streams, the first declared first. */
 const struct api_stream *worker_streams(const struct worker *worker);
 

@@ -336,11 +336,13 @@ local SERVE_CHECKS = {
   maxConnections = whole(1),
   maxStreams = whole(1),
   maxBytes = size,
+  maxInput = size,
   maxOutput = size,
   tokenFile = text,
   tlsCert = text,
   tlsKey = text,
   corsOrigin = text,
+  accessLog = text,
   faults = is "boolean",
 }
 

@@ -29,10 +29,12 @@ end
 ---    maxConnections   default: 10000
 ---    maxStreams       default: 1000000
 ---    maxBytes         of all streams' content; default: 1 GB in memory, no limit in a folder
+---    maxInput         of the bodies of all requests at one time; default: "256MB"
 ---    maxOutput        of what waits for all clients to take it; default: "256MB"
 ---    tokenFile        its first line is the bearer token that requests have to bring
 ---    tlsCert, tlsKey  PEM files: serve https
 ---    corsOrigin       "*", "none", or one origin; default: "*"
+---    accessLog        a file, or "-" for standard output: a line for each request
 ---    faults           true: take orders for faults under /_test/inject-error
 ---@param options? table
 ---@return weir.Server

@@ -63,6 +63,7 @@ enum { SLOTS = 40, QUIET_ROUNDS = 5 };
 
 struct totals {
     uint64_t acks, bytes, streams, forks, closes, deletes, duplicates, reads;
+    uint64_t told; /* bytes, to live readers */
 };
 
 struct world {

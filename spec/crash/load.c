@@ -31,17 +31,19 @@ struct lane {
 
 struct load {
     struct world *world;
+    struct readers *readers;
     struct lane lanes[CONNECTIONS];
     struct buf body, stored;
     uint64_t answers;
 };
 
-struct load *load_new(struct world *world) {
+struct load *load_new(struct world *world, struct readers *readers) {
     struct load *load = calloc(1, sizeof *load);
     if (!load) {
         fail("out of memory");
     }
     load->world = world;
+    load->readers = readers;
     buf_init(&load->body, SIZE_MAX);
     buf_init(&load->stored, SIZE_MAX);
     for (unsigned i = 0; i < CONNECTIONS; i++) {
@@ -367,12 +369,14 @@ void load_run(struct load *load, int port, uint64_t answers, uint64_t ns) {
                 fail("the server ended a connection");
             }
         }
+        readers_move(load->readers, port);
         left = end - seconds_now();
         wait_for(load, left > 0 ? (uint64_t)(left * 1e9) : 0);
     }
 }
 
 void load_end(struct load *load) {
+    readers_end(load->readers);
     for (unsigned i = 0; i < CONNECTIONS; i++) {
         struct lane *lane = &load->lanes[i];
         while (move(load, lane)) {

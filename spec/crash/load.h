@@ -4,10 +4,12 @@
 
 #include "client.h"
 #include "life.h"
+#include "readers.h"
 
 struct load;
 
-struct load *load_new(struct world *world);
+/* With these live readers beside it. */
+struct load *load_new(struct world *world, struct readers *readers);
 void load_free(struct load *load);
 
 /* Connects and goes on until so many requests were answered, or so many nanoseconds are over. */

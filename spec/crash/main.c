@@ -10,6 +10,7 @@
 #include "check.h"
 #include "load.h"
 #include "many.h"
+#include "readers.h"
 #include "server.h"
 
 struct times {
@@ -22,6 +23,7 @@ struct test {
     struct server server;
     struct client client;
     struct load *load;
+    struct readers *readers;
     uint64_t killed_starting;
     struct times starts;
 };
@@ -48,6 +50,7 @@ static void start_and_check(struct test *test) {
     server_start(&test->server, options);
     test->starts.all[test->starts.count++] = test->server.started_in;
     client_connect(&test->client, test->server.port);
+    readers_check(test->readers, &test->client);
     check_all(&test->world, &test->client);
     client_close(&test->client);
 }
@@ -71,9 +74,11 @@ static void report(struct test *test, unsigned kills, double seconds) {
     qsort(starts->all, starts->count, sizeof *starts->all, compare_times);
     printf("%u kills under load, %llu while starting, in %.1f s\n", kills,
            (unsigned long long)test->killed_starting, seconds);
-    printf("%llu appends acknowledged, %llu retries found stored, %llu reads under load, %.1f MB sent\n",
+    printf("%llu appends acknowledged, %llu retries found stored, %llu reads under load, %.1f MB sent, %.1f "
+           "MB told to live "
+           "readers\n",
            (unsigned long long)t->acks, (unsigned long long)t->duplicates, (unsigned long long)t->reads,
-           (double)t->bytes / 1e6);
+           (double)t->bytes / 1e6, (double)t->told / 1e6);
     printf("%llu streams, %llu of them forks, %llu closed, %llu deleted\n", (unsigned long long)t->streams,
            (unsigned long long)t->forks, (unsigned long long)t->closes, (unsigned long long)t->deletes);
     printf("started in %.1f ms (median), %.1f ms at most\n", starts->all[starts->count / 2] * 1000,
@@ -83,7 +88,8 @@ static void report(struct test *test, unsigned kills, double seconds) {
 static void run_kills(const char *program, const char *folder, unsigned kills, uint64_t seed) {
     struct test test = {.world.random = {seed}, .server = {.program = program, .folder = folder}};
     double begin = seconds_now();
-    test.load = load_new(&test.world);
+    test.readers = readers_new(&test.world);
+    test.load = load_new(&test.world, test.readers);
     test.starts.all = calloc(kills + 2, sizeof *test.starts.all);
     client_init(&test.client);
     for (unsigned i = 0; i < kills; i++) {
@@ -95,6 +101,7 @@ static void run_kills(const char *program, const char *folder, unsigned kills, u
     server_stop(&test.server);
     report(&test, kills, seconds_now() - begin);
     load_free(test.load);
+    readers_free(test.readers);
     world_free(&test.world);
     free(test.starts.all);
 }

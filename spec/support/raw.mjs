@@ -17,6 +17,7 @@
 //                                 sending line ends
 //   {"say": TEXT}                 a line on standard error
 //   {"end": true}                 half closed
+//   {"reset": true}               gone, at once
 //
 // Then it waits until the other side closes: LIMIT_MS at most, from the beginning. Prints a list of what came:
 // {text, closed}.
@@ -104,7 +105,11 @@ function talk(steps, number) {
         if (!over) socket.resume()
       }
       if (step.say !== undefined) console.error(step.say)
-      if (step.end) socket.end()
+      if (step.end) await new Promise((done) => socket.end(done))
+      if (step.reset) {
+        socket.resetAndDestroy()
+        finish(false)
+      }
     }
 
     async function say() {

@@ -7,16 +7,9 @@
 
 #include <cmocka.h>
 
+#include "exact.h"
 #include "json/compact.h"
 #include "json/scan.h"
-
-/* A copy that ends where its memory ends, so that the sanitizer sees a read past it. */
-static struct slice exact(struct slice text) {
-    char *copy = malloc(text.len ? text.len : 1);
-    assert_non_null(copy);
-    memcpy(copy, text.ptr, text.len);
-    return slice_of(copy, text.len);
-}
 
 static void check(const char *text, const char *expected) {
     struct buf out;

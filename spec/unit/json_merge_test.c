@@ -9,20 +9,10 @@
 
 #include <cmocka.h>
 
+#include "exact.h"
 #include "memory.h"
 #include "json/merge.h"
 #include "json/scan.h"
-
-/* A copy that ends where its memory ends, so that the sanitizer sees a read past it. */
-static struct slice exact(struct slice text) {
-    char *copy = malloc(text.len ? text.len : 1);
-    assert_non_null(copy);
-    memcpy(copy, text.ptr, text.len);
-    return slice_of(copy, text.len);
-}
-
-#define TEXT(literal)                                                                                        \
-    { (literal), sizeof(literal) - 1 }
 
 struct merge_row {
     struct slice target, patch, result;

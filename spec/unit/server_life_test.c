@@ -210,6 +210,32 @@ static void test_a_duplicate_waits_for_the_first(void **state) {
     world_end(&world);
 }
 
+/* Who is told that a stream is closed may count on it, whatever happens to the server. */
+static void test_a_refusal_waits_for_the_closing(void **state) {
+    struct world world;
+    begin(state, &world);
+    put(&world, "/c", TEXT, NULL);
+    struct stream_append closing = {.path = SLICE("/c"), .close = true};
+    struct stream_append late = {.path = SLICE("/c"), .type = SLICE(TEXT), .body = SLICE("x")};
+    struct world_answer first = WORLD_ANSWER(&world), second = WORLD_ANSWER(&world);
+    first.wait.user = &first;
+    second.wait.user = &second;
+    struct stream_result result;
+    streams_append(world.set, &closing, &first.wait, &result);
+    enum stream_status status = streams_append(world.set, &late, &second.wait, &result);
+    if (world.options.folder) {
+        assert_int_equal(status, STREAM_WAITING);
+        world_settle(&world);
+        assert_true(first.there && second.there);
+        result = second.wait.result;
+        status = result.status;
+    }
+    assert_int_equal(status, STREAM_CLOSED);
+    assert_true(result.closed);
+    assert_int_equal(post(&world, "/c", TEXT, "x"), STREAM_CLOSED);
+    world_end(&world);
+}
+
 static void test_what_waits_is_written_on_close(void **state) {
     struct world world;
     begin(state, &world);
@@ -241,6 +267,7 @@ int main(void) {
         ON_ALL(test_watches),
         ON_ALL(test_a_watched_stream_lives),
         ON_ALL(test_a_duplicate_waits_for_the_first),
+        ON_ALL(test_a_refusal_waits_for_the_closing),
         ON_ALL(test_what_waits_is_written_on_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -285,4 +285,10 @@ static inline void drive_put_both(struct drive *d, struct store *store, const ch
     drive_apply(store, EVENT_UPSERT, slice_from(type), slice_from(key), slice_from(value));
 }
 
+static inline void drive_expect(const struct drive *d, enum error_code code, const char *text) {
+    if (d->error.code != code || !strstr(d->error.message, text)) {
+        fail_msg("expected \"%s\", found %d: %s", text, (int)d->error.code, d->error.message);
+    }
+}
+
 #endif

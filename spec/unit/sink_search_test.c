@@ -183,12 +183,6 @@ static void must(struct drive *d, bool ok) {
     }
 }
 
-static void expect_error(const struct drive *d, enum error_code code, const char *text) {
-    if (d->error.code != code || !strstr(d->error.message, text)) {
-        fail_msg("expected \"%s\", found %d: %s", text, (int)d->error.code, d->error.message);
-    }
-}
-
 static void row(struct sink_batch *batch, const char *type, const char *key, const char *value,
                 uint64_t sequence) {
     drive_row(batch, NULL, value ? SINK_PUT : SINK_DELETE, slice_from(type), slice_from(key),
@@ -251,7 +245,7 @@ static void test_stores(void **state) {
         }
         begin(&d, &s, dialects[i]);
         assert_false(drive_open(&d, "search"));
-        expect_error(&d, ERROR_ARGUMENT, "apiKey");
+        drive_expect(&d, ERROR_ARGUMENT, "apiKey");
         drive_close(&d);
         drive_set(&d, "apiKey", "geheim");
         must(&d, drive_open(&d, "search"));
@@ -356,7 +350,7 @@ static void test_fences(void **state) {
         sink_batch_clear(batch);
         row(batch, "t", "k", "{\"v\":2}", 1);
         assert_false(drive_commit(&a, batch));
-        expect_error(&a, ERROR_CONFLICT, "another worker has taken over stream " STREAM);
+        drive_expect(&a, ERROR_CONFLICT, "another worker has taken over stream " STREAM);
         char *dump = ask(&a, &s, "GET", "/_test/dump", slice_of(NULL, 0));
         assert_non_null(strstr(dump, "\"v\":1"));
         free(dump);
@@ -398,7 +392,7 @@ static void test_refuses_rows(void **state) {
         sink_batch_clear(batch);
         row(batch, "t", "b", "{\"v\":{}}", 5);
         assert_false(drive_commit(&d, batch));
-        expect_error(&d, ERROR_SCHEMA, "does not take t/b");
+        drive_expect(&d, ERROR_SCHEMA, "does not take t/b");
         assert_true(drive_free(&d));
         sink_batch_free(batch);
         server_stop(&s);
@@ -460,7 +454,7 @@ static void test_names_what_others_did(void **state) {
         row(batch, i == 0 ? "t" : "weir", "k", "{\"v\":1}", 0);
         if (i == 0) {
             assert_false(drive_commit(&d, batch));
-            expect_error(&d, ERROR_ARGUMENT, "is there already");
+            drive_expect(&d, ERROR_ARGUMENT, "is there already");
             free(ask(&d, &s, "DELETE", "/_test/index/p-t--1", slice_of(NULL, 0)));
             drive_close(&d);
             must(&d, drive_open(&d, "search"));
@@ -471,12 +465,12 @@ static void test_names_what_others_did(void **state) {
         sink_batch_clear(batch);
         row(batch, i == 0 ? "t" : "weir", "l", "{\"v\":1}", 1);
         assert_false(drive_commit(&d, batch));
-        expect_error(&d, ERROR_GONE, "was removed behind the worker's back");
+        drive_expect(&d, ERROR_GONE, "was removed behind the worker's back");
         drive_close(&d);
         must(&d, drive_open(&d, "search"));
         free(ask(&d, &s, "DELETE", "/_test/index/p-weir-sync-state", slice_of(NULL, 0)));
         assert_false(drive_commit(&d, batch));
-        expect_error(&d, ERROR_GONE, "its place is no longer there");
+        drive_expect(&d, ERROR_GONE, "its place is no longer there");
         assert_true(drive_free(&d));
         sink_batch_free(batch);
         server_stop(&s);
@@ -565,7 +559,7 @@ static void test_waits_for_so_long(void **state) {
     d.outage_limit_ms = 200;
     order(&d, &s, "/_test/faults", "[{\"match\":\".\",\"status\":503,\"count\":1000}]");
     assert_false(drive_open(&d, "search"));
-    expect_error(&d, ERROR_HTTP, "gave up after");
+    drive_expect(&d, ERROR_HTTP, "gave up after");
     assert_true(drive_free(&d));
     server_stop(&s);
 }
@@ -585,7 +579,7 @@ static void test_settings(void **state) {
         drive_set(&d, "dialect", wrong[i][1]);
         drive_set(&d, "prefix", wrong[i][2]);
         assert_false(drive_start(&d, "search"));
-        expect_error(&d, ERROR_ARGUMENT, wrong[i][3]);
+        drive_expect(&d, ERROR_ARGUMENT, wrong[i][3]);
         assert_true(drive_free(&d));
     }
 }

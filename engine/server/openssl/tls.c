@@ -1,8 +1,11 @@
 #include "server/tls.h"
 
+#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "server/conn.h"
 #include "server/server_parts.h"
@@ -20,11 +23,37 @@ struct tls {
 
 /* ---- the certificate ---- */
 
-static bool fail(struct error *e, const char *option, const char *path) {
+static const char cert_is[] = "expected a certificate in PEM, -----BEGIN CERTIFICATE-----";
+static const char key_is[] = "expected a private key in PEM, without a passphrase";
+
+/* OpenSSL does not say what the system says of a file. */
+static int file_error(const char *path) {
+    FILE *file = fopen(path, "re");
+    if (!file) {
+        return errno;
+    }
+    (void)fgetc(file);
+    int error = ferror(file) ? errno : 0;
+    fclose(file);
+    return error;
+}
+
+static bool fail(struct error *e, const char *option, const char *path, const char *expected) {
     unsigned long code = ERR_get_error();
     const char *why = code ? ERR_reason_error_string(code) : NULL;
+    int error = file_error(path);
     ERR_clear_error();
-    return error_set(e, ERROR_ARGUMENT, "%s %s: %s", option, path, why ? why : "it cannot be used");
+    if (error) {
+        return error_set(e, ERROR_SYSTEM, "%s %s: %s", option, path, strerror(error));
+    }
+    return error_set(e, ERROR_ARGUMENT, "%s %s: %s (%s)", option, path, expected,
+                     why ? why : "it cannot be used");
+}
+
+/* Nobody is asked for a passphrase at the start of a server. */
+static int no_passphrase(char *out, int size, int writes, void *user) {
+    (void)out, (void)size, (void)writes, (void)user;
+    return 0;
 }
 
 static bool context_fill(SSL_CTX *ssl, const char *cert, const char *key, struct error *e) {
@@ -32,11 +61,14 @@ static bool context_fill(SSL_CTX *ssl, const char *cert, const char *key, struct
     SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_default_passwd_cb(ssl, no_passphrase);
     if (SSL_CTX_use_certificate_chain_file(ssl, cert) != 1) {
-        return fail(e, "--tls-cert", cert);
+        return fail(e, "--tls-cert", cert, cert_is);
     }
-    if (SSL_CTX_use_PrivateKey_file(ssl, key, SSL_FILETYPE_PEM) != 1 || SSL_CTX_check_private_key(ssl) != 1) {
-        return fail(e, "--tls-key", key);
+    bool is_key = SSL_CTX_use_PrivateKey_file(ssl, key, SSL_FILETYPE_PEM) == 1;
+    if (!is_key || SSL_CTX_check_private_key(ssl) != 1) {
+        is_key = is_key || ERR_GET_REASON(ERR_peek_error()) == X509_R_KEY_VALUES_MISMATCH;
+        return fail(e, "--tls-key", key, is_key ? "expected the key of the certificate" : key_is);
     }
     return true;
 }
