@@ -102,6 +102,10 @@ describe("a wrong command line", function()
     assert_misuse("--key needs --type", {"state", "a", "--key", "k"})
     assert_misuse("--on-invalid: expected stop or skip, got deadletter", {"state", "a", "--on-invalid", "deadletter"})
     assert_misuse("SOURCE is empty", {"state", ""})
+    for name, command in pairs{SOURCE = {"state", "ftp://x/y"}, ["--source"] = {"run", "a", "--source", "ftp://x/y"}} do
+      assert_misuse(name .. ": expected an http(s) URL, a file, or -, got ftp://x/y", command)
+    end
+    assert_misuse("--source: expected an http(s) URL, a file, or -, got s3://x", {"verify", "a", "--source", "s3://x"})
   end)
 end)
 
@@ -131,13 +135,23 @@ describe("standard output", function()
     local script = tmp.file("script.lua", 'local r = require("weir").stream{url = "-", live = false}\nprint "x"')
     local done = process.run{cmd = {"sh", "-c", '"$1" run "$2" >/dev/full', "sh", paths.weir, script}}
     assert.equal(1, done.code)
-    assert.matches("^weir: cannot write to standard output", done.stderr)
+    assert.equal("weir: cannot write to standard output: a part of it is lost; is the disk full?\n", done.stderr)
   end)
 
   it("whose reader is gone ends it without a signal", function()
     local done = shell('{ "$1" state "$2"; echo "code $?" >&2; } | true',
       insert("t", "k", '"' .. ("x"):rep(1000000) .. '"'))
     assert.equal("weir: cannot write to standard output: Broken pipe\ncode 1\n", done.stderr)
+  end)
+
+  it("whose reader was never there ends each command so", function()
+    for _, command in ipairs{"version", "help", "help run", 'check "$2"', "types"} do
+      -- A FIFO whose reader has opened it and is gone by the time of the first write.
+      local done = shell('mkfifo "$2.fifo" && { : <"$2.fifo" & } && exec >"$2.fifo" && wait && "$1" ' .. command
+        .. '; code=$?; rm "$2.fifo"; exit $code', 'require "weir".stream{url = "-"}')
+      assert.equal("weir: cannot write to standard output: Broken pipe\n", done.stderr)
+      assert.equal(1, done.code, command)
+    end
   end)
 
   it("may be closed", function()

@@ -19,6 +19,7 @@
 -- Pages say port 4437; here it is whichever port is free. Times and offsets of the moment are not compared.
 
 local paths = require "support.paths"
+local ports = require "support.ports"
 local process = require "support.process"
 local server = require "support.server"
 local tmp = require "support.tmp"
@@ -138,18 +139,6 @@ end
 local Page = {}
 Page.__index = Page
 
--- A port that is free, and stays so: not one of those that the system gives to whoever asks for any.
-local function free_port()
-  for _ = 1, 20 do
-    local ok, node = pcall(server.start, {kind = "weir", port = math.random(10000, 32767)})
-    if ok then
-      node:stop()
-      return node.port
-    end
-  end
-  error("no port is free")
-end
-
 local function open_page(path)
   local self = setmetatable({text = read(path), dir = tmp.dir(), running = {}}, Page)
   local bin = tmp.dir()
@@ -168,7 +157,7 @@ local function open_page(path)
     self.node = server.start()
     self.port = self.node.port
   elseif self.text:find("4437", 1, true) then
-    self.port = free_port()
+    self.port = ports.free()
   end
   return self
 end

@@ -38,25 +38,18 @@ describe_unless_sanitized("an installed weir", function()
 
   it("has a library that a C program finds by pkg-config", function()
     local dir = tmp.dir()
-    tmp.write(dir .. "/main.c", [[
-      #include <stdio.h>
-      #include <weir.h>
-      int main(void) {
-          weir_error error;
-          weir_worker *worker = weir_worker_new(NULL, &error);
-          puts(worker ? weir_version() : error.message);
-          weir_worker_free(worker);
-          return 0;
-      }
-    ]])
+    local example = tmp.read(paths.root .. "/docs/operations.md"):match "\n```c\n(.-)\n```\n"
+    tmp.write(dir .. "/embed.c", example)
+    tmp.write(dir .. "/events.jsonl", EVENTS)
+    tmp.write(dir .. "/w.lua", 'require("weir").stream { url = "events.jsonl" }')
     local found = process.run { cmd = { "find", prefix, "-name", "weir.pc" } }.stdout
     local libdir = found:match "^(.*)/weir%.pc"
     local done = process.run {
-      cmd = { "sh", "-c", "cc -o main main.c $(pkg-config --cflags --libs weir) && ./main" },
+      cmd = { "sh", "-c", "cc -Wall -Werror -o embed embed.c $(pkg-config --cflags --libs weir) && ./embed w.lua" },
       cwd = dir,
       env = { PKG_CONFIG_PATH = libdir, LD_LIBRARY_PATH = libdir:gsub("/pkgconfig$", "") },
     }
     assert.equal("", done.stderr)
-    assert.matches("^%d+%.%d+%.%d+\n$", done.stdout)
+    assert.equal("a/k: 1.10\n", done.stdout)
   end)
 end)

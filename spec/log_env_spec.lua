@@ -82,7 +82,8 @@ describe("weir.log", function()
   it("raises the errors of string.format", function()
     local done = worker.run{script = [[require("weir").log.info("%d", "x")]]}
     assert.equal(1, done.code)
-    assert.matches("number expected, got string", done.stderr, 1, true)
+    assert.matches("worker.lua:1: bad argument #2 to 'string.format' (number expected, got string)", done.stderr, 1,
+      true)
   end)
 
   it("wants something to write", function()

@@ -324,6 +324,26 @@ describe("options that are wrong", function()
     assert.matches("^schema: types.t: expected a schema", message("{ url = 'x', schema = { types = { t = 7 } } }"))
   end)
 
+  it("are methods that are called with a dot", function()
+    local calls, expected = {}, {}
+    for name, arguments in pairs{onChange = "'t', print", validate = "print", onControl = "print", onUpToDate = "print",
+      onInvalid = "'skip'", onError = "'skip'", onBatch = "print", onRollback = "print", create = "", preload = "",
+      replay = "", get = "'t', 'k'", awaitTxId = "'x'", insert = "'t', 'k', 1", delete = "'t', 'k'"} do
+      calls[#calls + 1] = ("attempt(function() stream.%s(%s) end)"):format(name, arguments)
+      expected[#expected + 1] = ("%s, not on a stream: write stream:%s(...) with a colon"):format(name, name)
+    end
+    calls[#calls + 1] = "attempt(function() producer.append({}) end)"
+    expected[#expected + 1] = "append, not on a producer: write producer:append(...) with a colon"
+    local done = run([[
+      local stream = weir.stream { url = "x" }
+      local producer = weir.producer { url = "http://127.0.0.1:1/x" }
+      local function attempt(call)
+        print((select(2, pcall(call)):gsub("^.*script.lua:%d+: (%a+): called on [^,]*", "%1")))
+      end
+      ]] .. table.concat(calls, "\n"))
+    assert.equal(table.concat(expected, "\n") .. "\n", done.stdout, done.stderr)
+  end)
+
   it("have the place in the script", function()
     local done = run("\n\nweir.stream { uri = 'x' }")
     assert.matches("script.lua:4: weir.stream: unknown option 'uri'", done.stderr, 1, true)

@@ -43,6 +43,8 @@ describe("options", function()
     misuse("--log loud: expected", "--log", "loud")
     misuse("unexpected argument x", "x")
     misuse("unknown option --frob", "--frob")
+    misuse("expected a numeric address", "--listen", "nowhere.example:0")
+    misuse("--cors-origin: expected", "--cors-origin", "example.org")
   end)
 
   it("that cannot be followed fail", function()
@@ -52,9 +54,7 @@ describe("options", function()
       assert.matches(expected, done.stderr, 1, true)
     end
     fails("address already in use", "--listen", "127.0.0.1:" .. port)
-    fails("expected a numeric address", "--listen", "nowhere.example:0")
     fails("--token-file", "--token-file", "/nowhere/token")
-    fails("--cors-origin: expected", "--cors-origin", "example.org")
     local bad = tmp.file("bad.pem", "no certificate\n")
     local dir = tmp.dir()
     fails("--token-file " .. bad .. ": expected a first line", "--token-file", bad)
@@ -63,6 +63,12 @@ describe("options", function()
     fails("--tls-cert " .. dir .. ": Is a directory", "--tls-cert", dir, "--tls-key", bad)
     fails("--tls-cert /nowhere/cert.pem: No such file", "--tls-cert", "/nowhere/cert.pem", "--tls-key", bad)
     fails(bad, "--data", bad)
+  end)
+
+  it("without --tls-cert: clients that try https are told", function()
+    local done = process.run{cmd = {paths.weir, "head", "https://127.0.0.1:" .. port .. "/a", "--retries", "0"}}
+    assert.equal(1, done.code)
+    assert.matches("no TLS is spoken there; is the URL an http:// one?", done.stderr, 1, true)
   end)
 
   it("--token-file: no answer without the token", function()
@@ -112,6 +118,7 @@ describe("options", function()
       http.request{url = url .. "/v1/stream/a"}
       for _, request in ipairs{"GET /a%0A HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
         "BREW /pot HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "nonsense\r\n\r\n",
+        "PUT /twice HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
         raw.request("GET", "/" .. ("x"):rep(3000), {Connection = "close"})} do
         raw.talk(its_port, {{send = request}})
       end
@@ -125,8 +132,9 @@ describe("options", function()
         "GET /v1/stream/a 401", "GET /a%0A 400"}, {table.unpack(lines, 1, 5)})
       assert.matches("^%- %S+ %d+$", lines[6])
       assert.equal("- - 400", lines[7])
-      assert.equal("GET /" .. ("x"):rep(2047) .. "... 400", lines[8])
-      assert.same({"GET /v1/stream/a 200"}, {table.unpack(lines, 9)})
+      assert.equal("PUT /twice 400", lines[8])
+      assert.equal("GET /" .. ("x"):rep(2047) .. "... 400", lines[9])
+      assert.same({"GET /v1/stream/a 200"}, {table.unpack(lines, 10)})
     end)
 
     it("is on standard output with -, and refused where it cannot be written", function()
@@ -139,13 +147,27 @@ describe("options", function()
       assert.matches("--access-log " .. dir .. ": Is a directory", done.stderr, 1, true)
     end)
 
-    it("holds nobody up where nobody reads it", function()
+    it("says once that it cannot be written, and the server goes on", function()
+      local other, url = serve.start("--access-log", "/dev/full")
+      for _ = 1, 3 do
+        assert.equal(404, http.request{url = url .. "/x"}.status)
+        other:wait_for_output "cannot write: No space left on device"
+      end
+      local _, said = serve.stop(other).stderr:gsub("cannot write", "")
+      assert.equal(1, said)
+    end)
+
+    it("holds nobody up where nobody reads it, and says how much is left out", function()
       local fifo = tmp.dir() .. "/fifo"
       local other, _, its_port = serve.start_by({"sh", "-c", 'mkfifo "$1" && exec 3<>"$1" && shift && exec "$@"', "sh",
         fifo}, "--access-log", fifo)
       local asks = raw.request("GET", "/" .. ("x"):rep(1000)):rep(2000)
       local text = raw.talk(its_port, {{send = asks .. raw.request("GET", "/", {Connection = "close"})}})
       assert.equal(2001, select(2, text:gsub("HTTP/1.1 404", "")))
+      local found = process.run{cmd = {"grep", "-n", "-m", "1", "# [0-9]* requests", fifo}}.stdout
+      local line, lost = found:match "^(%d+):.* # (%d+) requests are not in this log"
+      assert.equal(2001, line - 1 + lost)
+      assert.is_true(tonumber(lost) > 0)
       serve.stop(other)
     end)
   end)
@@ -240,6 +262,18 @@ describe("options", function()
     refused("expected the key of the certificate", dir .. "/rsa.pem")
     process.run{cmd = {"openssl", "ecparam", "-genkey", "-name", "prime256v1", "-out", dir .. "/other.pem"}}
     refused("expected the key of the certificate", dir .. "/other.pem")
+    -- A client that ends what it sends is still answered.
+    local half, half_at, half_port = serve.start("--tls-cert", dir .. "/cert.pem", "--tls-key", dir .. "/key.pem",
+      "--faults")
+    assert.equal(0, process.run{cmd = {"curl", "-sSf", "--noproxy", "*", "--cacert", dir .. "/cert.pem",
+      half_at .. "/_test/inject-error", "-d", '{"path":"/a","delayMs":500}'}}.code)
+    local halved = process.run{cmd = {"node", "-e", [[
+      const options = {port: process.argv[1], host: "127.0.0.1", rejectUnauthorized: false, allowHalfOpen: true}
+      const socket = require("tls").connect(options, () => socket.end("PUT /a HTTP/1.1\r\nHost: x\r\n\r\n"))
+      socket.pipe(process.stdout)
+    ]], tostring(half_port)}}
+    assert.matches("^HTTP/1.1 201", halved.stdout .. halved.stderr)
+    serve.stop(half)
     local other, at = serve.start("--tls-cert", dir .. "/cert.pem", "--tls-key", dir .. "/key.pem",
       "--long-poll-timeout", "300ms")
     assert.matches("^https://", at)

@@ -388,6 +388,7 @@ weir.stream {
     done = run{script = COLUMNS, set = {STREAM = events, DB = url, NEEDED = 1, INVALID = "skip"}}
     assert.equal(1, done.code)
     assert.truthy(done.stderr:find('column "needed" of relation "users" contains null values', 1, true), done.stderr)
+    assert.truthy(done.stderr:find("let the property be optional", 1, true), done.stderr)
   end)
 end)
 

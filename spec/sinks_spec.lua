@@ -217,6 +217,26 @@ describe("a stream with a sink", function()
     assert.matches("room: sqlite .* was filled from the stream read from offset %-1 on", done.stderr)
   end)
 
+  it("refuses one that was made anew behind a snapshot, where a sink is further than that", function()
+    local dir, url = tmp.dir(), s:stream()
+    local db, args = dir .. "/room.db", {"--data", dir .. "/data"}
+    s:append(url, "[" .. insert("t", "a") .. "," .. insert("t", "b") .. "]")
+    expect(run(url, db, {args = args}))
+    assert(os.execute(("cp -r '%s/data' '%s/kept'"):format(dir, dir)))
+    s:append(url, insert("t", "c"))
+    expect(run(url, db, {args = args}))
+    assert(os.execute(("rm -r '%s/data' && mv '%s/kept' '%s/data'"):format(dir, dir, dir)))
+    s:request("DELETE", url)
+    s:request("PUT", url, {headers = {["Content-Type"] = "application/json"}})
+    s:append(url, "[" .. insert("t", "a") .. "," .. insert("t", "b") .. "," .. insert("t", "x") .. "," ..
+      insert("t", "d") .. "]")
+    local done = expect(run(url, db, {args = args}), 1)
+    assert.matches("goes on from the snapshot", done.stderr)
+    assert.matches("the first 3 messages of the stream are not those that sqlite .* its snapshot out of %-%-data",
+      done.stderr)
+    assert.equal("a|1\nb|1\nc|1\n", rows(db, "t"))
+  end)
+
   it("refuses one that was made anew, and is longer than it was", function()
     for _, case in ipairs{
       {first = insert("t", "a"), ends = true},

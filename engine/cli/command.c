@@ -7,6 +7,7 @@
 #include <stdio_ext.h>
 #include <string.h>
 
+#include "stream/source.h"
 #include "worker/interrupt.h"
 
 const struct command *const commands[] = {
@@ -58,6 +59,17 @@ int command_bad_option(const struct command *command, int answer, char **argv) {
     return command_misuse(command, "unknown option %s", argv[optind - 1]);
 }
 
+int command_check_source(const struct command *command, const char *name, const char *text) {
+    size_t scheme = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.");
+    if (!*text) {
+        return command_misuse(command, "%s is empty", name);
+    }
+    if (scheme > 0 && strncmp(text + scheme, "://", 3) == 0 && !source_is_url(text)) {
+        return command_misuse(command, "%s: expected an http(s) URL, a file, or -, got %s", name, text);
+    }
+    return -1;
+}
+
 int command_flush(void) {
     bool failed = ferror(stdout) != 0;
     if (failed && *interrupt_flag()) {
@@ -70,8 +82,8 @@ int command_flush(void) {
         fprintf(stderr, "weir: cannot write to standard output: %s\n", strerror(errno));
         return EXIT_FAILED;
     }
-    if (failed) { /* before: why is not known any more */
-        fputs("weir: cannot write to standard output\n", stderr);
+    if (failed) { /* before, and why is not known any more */
+        fputs("weir: cannot write to standard output: a part of it is lost; is the disk full?\n", stderr);
         return EXIT_FAILED;
     }
     return EXIT_DONE;

@@ -47,6 +47,10 @@ int command_misuse(const struct command *command, const char *format, ...)
 /* What getopt_long said with '?' or ':', as a command_misuse. */
 int command_bad_option(const struct command *command, int answer, char **argv);
 
+/* text was given as `name`, a SOURCE. An empty one, or a URL of another scheme than http(s), is a
+ * command_misuse. Otherwise -1. */
+int command_check_source(const struct command *command, const char *name, const char *text);
+
 /* Flushes stdout: EXIT_DONE; EXIT_FAILED with a message where that fails (a full disk, a closed pipe), or
  * EXIT_INTERRUPTED where a signal has broken off a write. */
 int command_flush(void);

@@ -213,7 +213,7 @@ const struct command command_create = {
     .name = "create",
     .usage = "URL [--content-type TYPE] [--ttl TTL | --expires-at TIME] [--closed] [--data TEXT | "
              "--data-file FILE] "
-             "[--fork SOURCE]",
+             "[--fork SOURCE [--fork-offset OFFSET [--fork-sub-offset N]]]",
     .summary = "make a stream",
     .help = help,
     .run = run,

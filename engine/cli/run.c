@@ -91,8 +91,9 @@ static int parse(const struct command *command, int argc, char **argv, struct co
     if (optind != argc - 1) {
         return command_misuse(command, optind == argc ? "SCRIPT is missing" : "more than one SCRIPT");
     }
-    if (arguments->source && !*arguments->source) {
-        return command_misuse(command, "--source is empty");
+    int code = arguments->source ? command_check_source(command, "--source", arguments->source) : -1;
+    if (code >= 0) {
+        return code;
     }
     arguments->script = argv[optind];
     /* The environment wins over the file, the command line over both. */
@@ -146,7 +147,8 @@ static int run(const struct command *command, int argc, char **argv) {
 
 const struct command command_run = {
     .name = "run",
-    .usage = "SCRIPT [--source SOURCE] [--once] [--set NAME=VALUE]... [--config FILE] [--data DIR]",
+    .usage = "SCRIPT [--source SOURCE] [--once] [--set NAME=VALUE]... [--config FILE] "
+             "[--data DIR [--snapshot-every DURATION]]",
     .summary = "run a worker script",
     .help = help,
     .run = run,

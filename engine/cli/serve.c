@@ -370,6 +370,8 @@ static int serve_run(struct serve *serve) {
         warn_of_strangers(serve);
         warn_of_descriptors(serve);
         loop_run_until(serve->loop, is_over, serve);
+    } else if (e.code == ERROR_ARGUMENT) { /* an option's; what is wrong with a file that it names is not */
+        code = command_misuse(serve->command, "%s", e.message);
     } else {
         code = command_fail(&e);
     }

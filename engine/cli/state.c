@@ -77,8 +77,9 @@ static int parse(const struct command *command, int argc, char **argv, struct ar
     if (optind != argc - 1) {
         return command_misuse(command, optind == argc ? "SOURCE is missing" : "more than one SOURCE");
     }
-    if (!*argv[optind]) {
-        return command_misuse(command, "SOURCE is empty");
+    int code = command_check_source(command, "SOURCE", argv[optind]);
+    if (code >= 0) {
+        return code;
     }
     if (arguments->data && !*arguments->data) {
         return command_misuse(command, "--data: expected the path of a folder, got nothing");

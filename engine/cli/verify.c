@@ -118,6 +118,10 @@ static int parse(const struct command *command, int argc, char **argv, struct co
     if (optind != argc - 1) {
         return command_misuse(command, optind == argc ? "SCRIPT is missing" : "more than one SCRIPT");
     }
+    int code = verify->source ? command_check_source(command, "--source", verify->source) : -1;
+    if (code >= 0) {
+        return code;
+    }
     verify->script = argv[optind];
     ok = config_read_environment(config, e) &&
          (!verify->source || config_set_source(config, verify->source, e));

@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@ static void occupy_standard_streams(void) {
 
 int main(int argc, char **argv) {
     occupy_standard_streams();
+    signal(SIGPIPE, SIG_IGN); /* writing says that nobody reads, and the exit code is one of the program's */
     if (argc < 2) {
         fputs("weir: COMMAND is missing\nusage: weir COMMAND [ARGUMENTS]\nTry 'weir help'.\n", stderr);
         return EXIT_USAGE;

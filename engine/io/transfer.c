@@ -221,7 +221,15 @@ static enum error_code code_of(CURLcode rc) {
     }
 }
 
+/* What curl and OpenSSL say of a server that speaks another protocol is about theirs. */
+static const char *hint_of(CURLcode rc, const char *why) {
+    if (rc == CURLE_SSL_CONNECT_ERROR && strstr(why, "wrong version number")) {
+        return ": no TLS is spoken there; is the URL an http:// one?";
+    }
+    return rc == CURLE_UNSUPPORTED_PROTOCOL && strstr(why, "HTTP/0.9") ? ": no HTTP is spoken there" : "";
+}
+
 void transfer_error(const struct transfer *t, CURLcode rc, struct error *e) {
     const char *why = t->error[0] ? t->error : curl_easy_strerror(rc);
-    error_set(e, code_of(rc), "%s: %s", t->name, why);
+    error_set(e, code_of(rc), "%s: %s%s", t->name, why, hint_of(rc, why));
 }

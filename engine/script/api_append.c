@@ -29,7 +29,8 @@ static bool need_writer(struct api_stream *stream, struct error *e) {
         return true;
     }
     if (!source_is_url(stream->url)) {
-        return error_set(e, ERROR_ARGUMENT, "%s: cannot append: it is not an http(s) URL", stream->name);
+        return error_set(e, ERROR_ARGUMENT,
+                         "it is not an http(s) URL: files and standard input can only be read");
     }
     struct writer_options options = {
         .loop = script->loop,

@@ -6,6 +6,16 @@
 #include "script/convert.h"
 #include "script/script.h"
 
+/* Raises what is on top of the stack, a message with its place in the script. */
+static int fail_at_caller(lua_State *L) {
+    if (lua_type(L, -1) == LUA_TSTRING) {
+        luaL_where(L, 1);
+        lua_insert(L, -2);
+        lua_concat(L, 2);
+    }
+    return lua_error(L);
+}
+
 /* Upvalues: the level, string.format. */
 static int log_line(lua_State *L) {
     enum log_level level = (enum log_level)lua_tointeger(L, lua_upvalueindex(1));
@@ -17,7 +27,9 @@ static int log_line(lua_State *L) {
     if (lua_gettop(L) > 1) {
         lua_pushvalue(L, lua_upvalueindex(2));
         lua_insert(L, 1);
-        lua_call(L, lua_gettop(L) - 1, 1);
+        if (lua_pcall(L, lua_gettop(L) - 1, 1, 0) != LUA_OK) {
+            return fail_at_caller(L);
+        }
     } else if (lua_istable(L, 1) && !luaL_getmetafield(L, 1, "__tostring")) {
         lua_getfield(L, lua_upvalueindex(3), "encode");
         lua_insert(L, 1);

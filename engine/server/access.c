@@ -42,10 +42,11 @@ static bool write_out(struct access *access) {
         struct pollfd ready = {.fd = access->fd, .events = POLLOUT};
         size_t len = access->out.len - done;
         len = access->whole || len < PIPE_BUF ? len : PIPE_BUF;
-        if (poll(&ready, 1, WAIT_MS) == 0) {
+        int count = poll(&ready, 1, WAIT_MS);
+        if (count == 0) {
             break;
         }
-        ssize_t put = write(access->fd, access->out.ptr + done, len);
+        ssize_t put = count > 0 ? write(access->fd, access->out.ptr + done, len) : -1;
         if (put > 0) {
             done += (size_t)put;
         } else if (errno != EINTR && errno != EAGAIN) {
@@ -69,6 +70,17 @@ static void count_lost(struct access *access) {
     buf_clear(&access->out);
 }
 
+/* Behind the lines that were kept, when these are written. */
+static void say_lost(struct access *access) {
+    char stamp[LOG_STAMP];
+    log_stamp(stamp);
+    if (buf_printf(&access->lines, "%s # %zu requests are not in this log: it took no more\n", stamp,
+                   access->lost)) {
+        access->lost = 0;
+    }
+}
+
+/* What became of the work. */
 static void judge(struct access *access) {
     if (access->error) {
         count_lost(access);
@@ -76,25 +88,18 @@ static void judge(struct access *access) {
             log_write(access->log, LOG_WARN, "--access-log: cannot write: %s: requests are left out",
                       strerror(access->error));
         }
+    } else if (access->out.len == 0 && access->lost > 0) {
+        say_lost(access);
     }
     access->failing = access->error != 0;
 }
 
 /* What came meanwhile is next. */
 static void turn(struct access *access) {
-    if (access->out.len > 0) {
-        return;
-    }
-    struct buf empty = access->out;
-    access->out = access->lines;
-    access->lines = empty;
-    if (access->lost > 0) {
-        char stamp[LOG_STAMP];
-        log_stamp(stamp);
-        if (buf_printf(&access->lines, "%s # %zu requests are not in this log: it took no more\n", stamp,
-                       access->lost)) {
-            access->lost = 0;
-        }
+    if (access->out.len == 0) {
+        struct buf empty = access->out;
+        access->out = access->lines;
+        access->lines = empty;
     }
 }
 
@@ -194,9 +199,9 @@ void access_free(struct access *access) {
         return;
     }
     background_free(access->background);
-    bool taken = write_out(access);
-    turn(access);
-    if (taken) {
+    if (write_out(access)) {
+        judge(access);
+        turn(access);
         write_out(access);
     }
     if (access->own) {

@@ -123,8 +123,8 @@ static void end_of_requests(struct conn *conn) {
     }
 }
 
-/* Half closed: what was asked for before that is still answered. */
-static void on_end_of_input(struct conn *conn) {
+/* What was asked for before that is still answered. */
+void conn_take_end(struct conn *conn) {
     conn->eof = true;
     conn->last = conn->last || conn->in.len == 0;
     switch (conn->state) {
@@ -156,7 +156,7 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {
     if (len == UV_EOF) {
         uv_read_stop(stream);
         conn->reading = false;
-        on_end_of_input(conn);
+        conn_take_end(conn);
     } else if (len < 0) {
         conn_close(conn);
     } else if (len > 0) {

@@ -76,6 +76,9 @@ void conn_accept(struct server *server, uv_stream_t *listener);
 /* Bytes that came, of plain HTTP. */
 void conn_take(struct conn *conn, const char *ptr, size_t len);
 
+/* The other side has ended what it sends (half closed). */
+void conn_take_end(struct conn *conn);
+
 /* Adds bytes to what is to be sent. They are copied. */
 void conn_put(struct conn *conn, struct slice bytes);
 

@@ -7,7 +7,7 @@ void conn_note(const struct conn *conn) {
     const struct server *server = conn->server;
     if (server->access) {
         struct access_entry entry = {
-            .address = conn->peer,
+            .address = conn->peer[0] ? conn->peer : "-",
             .method = request_method_name(conn->request.method),
             .target = conn->request.target,
             .status = conn->status,

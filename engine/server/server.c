@@ -59,7 +59,7 @@ bool server_is_built(struct error *e) {
     (void)e;
     return true;
 #else
-    return error_set(e, ERROR_ARGUMENT,
+    return error_set(e, ERROR_SYSTEM,
                      "this weir was built without llhttp: install node-llhttp (Debian) and build it again");
 #endif
 }
@@ -125,7 +125,7 @@ static bool token_read(struct buf *token, const char *path, struct error *e) {
         return error_set(e, ERROR_SYSTEM, "--token-file %s: %s", path, strerror(error));
     }
     if (!ok || token->len == 0) {
-        return error_set(e, ERROR_ARGUMENT,
+        return error_set(e, ERROR_SYSTEM,
                          "--token-file %s: expected a first line of 1 to %d visible ASCII characters", path,
                          TOKEN_MAX);
     }

@@ -37,8 +37,7 @@ void tls_end(struct conn *conn);
 static inline struct tls_context *tls_context_new(const char *cert, const char *key, struct error *e) {
     (void)cert;
     (void)key;
-    error_set(e, ERROR_ARGUMENT,
-              "this weir was built without OpenSSL: install libssl-dev and build it again");
+    error_set(e, ERROR_SYSTEM, "this weir was built without OpenSSL: install libssl-dev and build it again");
     return NULL;
 }
 

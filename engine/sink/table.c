@@ -93,14 +93,22 @@ static size_t step(struct slice text, size_t at) {
     return len ? len : 1;
 }
 
-/* MySQL takes \u00e9 for e, and which else for which is a matter of its version: any letter beyond ASCII may be meant
- * by any character. */
+static bool is_letter(char c) {
+    return lower(c) >= 'a' && lower(c) <= 'z';
+}
+
+/* MySQL takes \u00e9 for e, and which else for which is a matter of its version: what is beyond ASCII may be meant by
+ * any other such character and by any letter. By a digit or "_" it never is: so no name takes away all own names. */
 static bool similar_letters(struct slice a, struct slice b) {
     size_t i = 0;
     size_t k = 0;
     while (i < a.len && k < b.len) {
-        bool beyond = (a.ptr[i] & 0x80) || (b.ptr[k] & 0x80);
-        if (!beyond && lower(a.ptr[i]) != lower(b.ptr[k])) {
+        bool beyond_a = a.ptr[i] & 0x80;
+        bool beyond_b = b.ptr[k] & 0x80;
+        bool same = beyond_a   ? beyond_b || is_letter(b.ptr[k])
+                    : beyond_b ? is_letter(a.ptr[i])
+                               : lower(a.ptr[i]) == lower(b.ptr[k]);
+        if (!same) {
             return false;
         }
         i += step(a, i);

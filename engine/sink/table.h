@@ -20,7 +20,7 @@
 enum table_dialect { TABLE_SQLITE, TABLE_POSTGRES, TABLE_MYSQL };
 
 /* A name of its own has at most so many bytes, and no name more than TABLE_NAME_MAX. */
-enum { TABLE_ATTEMPTS = 8, TABLE_OWN_MAX = 60, TABLE_NAME_MAX = 256, TABLE_PREFIX_MAX = 32 };
+enum { TABLE_ATTEMPTS = 1000, TABLE_OWN_MAX = 60, TABLE_NAME_MAX = 256, TABLE_PREFIX_MAX = 32 };
 
 /* The table for a type: out is cleared and gets it, unquoted. prefix may be NULL. False: there is no such name,
  * for attempt 0 alone (it is reserved, too long, ...), or out of memory: go on with the next attempt. */

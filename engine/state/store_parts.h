@@ -26,7 +26,7 @@ struct store_plan {
     struct slice type, field;
 };
 
-enum { STORE_RECENT_BITS = 8, STORE_RECENT = 1 << STORE_RECENT_BITS };
+enum { STORE_RECENT_BITS = 6, STORE_RECENT = 1 << STORE_RECENT_BITS };
 
 struct store {
     struct strmap names;       /* name -> struct store_type */

@@ -5,6 +5,10 @@
 
 enum { SHOWN_MAX = 200 };
 
+bool answer_is_success(int status) {
+    return status >= 200 && status < 300;
+}
+
 bool answer_may_change(int status) {
     return status == 429 || (status >= 500 && status != 501 && status != 505);
 }
@@ -53,7 +57,11 @@ bool answer_error(int status, struct slice body, struct error *e) {
     while (len < body.len && len < SHOWN_MAX && body.ptr[len] != '\n' && body.ptr[len] != '\r') {
         len++;
     }
-    error_set(e, code_of(status), "%d: %s%s%.*s", status, meaning_of(status), len ? ": " : "", (int)len,
+    const char *meaning = meaning_of(status);
+    if (len == strlen(meaning) && memcmp(body.ptr, meaning, len) == 0) {
+        len = 0; /* the server says the same */
+    }
+    error_set(e, code_of(status), "%d: %s%s%.*s", status, meaning, len ? ": " : "", (int)len,
               len ? body.ptr : "");
     if (e) {
         e->status = status;

@@ -28,8 +28,11 @@ struct answer_form {
 enum answer answer_of_read(const struct http_response *response, struct answer_form *form, struct error *e);
 
 /* The error that a status is, `body` being the start of what came with it: "404: there is no such
- * stream: <first line>". Always returns false. */
+ * stream: <first line>", where that line says something else. Always returns false. */
 bool answer_error(int status, struct slice body, struct error *e);
+
+/* 2xx. */
+bool answer_is_success(int status);
 
 /* 429 and 5xx but 501 and 505. */
 bool answer_may_change(int status);

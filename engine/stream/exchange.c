@@ -75,7 +75,19 @@ static void read_head(struct call_result *result, const struct http_response *re
                                            &result->received_seq);
 }
 
+/* A success says where the stream ends, or what has become of it or of its producer; a web server that
+ * answers whatever it is sent says nothing of it. An empty answer (204) says that it was done. */
+static bool is_of_stream(const struct call_result *result) {
+    return result->status == 204 || result->offset.ptr || result->closed || result->has_epoch ||
+           result->has_seq;
+}
+
 static void judge(struct exchange *x, const struct call_result *result, struct error *e) {
+    if (e->code == ERROR_NONE && answer_is_success(result->status)) {
+        error_set(e, ERROR_HTTP, "%s: %d: %s", x->target->shown, result->status, MARK_NO_OFFSET);
+        e->status = result->status;
+        return;
+    }
     if (e->code == ERROR_NONE) {
         answer_error(result->status, buf_slice(&x->body), e);
         x->may_change = answer_may_change(result->status);
@@ -106,7 +118,7 @@ static void on_done(void *user, const struct http_response *response, const stru
         read_head(&result, response);
         backoff_retry_after(http_field(response, "Retry-After"), time(NULL), &x->retry_ms);
     }
-    if (result.status >= 200 && result.status < 300) {
+    if (answer_is_success(result.status) && is_of_stream(&result)) {
         error_clear(&why); /* a success whose (empty) body broke off is one all the same */
     } else {
         judge(x, &result, &why);

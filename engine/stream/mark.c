@@ -32,8 +32,7 @@ static bool set(struct mark *mark, struct slice offset, struct slice cursor, str
 bool mark_from_head(struct mark *mark, const struct http_response *response, struct error *e) {
     struct slice offset = http_field(response, "Stream-Next-Offset");
     if (offset.len == 0) {
-        return error_set(e, ERROR_HTTP,
-                         "the answer has no Stream-Next-Offset header: is this the URL of a Durable Stream?");
+        return error_set(e, ERROR_HTTP, MARK_NO_OFFSET);
     }
     mark->closed = mark_is_true(http_field(response, "Stream-Closed"));
     mark->up_to_date = mark->closed || mark_is_true(http_field(response, "Stream-Up-To-Date"));

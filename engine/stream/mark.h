@@ -11,6 +11,9 @@
 
 enum { MARK_TEXT_MAX = 4096 }; /* of an offset, and of a cursor */
 
+/* What is wrong with an answer without Stream-Next-Offset. */
+#define MARK_NO_OFFSET "the answer has no Stream-Next-Offset header: is this the URL of a Durable Stream?"
+
 struct mark {
     struct buf offset;
     struct buf cursor; /* empty: none was told */

@@ -56,6 +56,7 @@ bool about_write(const struct about *about, const struct place *place, const str
               add_time(tree) && (!place->offset || cJSON_AddStringToObject(tree, "offset", place->offset)) &&
               add_number(tree, "skip", place->skip) &&
               (place->uncounted || add_number(tree, "sequence", place->sequence)) &&
+              (!place->digested || add_number(tree, "digest", place->digest)) &&
               add_mark(tree, place, mark) && add_resets(tree, resets);
     char *text = ok ? cJSON_PrintUnformatted(tree) : NULL;
     ok = text && buf_append_text(out, text);
@@ -111,6 +112,7 @@ static bool read_place(const cJSON *tree, bool file, struct about_told *told) {
     told->place.format = format && strcmp(format, "lines") == 0 ? SLICER_LINES : SLICER_ARRAY;
     told->place.uncounted = !number_of(tree, "sequence", &told->place.sequence) ||
                             told->place.sequence < told->place.skip;
+    told->place.digested = !told->place.uncounted && number_of(tree, "digest", &told->place.digest);
     return number_of(tree, "skip", &told->place.skip) &&
            (!file ||
             (number_of(mark, "reached", &told->mark.reached) && number_of(mark, "head", &told->mark.head) &&

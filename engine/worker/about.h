@@ -2,7 +2,7 @@
  * beside its messages, and where reading goes on.
  *
  *     { "stream": NAME, "source": URL or path, "settings": { NAME: VALUE, ... }, "made": TIME,
- *       "offset": TEXT, "skip": N, "sequence": N,
+ *       "offset": TEXT, "skip": N, "sequence": N, "digest": N,
  *       "format": "array" | "lines",                              numbers of 64 bits are text
  *       "file": { "reached": N, "head": HASH, "tail": HASH },                     of a file
  *       "resets": { ... } }                                                       see worker/reset.h */

@@ -33,10 +33,12 @@ struct handled {
 
 /* Where reading goes on. */
 struct place {
-    const char *offset;        /* NULL: the beginning. Good until the intake goes on or the place does */
-    uint64_t skip;             /* messages behind it that have been handled */
-    uint64_t sequence;         /* messages that have been handled since the stream's start, */
-    bool uncounted;            /* which is not known */
+    const char *offset; /* NULL: the beginning. Good until the intake goes on or the place does */
+    uint64_t skip;      /* messages behind it that have been handled */
+    uint64_t sequence;  /* messages that have been handled since the stream's start, */
+    bool uncounted;     /* which is not known */
+    bool digested;      /* their digest (worker/digest.h) is known: */
+    uint64_t digest;
     uint64_t reached;          /* of a file: bytes before the place, as far as is known */
     enum slicer_format format; /* of a file */
     char text[24];

@@ -106,7 +106,7 @@ static void stop_timer(struct outlet *outlet) {
 /* What has been handled is handed over. */
 static void cut(struct outlet *outlet) {
     struct sink_place place = outlet->mark.place;
-    place.notes = (char *)outlet_notes(outlet);
+    place.notes = outlet_notes(outlet, false);
     if (!place.notes) {
         out_of_memory(outlet);
         return;
@@ -276,7 +276,6 @@ static void free_outlet(struct loop_timer *timer) {
     free(outlet->start);
     digest_free(&outlet->digest);
     free(outlet->notes);
-    free(outlet->partial);
     free(outlet);
 }
 
@@ -314,8 +313,7 @@ static bool allocate(struct outlet *outlet, const struct outlet_options *options
     outlet->start = strdup(options->start);
     outlet->filling = sink_batch_new(outlet->options.limits.batch);
     outlet->committing = sink_batch_new(outlet->options.limits.batch);
-    return outlet->targets && outlet->stream && outlet->start && outlet->filling && outlet->committing &&
-           outlet_write_notes(outlet);
+    return outlet->targets && outlet->stream && outlet->start && outlet->filling && outlet->committing;
 }
 
 struct outlet *outlet_new(const struct outlet_options *options, struct error *e) {
@@ -476,6 +474,11 @@ bool outlet_settled(const struct outlet *outlet) {
 
 uint64_t outlet_reached(const struct outlet *outlet) {
     return outlet->reached;
+}
+
+bool outlet_digest(const struct outlet *outlet, uint64_t *digest) {
+    *digest = outlet->mark.digest;
+    return outlet->mark.digested && outlet->mark.place.sequence == outlet->reached;
 }
 
 bool outlet_has_failed(const struct outlet *outlet) {

@@ -105,10 +105,11 @@ void outlet_free(struct outlet *outlet);
  * UINT64_MAX: none of them has. False with e: a sink was filled from another start. */
 bool outlet_bound(struct outlet *outlet, uint64_t *sequence, const char **sink, struct error *e);
 
-/* All sinks are open, and the state in store is that of the place that the intake goes on from. *quiet: every sink has
- * been committed to up to there, so that messages before it have been handled. False with e: a sink's place is of
- * no use. */
-bool outlet_start(struct outlet *outlet, const struct store *store, uint64_t *quiet, struct error *e);
+/* All sinks are open, and the state in store is that of the place that the intake goes on from. digest: of the messages
+ * before it; NULL: it is not known. *quiet: messages before were handled by a worker before this one. False with e: a
+ * sink's place is of no use. */
+bool outlet_start(struct outlet *outlet, const struct store *store, const uint64_t *digest, uint64_t *quiet,
+                  struct error *e);
 
 /* The stream is to be read again from its start. Only when outlet_settled. */
 void outlet_again(struct outlet *outlet);
@@ -154,6 +155,9 @@ bool outlet_settled(const struct outlet *outlet);
 
 /* Messages before the place that was handed to sinks last, or that all of them had from before. */
 uint64_t outlet_reached(const struct outlet *outlet);
+
+/* Of those messages. False: it is not known. */
+bool outlet_digest(const struct outlet *outlet, uint64_t *digest);
 bool outlet_has_failed(const struct outlet *outlet);
 
 #endif

@@ -85,11 +85,8 @@ void outlet_load_next(struct outlet *outlet) {
         return;
     }
     load->begun = true;
-    struct sink_place place = {.notes = outlet->partial};
-    if (load->last) {
-        place = outlet->mark.place;
-        place.notes = (char *)outlet_notes(outlet);
-    }
+    struct sink_place place = load->last ? outlet->mark.place : (struct sink_place){0};
+    place.notes = outlet_notes(outlet, !load->last);
     if (!place.notes) {
         struct error e;
         error_set(&e, ERROR_MEMORY, "%s: out of memory for a place", outlet->options.name);

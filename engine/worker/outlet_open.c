@@ -8,12 +8,13 @@
 
 /* ---- notes ---- */
 
-/* digest: NULL: it is not known. */
-static char *write_notes(const char *start, bool partial, const char *digest) {
+/* digest NULL: it is not known; handled 0: no more than the place says. */
+static char *write_notes(const char *start, bool partial, const char *digest, uint64_t handled) {
     cJSON *tree = cJSON_CreateObject();
     bool ok = tree && cJSON_AddStringToObject(tree, "start", start) &&
               (!digest || cJSON_AddStringToObject(tree, "digest", digest)) &&
-              (!partial || cJSON_AddTrueToObject(tree, "partial"));
+              (!partial || cJSON_AddTrueToObject(tree, "partial")) &&
+              (!handled || cJSON_AddNumberToObject(tree, "handled", (double)handled));
     char *text = ok ? cJSON_PrintUnformatted(tree) : NULL;
     char *copy = text ? strdup(text) : NULL;
     cJSON_free(text);
@@ -21,17 +22,21 @@ static char *write_notes(const char *start, bool partial, const char *digest) {
     return copy;
 }
 
-bool outlet_write_notes(struct outlet *outlet) {
-    outlet->partial = write_notes(outlet->start, true, NULL);
-    return outlet->partial;
+char *outlet_notes(struct outlet *outlet, bool partial) {
+    const struct outlet_mark *mark = &outlet->mark;
+    uint64_t place = mark->place.sequence;
+    uint64_t handled = outlet->handled > place ? outlet->handled : partial ? place : 0;
+    char digest[DIGEST_TEXT];
+    digest_format(mark->digest, digest);
+    free(outlet->notes);
+    outlet->notes = write_notes(outlet->start, partial, mark->digested && !partial ? digest : NULL, handled);
+    return outlet->notes;
 }
 
-const char *outlet_notes(struct outlet *outlet) {
-    char digest[DIGEST_TEXT];
-    digest_format(outlet->mark.digest, digest);
-    free(outlet->notes);
-    outlet->notes = write_notes(outlet->start, false, outlet->mark.digested ? digest : NULL);
-    return outlet->notes;
+/* 0 where there is none, or no whole number that is told apart from its neighbours. */
+static uint64_t read_count(const cJSON *item) {
+    double count = cJSON_IsNumber(item) ? item->valuedouble : 0;
+    return count > 0 && count < (double)(UINT64_C(1) << 53) ? (uint64_t)count : 0;
 }
 
 /* Messages are counted from where reading starts. */
@@ -41,6 +46,7 @@ static bool read_notes(const struct outlet *outlet, struct target *target, struc
     const char *digest = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(tree, "digest"));
     target->partial = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(tree, "partial"));
     target->marked = !target->partial && digest_parse(digest, &target->digest);
+    target->handled = read_count(cJSON_GetObjectItemCaseSensitive(tree, "handled"));
     bool ok = !start || strcmp(start, outlet->start) == 0 ||
               error_set(
                   e, ERROR_ARGUMENT,
@@ -59,11 +65,11 @@ static bool is_other(const struct outlet *outlet, const struct target *target, s
         "%s: the first %" PRIu64
         " messages of the stream are not those that %s was filled from: it has been made "
         "anew since, or its beginning is gone. Give the sink another place, or take this stream's tables and "
-        "checkpoint out of it",
+        "checkpoint out of it, and its snapshot out of --data",
         outlet->options.name, target->place.sequence, target->is->name);
 }
 
-/* Behind a snapshot what came before it is not read: the first place that is met is believed. */
+/* Behind a snapshot that does not know its digest, the first place that is met is believed. */
 void outlet_compare(struct outlet *outlet, uint64_t sequence) {
     struct digest *digest = &outlet->digest;
     for (size_t i = 0; i < outlet->target_count; i++) {
@@ -121,6 +127,23 @@ void outlet_aim(struct outlet *outlet) {
     }
 }
 
+/* Messages before it were handled when the sink was left. */
+static uint64_t furthest(const struct target *target) {
+    return target->handled > target->from ? target->handled : target->from;
+}
+
+/* Messages before were handled, as far as is known: a sink that is being filled has no place, but was there. */
+static uint64_t handled_before(const struct outlet *outlet) {
+    uint64_t least = UINT64_MAX;
+    for (size_t i = 0; i < outlet->target_count; i++) {
+        const struct target *target = &outlet->targets[i];
+        if (!target_is_placeless(target) && furthest(target) < least) {
+            least = furthest(target);
+        }
+    }
+    return least != UINT64_MAX ? least : outlet->least;
+}
+
 /* Placeless ones get what the others make necessary to be handled; on their own, everything. */
 static void aim_placeless(struct outlet *outlet) {
     uint64_t from = UINT64_MAX;
@@ -150,7 +173,19 @@ static void tell(const struct outlet *outlet, const struct target *target) {
     }
 }
 
-bool outlet_start(struct outlet *outlet, const struct store *store, uint64_t *quiet, struct error *e) {
+/* A place without a digest is of a sink that an older version filled, or an operator's word that the stream was
+ * only written in another way: then that of a snapshot says nothing either. */
+static bool is_compared(const struct outlet *outlet) {
+    bool compared = true;
+    for (size_t i = 0; i < outlet->target_count; i++) {
+        const struct target *target = &outlet->targets[i];
+        compared = compared && (target_is_placeless(target) || lacks_state(target) || target->marked);
+    }
+    return compared;
+}
+
+bool outlet_start(struct outlet *outlet, const struct store *store, const uint64_t *digest, uint64_t *quiet,
+                  struct error *e) {
     bool load = false;
     outlet->mark.chunk = UINT64_MAX;
     if (!outlet_mark(outlet)) {
@@ -158,7 +193,8 @@ bool outlet_start(struct outlet *outlet, const struct store *store, uint64_t *qu
         return false;
     }
     outlet->reached = outlet->mark.place.sequence;
-    outlet->digest.known = outlet->reached == 0;
+    outlet->digest.known = outlet->reached == 0 || (digest && is_compared(outlet));
+    outlet->digest.value = outlet->reached > 0 && digest ? *digest : 0;
     outlet_compare(outlet, outlet->reached);
     outlet->mark.tail = false;
     if (outlet->options.audit) {
@@ -176,7 +212,7 @@ bool outlet_start(struct outlet *outlet, const struct store *store, uint64_t *qu
         tell(outlet, &outlet->targets[i]);
     }
     outlet_aim(outlet);
-    *quiet = outlet->least;
+    *quiet = outlet->handled = handled_before(outlet);
     outlet->started = true;
     return !load || outlet_load_begin(outlet, store, e);
 }
@@ -196,7 +232,7 @@ void outlet_again(struct outlet *outlet) {
 static const struct target *find_ahead(const struct outlet *outlet, uint64_t sequence) {
     for (size_t i = 0; i < outlet->target_count; i++) {
         const struct target *target = &outlet->targets[i];
-        if (!target_is_placeless(target) && target->from > sequence) {
+        if (!target_is_placeless(target) && furthest(target) > sequence) {
             return target;
         }
     }
@@ -209,8 +245,8 @@ static bool is_another(const struct outlet *outlet, const struct target *ahead, 
         e, ERROR_CONFLICT,
         "%s: the stream ends after %" PRIu64 " messages, and %s has come to message %" PRIu64
         " of it before: it has been made anew since, or cut. Give the sink another place, or take this "
-        "stream's tables and checkpoint out of it",
-        outlet->options.name, sequence, ahead->is->name, ahead->from);
+        "stream's tables and checkpoint out of it, and its snapshot out of --data",
+        outlet->options.name, sequence, ahead->is->name, furthest(ahead));
 }
 
 bool outlet_check_end(struct outlet *outlet, bool last, struct error *e) {

@@ -20,9 +20,10 @@ struct target {
     uint64_t rows; /* of the state, that it was compared with */
     struct loop_task look;
     struct sink_place place; /* when it was opened */
-    uint64_t from;           /* messages: what comes of those before is not for it */
-    bool marked;             /* messages before its place have not been compared yet with */
-    uint64_t digest;         /* those that it was filled from */
+    uint64_t handled; /* messages before were handled: those before its place, or more (outlet_notes) */
+    uint64_t from;    /* messages: what comes of those before is not for it */
+    bool marked;      /* messages before its place have not been compared yet with */
+    uint64_t digest;  /* those that it was filled from */
 };
 
 /* It keeps no place, and is committed to before those that do (sink/sink.h). */
@@ -52,9 +53,10 @@ struct outlet_load {
 
 struct outlet {
     struct outlet_options options;
-    char *stream, *start;  /* copies */
-    char *notes, *partial; /* what sinks keep beside a place (outlet_notes), and beside the lack of one */
-    struct digest digest;  /* of the messages that the intake has given */
+    char *stream, *start; /* copies */
+    char *notes;          /* what sinks keep beside a place (outlet_notes) */
+    struct digest digest; /* of the messages that the intake has given */
+    uint64_t handled;     /* messages before were handled when the sinks were opened */
     struct target *targets;
     size_t target_count;
     size_t unopened;
@@ -96,10 +98,9 @@ struct sink *outlet_open_sink(struct target *target, struct error *e);
 
 /* ---- outlet_open.c ---- */
 
-bool outlet_write_notes(struct outlet *outlet);
-
-/* What is to be kept beside the place of the mark. NULL: out of memory. Good until it is asked again. */
-const char *outlet_notes(struct outlet *outlet);
+/* What is to be kept beside the place of the mark, or, where a sink is being filled, beside the lack of one: how far
+ * the handlers were called, too, where that is further. NULL: out of memory. Good until it is asked again. */
+char *outlet_notes(struct outlet *outlet, bool partial);
 
 /* The stream has come to `sequence` messages: fails where those of a sink up to there were others. */
 void outlet_compare(struct outlet *outlet, uint64_t sequence);

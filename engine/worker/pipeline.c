@@ -129,13 +129,13 @@ static bool restore(struct pipeline *pipeline, struct source_options *source, st
 }
 
 bool pipeline_begin(struct pipeline *pipeline, struct error *e) {
-    struct place place;
+    struct place place = {0};
     if (!restore(pipeline, &pipeline->source, &place, e) ||
         !intake_open(&pipeline->intake, &pipeline->source, e)) {
         return false;
     }
     pipeline->begun = true;
-    return !pipeline->outlet || sinks_start(pipeline, e);
+    return !pipeline->outlet || sinks_start(pipeline, &place, e);
 }
 
 struct pipeline *pipeline_new(const struct pipeline_options *options, struct error *e) {

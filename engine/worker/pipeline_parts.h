@@ -107,9 +107,9 @@ bool pipeline_store_change(struct pipeline *pipeline, const struct event *event,
 /* Starts opening them: pipeline_begin follows. */
 bool sinks_open(struct pipeline *pipeline, const struct pipeline_options *options, struct error *e);
 
-/* How far a snapshot may be; and the state is there, the intake is open. */
+/* How far a snapshot may be; and the state is there, the intake is open. place: the snapshot's, zero where there is none. */
 bool sinks_bound(struct pipeline *pipeline, struct checkpoint_bound *bound, struct error *e);
-bool sinks_start(struct pipeline *pipeline, struct error *e);
+bool sinks_start(struct pipeline *pipeline, const struct place *place, struct error *e);
 
 /* Before the intake is asked. False: nothing more before the pipeline is woken. */
 bool sinks_go_on(struct pipeline *pipeline);
@@ -120,8 +120,8 @@ void sinks_note(struct pipeline *pipeline, enum intake_status status);
 /* Commits what was handled. True: that is done. */
 bool sinks_settle(struct pipeline *pipeline);
 
-/* All of them have been committed to up to exactly this place; or there are none. */
-bool sinks_have(const struct pipeline *pipeline, const struct place *place);
+/* All of them have been committed to up to exactly this place, which gets their digest; or there are none. */
+bool sinks_have(const struct pipeline *pipeline, struct place *place);
 
 /* What becomes of the state, to be called before the store is changed. False with e, located. */
 bool sinks_put(struct pipeline *pipeline, enum sink_op op, struct slice type, struct slice key,

@@ -125,8 +125,9 @@ bool sinks_bound(struct pipeline *pipeline, struct checkpoint_bound *bound, stru
     return outlet_bound(pipeline->outlet, &bound->sequence, &bound->sink, e);
 }
 
-bool sinks_start(struct pipeline *pipeline, struct error *e) {
-    return outlet_start(pipeline->outlet, pipeline->stream->store, &pipeline->quiet_until, e);
+bool sinks_start(struct pipeline *pipeline, const struct place *place, struct error *e) {
+    return outlet_start(pipeline->outlet, pipeline->stream->store, place->digested ? &place->digest : NULL,
+                        &pipeline->quiet_until, e);
 }
 
 /* ---- in the midst ---- */
@@ -170,10 +171,15 @@ bool sinks_settle(struct pipeline *pipeline) {
     return outlet_settled(pipeline->outlet);
 }
 
-bool sinks_have(const struct pipeline *pipeline, const struct place *place) {
+bool sinks_have(const struct pipeline *pipeline, struct place *place) {
     const struct outlet *outlet = pipeline->outlet;
-    return !outlet || (outlet_settled(outlet) && !outlet_has_failed(outlet) &&
-                       outlet_reached(outlet) == place->sequence && !place->uncounted);
+    if (!outlet) {
+        return true;
+    }
+    bool have = outlet_settled(outlet) && !outlet_has_failed(outlet) &&
+                outlet_reached(outlet) == place->sequence && !place->uncounted;
+    place->digested = have && outlet_digest(outlet, &place->digest);
+    return have;
 }
 
 bool sinks_put(struct pipeline *pipeline, enum sink_op op, struct slice type, struct slice key,

@@ -112,11 +112,10 @@ local function keyed(stream, handlers, event)
   if value == nil then
     value = event.old_value
   end
-  local ok, key = pcall(handlers.getKey[event.type], value)
-  if not ok or type(key) ~= "string" or key == "" then
-    local reason = ok and ("getKey gave %s: expected a non-empty string"):format(tostring(key))
-      or "getKey raised: " .. tostring(key)
-    return "invalid", event, { { path = "key", message = reason } }, reason
+  local ok, key, mistake = pcall(handlers.getKey[event.type], value)
+  if not ok or not key then
+    mistake = ok and mistake or "getKey raised: " .. tostring(key)
+    return "invalid", event, { { path = "key", message = mistake } }, "key: " .. mistake
   end
   return lane.resolve(stream, event, key)
 end

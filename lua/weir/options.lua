@@ -18,6 +18,14 @@ function options.show(value)
   return "a " .. type(value)
 end
 
+--- Raises, `level` functions above this one, where a method was called with a dot, and so without its object.
+function options.check_self(self, where, level)
+  if type(self) ~= "userdata" then
+    error(("%s: called on %s, not on a stream: write stream:%s(...) with a colon"):format(where, options.show(self),
+      where), level + 1)
+  end
+end
+
 options.ON_ERROR = { stop = true, skip = true, retry = true, deadletter = true }
 options.ON_INVALID = { stop = true, skip = true, deadletter = true }
 

@@ -3,7 +3,7 @@
 
 local _, weir = ...
 local stamp = weir._stamp
-local show = weir._options.show
+local show, check_self = weir._options.show, weir._options.check_self
 local encode = weir.json.encode
 local null = weir.null
 
@@ -220,11 +220,13 @@ end
 function events.add_changes(class, change)
   for _, operation in ipairs { "insert", "update", "upsert", "patch" } do
     class[operation] = function(self, kind, key, value, options)
+      check_self(self, operation, 2)
       need_type(operation, kind)
       return change(self, operation, kind, key, value, options)
     end
   end
   function class:delete(kind, key, options)
+    check_self(self, "delete", 2)
     need_type("delete", kind)
     return change(self, "delete", kind, key, nil, options)
   end

@@ -4,6 +4,7 @@ local _, weir = ...
 local native = weir._stream
 local options_of = weir._options
 local show, ON_ERROR, ON_INVALID = options_of.show, options_of.ON_ERROR, options_of.ON_INVALID
+local check_self = options_of.check_self
 local outgoing = weir._outgoing
 local needs_lua = weir._schema.needsLua
 local schemas = weir._state.schemas
@@ -65,6 +66,7 @@ end
 ---@param fn? fun(state: weir.State, event: weir.Event)
 ---@param options? { effects: "live"|"always" } behind fn
 function StateStream:onChange(kind, fn, options)
+  check_self(self, "onChange", 2)
   if type(kind) == "function" and type(fn) == "table" and options == nil then
     kind, fn, options = nil, kind, fn
   end
@@ -90,6 +92,7 @@ end
 ---@param kind string|fun(event: weir.Event, state: weir.State): boolean?, string? the type, or fn
 ---@param fn? fun(event: weir.Event, state: weir.State): boolean?, string?
 function StateStream:validate(kind, fn)
+  check_self(self, "validate", 2)
   kind, fn = type_and_function(kind, fn, "validate")
   if kind then
     add(self._handlers.rules, kind, fn)
@@ -105,6 +108,7 @@ end
 ---@param fn fun(event: weir.Event)
 ---@param options? { effects: "live"|"always" }
 function StateStream:onControl(fn, options)
+  check_self(self, "onControl", 2)
   check_function(fn, "onControl")
   if is_live_only(options, "onControl") then
     local called = fn
@@ -122,6 +126,7 @@ end
 ---time after new events were.
 ---@param fn fun(state: weir.State)
 function StateStream:onUpToDate(fn)
+  check_self(self, "onUpToDate", 2)
   check_function(fn, "onUpToDate")
   table.insert(self._handlers.upToDate, fn)
   native.watch(self, "up-to-date")
@@ -132,6 +137,7 @@ end
 ---deadletter says), or fn(event, issues) returning one of these (nothing: "skip").
 ---@param what "stop"|"skip"|"deadletter"|fun(event: weir.Event, issues: weir.Issue[]): string?
 function StateStream:onInvalid(what)
+  check_self(self, "onInvalid", 2)
   if type(what) ~= "function" and not ON_INVALID[what] then
     error(("onInvalid: expected \"stop\", \"skip\", \"deadletter\" or a function, got %s"):format(show(what)), 2)
   end
@@ -149,6 +155,7 @@ end
 ---again), or nothing: as it would have gone. It must not wait then.
 ---@param what "stop"|"skip"|"retry"|"deadletter"|fun(err: any, event: weir.Event?): (string|table)?
 function StateStream:onError(what)
+  check_self(self, "onError", 2)
   if type(what) ~= "function" and not ON_ERROR[what] then
     error(("onError: expected \"stop\", \"skip\", \"retry\", \"deadletter\" or a function, got %s"):format(
       show(what)), 2)
@@ -178,6 +185,7 @@ end
 ---@param options? table
 ---@return { created: boolean, offset: string, closed: boolean } created: it is new
 function StateStream:create(options)
+  check_self(self, "create", 2)
   return native.create(self, options_of.create(options, 2))
 end
 
@@ -200,16 +208,16 @@ function StateStream:remove()
   native.remove(self)
 end
 
--- What makes the key of a change that carries none: an answer of lane.lua's getKey.
+-- What makes the key of a change that carries none: an answer of lane.lua's getKey. nil and the reason: it cannot.
 local function key_function(maker)
   return function(value)
     local key, mistake = maker.make(value)
-    if not key and not maker.given then
-      error(mistake or "there is no key, and the value has no field 'id' to make one of", 0)
+    if key then
+      return key
     elseif mistake then
-      error(mistake, 0)
+      return nil, "is missing, and cannot be made of the value: " .. mistake
     end
-    return key
+    return nil, "is missing, and the value lacks " .. maker.what
   end
 end
 

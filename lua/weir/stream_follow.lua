@@ -2,10 +2,11 @@
 
 local _, weir = ...
 local native = weir._stream
-local show = weir._options.show
+local show, check_self = weir._options.show, weir._options.check_self
 local StateStream = native.class
 
 local function add(self, list, where, fn)
+  check_self(self, where, 3)
   if type(fn) ~= "function" then
     error(("%s: expected a function, got %s"):format(where, show(fn)), 3)
   end
@@ -41,12 +42,14 @@ local TXID_TIMEOUT = "5s" -- as the published package's
 ---@param key string
 ---@return any
 function StateStream:get(kind, key)
+  check_self(self, "get", 2)
   return self.state:get(kind, key)
 end
 
 ---Waits until the stream was up to date once; returns at once later. In the main part of a script it makes the worker
 ---read. Raises an error object where that cannot come any more.
 function StateStream:preload()
+  check_self(self, "preload", 2)
   local wait = native.await(self, "up-to-date")
   if wait then
     native.wait(wait, "preload")
@@ -56,6 +59,7 @@ end
 ---Forgets the state and reads again from where the stream was begun; waits until it is up to date. Handlers are called
 ---as for the first time.
 function StateStream:replay()
+  check_self(self, "replay", 2)
   if self.url == "-" then
     error(self.name .. ": replay: standard input cannot be read again", 2)
   end
@@ -67,6 +71,7 @@ end
 ---@param txid string
 ---@param timeout? number|string seconds, or text like "500ms"; default: 5 seconds
 function StateStream:awaitTxId(txid, timeout)
+  check_self(self, "awaitTxId", 2)
   if type(txid) ~= "string" or txid == "" then
     error("awaitTxId: expected a txid, which is a non-empty string, got " .. show(txid), 2)
   elseif timeout ~= nil and not native.isDuration(timeout) then

@@ -6,7 +6,7 @@
 
 local _, weir = ...
 local native = weir._stream
-local show = weir._options.show
+local show, check_self = weir._options.show, weir._options.check_self
 local encode = weir.json.encode
 local log = weir.log
 local events, schemas = weir._state.events, weir._state.schemas
@@ -206,6 +206,7 @@ end)
 ---rollback.txid is their transaction.
 ---@param fn fun(rollback: { error: any, events: weir.ChangeEvent[], txid: string? }, state: weir.State)
 function StateStream:onRollback(fn)
+  check_self(self, "onRollback", 2)
   if type(fn) ~= "function" then
     error("onRollback: expected a function, got " .. show(fn), 2)
   end

@@ -219,6 +219,41 @@ static void test_close_and_delete(void **state) {
     close_fixture(&f);
 }
 
+/* A web server that answers whatever it is sent has stored nothing. */
+static void test_success_of_no_stream(void **state) {
+    (void)state;
+    static const struct reply replies[] = {
+        {.status = 200, .fields = "Content-Type: text/html\r\n", .body = "<html>"}};
+    static const enum call_kind kinds[] = {CALL_CREATE, CALL_HEAD, CALL_APPEND, CALL_CLOSE, CALL_DELETE};
+    struct fixture f;
+    open_fixture(&f, replies, COUNT(replies));
+    f.options.body = SLICE("x");
+    for (size_t i = 0; i < COUNT(kinds); i++) {
+        run(&f, kinds[i]);
+        assert_int_equal(f.error.code, ERROR_HTTP);
+        assert_int_equal(f.error.status, 200);
+        assert_non_null(strstr(f.error.message, "/s: 200: the answer has no Stream-Next-Offset header"));
+    }
+    assert_int_equal(f.server.request_count, COUNT(kinds));
+    close_fixture(&f);
+}
+
+/* What the server says as well is said once. */
+static void test_reasons(void **state) {
+    (void)state;
+    static const struct reply replies[] = {{.status = 404, .body = "there is no such stream\nat all"},
+                                           {.status = 404, .body = "there is no such streams"}};
+    char message[256];
+    struct fixture f;
+    open_fixture(&f, replies, COUNT(replies));
+    run(&f, CALL_DELETE);
+    snprintf(message, sizeof message, "%s: 404: there is no such stream", f.url);
+    assert_string_equal(f.error.message, message);
+    run(&f, CALL_DELETE);
+    assert_non_null(strstr(f.error.message, "404: there is no such stream: there is no such streams"));
+    close_fixture(&f);
+}
+
 static void test_tries(void **state) {
     (void)state;
     static const struct reply replies[] = {{.status = 503, .body = "busy"}};
@@ -305,6 +340,8 @@ int main(void) {
         cmocka_unit_test(test_append_is_stored_once),
         cmocka_unit_test(test_append_of_a_given_producer),
         cmocka_unit_test(test_close_and_delete),
+        cmocka_unit_test(test_success_of_no_stream),
+        cmocka_unit_test(test_reasons),
         cmocka_unit_test(test_tries),
         cmocka_unit_test(test_hooks),
         cmocka_unit_test(test_refused_and_cancelled),

@@ -32,6 +32,53 @@ static void test_load(void **state) {
     bases_forget();
 }
 
+static void start_again(struct world *w) {
+    struct error e;
+    uint64_t bound;
+    const char *sink;
+    world_begin(w, 1, (struct outlet_limits){.rows = 2}, "-1");
+    world_wait_open(w);
+    assert_true(outlet_bound(w->outlet, &bound, &sink, &e));
+    world_start(w);
+}
+
+/* A sink that was left while it was filled anew has no place, but notes how far the handlers were called. */
+static void test_handled_while_filled(void **state) {
+    (void)state;
+    struct world w;
+    struct error e;
+    start_again(&w);
+    world_feed(&w, 40);
+    world_finish(&w);
+    world_drop(&w);
+    start_again(&w);
+    world_feed(&w, 40);
+    outlet_replaced(w.outlet, w.store, 10); /* by a state that was begun there */
+    bases[0].fails_in = 2;
+    assert_false(outlet_handled(w.outlet));
+    assert_true(loop_run_until(w.loop, world_has_failed, &w));
+    world_drop(&w);
+    assert_non_null(strstr(bases[0].place.notes, "partial"));
+    assert_int_equal(bases[0].place.sequence, 0);
+    start_again(&w);
+    assert_int_equal(w.quiet, 40);
+    world_feed(&w, 5);
+    world_finish(&w);
+    base_assert(0, 5);
+    world_drop(&w);
+    start_again(&w); /* it was left before it had come as far again */
+    assert_int_equal(w.quiet, 40);
+    world_feed(&w, 11);
+    assert_false(outlet_check_end(w.outlet, true, &e));
+    assert_non_null(strstr(e.message, "ends after 11 messages, and one has come to message 40"));
+    world_feed(&w, 50);
+    world_finish(&w);
+    base_assert(0, 50);
+    assert_null(strstr(bases[0].place.notes, "handled"));
+    world_drop(&w);
+    bases_forget();
+}
+
 /* A sink that keeps no place has a batch before the others have, and no part in where to go on. */
 static void test_placeless(void **state) {
     (void)state;
@@ -233,7 +280,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_load),     cmocka_unit_test(test_placeless),
         cmocka_unit_test(test_bound),    cmocka_unit_test(test_end_before_place),
-        cmocka_unit_test(test_restarts),
+        cmocka_unit_test(test_restarts), cmocka_unit_test(test_handled_while_filled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -273,7 +273,7 @@ static inline void world_start(struct world *w) {
     struct error e;
     world_wait_open(w);
     assert_true(w->opened);
-    if (!outlet_start(w->outlet, w->store, &w->quiet, &e)) {
+    if (!outlet_start(w->outlet, w->store, NULL, &w->quiet, &e)) {
         fail_msg("%s", e.message);
     }
 }

@@ -53,8 +53,8 @@ static void open_fixture(struct fixture *f, const struct reply *replies, size_t 
         .log = &f->log,
         .location = f->url,
         .any_type = true,
-        .first_limit_ms = 4000,
-        .outage_limit_ms = 4000,
+        .first_limit_ms = 60 * 1000,
+        .outage_limit_ms = 60 * 1000,
         .sink = recorder_sink(&f->recorder),
     };
 }

@@ -178,7 +178,7 @@ static void kill_once(struct world *world, struct shared *shared) {
     }
     uint64_t before = shared->acks;
     struct timespec pause = {0, (long)random_below(3000000) + 100000};
-    for (int i = 0; i < 20000 && __atomic_load_n(&shared->acks, __ATOMIC_RELAXED) == before; i++) {
+    for (int i = 0; i < 100000 && __atomic_load_n(&shared->acks, __ATOMIC_RELAXED) == before; i++) {
         nanosleep(&(struct timespec){0, 500000}, NULL);
     }
     for (uint64_t turns = random_below(10); turns > 0; turns--) {

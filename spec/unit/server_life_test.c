@@ -92,7 +92,7 @@ static void test_sweep(void **state) {
     world.now += 1000;
     uv_timer_t keep;
     uv_timer_init(loop_uv(world.loop), &keep); /* the sweep itself keeps no loop alive */
-    uv_timer_start(&keep, (uv_timer_cb)(void (*)(void))world_never, 10000, 0);
+    uv_timer_start(&keep, (uv_timer_cb)(void (*)(void))world_never, 100000, 0);
     assert_true(loop_run_until(world.loop, is_empty, &world));
     uv_close((uv_handle_t *)&keep, NULL);
     world_settle(&world);

@@ -89,7 +89,7 @@ static void ask(const char *sql) {
 static void begin(struct drive *d) {
     drive_init(d, "http://host/stream");
     drive_set(d, "url", server_url());
-    d->outage_limit_ms = 2000;
+    d->outage_limit_ms = 60 * 1000;
 }
 
 static void open_it(struct drive *d, bool read_only) {

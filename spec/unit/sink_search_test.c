@@ -43,7 +43,7 @@ static bool server_start(struct server *s, const char *key) {
                NULL);
         _exit(127);
     }
-    for (int i = 0; i < 1000; i++) {
+    for (int i = 0; i < 6000; i++) {
         FILE *file = fopen(out, "r");
         bool ok = file && fscanf(file, "listening %63s", s->url) == 1;
         if (file) {

@@ -100,6 +100,9 @@ static void names_are_compared_as_the_database_does(void **state) {
     assert_false(table_same(TABLE_POSTGRES, SLICE("Users"), SLICE("users")));
     assert_true(table_same(TABLE_MYSQL, SLICE("caf\xC3\xA9"), SLICE("Cafe")));
     assert_false(table_same(TABLE_MYSQL, SLICE("caf\xC3\xA9s"), SLICE("Cafe")));
+    assert_true(table_same(TABLE_MYSQL, SLICE("\xC3\xA9\xC3\xA9"), SLICE("o\xC3\xA9")));
+    assert_false(table_same(TABLE_MYSQL, SLICE("\xC3\xA9\xC3\xA9"), SLICE("o_")));
+    assert_false(table_same(TABLE_MYSQL, SLICE("e7"), SLICE("\xC3\xA9\xC2\xB2")));
 }
 
 static void text_is_checked(void **state) {

@@ -81,8 +81,28 @@ static void span_add(struct slice *span, const char *at, size_t len) {
     }
 }
 
+static enum request_method method_of(unsigned method) {
+    switch (method) {
+    case HTTP_GET:
+        return REQUEST_GET;
+    case HTTP_HEAD:
+        return REQUEST_HEAD;
+    case HTTP_POST:
+        return REQUEST_POST;
+    case HTTP_PUT:
+        return REQUEST_PUT;
+    case HTTP_DELETE:
+        return REQUEST_DELETE;
+    case HTTP_OPTIONS:
+        return REQUEST_OPTIONS;
+    default:
+        return REQUEST_OTHER;
+    }
+}
+
 static int on_url(llhttp_t *http, const char *at, size_t len) {
     struct parser *p = http->data;
+    p->request->method = method_of(http->method);
     span_add(&p->request->target, at, len);
     return 0;
 }
@@ -146,25 +166,6 @@ static int on_body(llhttp_t *http, const char *at, size_t len) {
     return buf_append(body, at, len) ? 0 : refuse_body(p, body->full ? 413 : 503);
 }
 
-static enum request_method method_of(unsigned method) {
-    switch (method) {
-    case HTTP_GET:
-        return REQUEST_GET;
-    case HTTP_HEAD:
-        return REQUEST_HEAD;
-    case HTTP_POST:
-        return REQUEST_POST;
-    case HTTP_PUT:
-        return REQUEST_PUT;
-    case HTTP_DELETE:
-        return REQUEST_DELETE;
-    case HTTP_OPTIONS:
-        return REQUEST_OPTIONS;
-    default:
-        return REQUEST_OTHER;
-    }
-}
-
 static bool host_is_plain(struct slice host) {
     for (size_t i = 0; i < host.len; i++) {
         char c = host.ptr[i];
@@ -216,7 +217,6 @@ static int on_head(llhttp_t *http) {
     if (!field_done(p)) {
         return HPE_USER;
     }
-    r->method = method_of(http->method);
     r->http10 = http->http_minor == 0;
     r->has_length = http->flags & F_CONTENT_LENGTH;
     r->length = r->has_length ? http->content_length : 0;

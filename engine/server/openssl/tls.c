@@ -46,13 +46,17 @@ static bool fail(struct error *e, const char *option, const char *path, const ch
     if (error) {
         return error_set(e, ERROR_SYSTEM, "%s %s: %s", option, path, strerror(error));
     }
-    return error_set(e, ERROR_ARGUMENT, "%s %s: %s (%s)", option, path, expected,
+    return error_set(e, ERROR_SYSTEM, "%s %s: %s (%s)", option, path, expected,
                      why ? why : "it cannot be used");
 }
 
 /* Nobody is asked for a passphrase at the start of a server. */
 static int no_passphrase(char *out, int size, int writes, void *user) {
-    (void)out, (void)size, (void)writes, (void)user;
+    (void)writes;
+    (void)user;
+    if (size > 0) {
+        out[0] = '\0';
+    }
     return 0;
 }
 
@@ -149,12 +153,6 @@ static void move_out(struct conn *conn) {
     block_drop(block);
 }
 
-/* True where OpenSSL only waits for more bytes. */
-static bool waits(const struct tls *tls, int rc) {
-    int why = SSL_get_error(tls->ssl, rc);
-    return why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE;
-}
-
 /* Everything that is whole by now, as plain HTTP. */
 static void take_plain(struct conn *conn) {
     struct tls *tls = conn->tls;
@@ -166,9 +164,11 @@ static void take_plain(struct conn *conn) {
             conn_take(conn, plain, (size_t)got);
             continue;
         }
-        bool over = !waits(tls, got);
+        int why = SSL_get_error(tls->ssl, got);
         move_out(conn); /* the handshake, or why it failed */
-        if (over && conn->state != CONN_CLOSING) {
+        if (why == SSL_ERROR_ZERO_RETURN && conn->state != CONN_CLOSING) {
+            conn_take_end(conn);
+        } else if (why != SSL_ERROR_WANT_READ && why != SSL_ERROR_WANT_WRITE) {
             conn_flush(conn);
             conn_close(conn);
         }

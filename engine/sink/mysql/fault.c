@@ -98,6 +98,10 @@ const char *my_fault_advice(unsigned code) {
         return "; it was dropped or altered by another program: let weir verify repair it, or delete the "
                "stream's rows "
                "of _sync_state and _sync_tables with its tables to have all filled anew";
+    case 1290:
+    case 1792:
+    case 1836:
+        return "; the url has to lead to a server that takes writes (read_only)";
     case 1153:
         return "; raise max_allowed_packet of the server";
     default:

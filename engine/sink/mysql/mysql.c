@@ -35,7 +35,9 @@ static void end(struct my_sink *sink, const struct error *e) {
     }
 }
 
+/* An outage is over with the job, not with the connection: a server that is read only takes that, and no rows. */
 void my_done(struct my_sink *sink) {
+    outage_over(&sink->outage, loop_now(sink->loop));
     if (sink->job == MY_COMMIT) {
         sink->committed = sink_batch_place(sink->batch.batch)->sequence;
     }

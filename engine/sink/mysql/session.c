@@ -11,7 +11,6 @@
 #define SELECT_FACTS "SELECT VERSION(), @@max_allowed_packet"
 
 static void go_on(struct my_sink *sink) {
-    outage_over(&sink->outage, loop_now(sink->loop));
     switch (sink->job) {
     case MY_OPEN:
         sink->opened = true;
@@ -86,7 +85,6 @@ static void on_tables_behind(struct my_sink *sink) {
         my_failed(sink);
         return;
     }
-    outage_over(&sink->outage, loop_now(sink->loop));
     my_done(sink);
 }
 

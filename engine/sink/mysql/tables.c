@@ -125,13 +125,16 @@ static const char *compare_column(const struct columns *columns, size_t i, struc
     return not_null && column->nullable ? "is NOT NULL, but may be missing now" : NULL;
 }
 
-static size_t find_column(const struct columns *columns, struct slice name) {
+/* *folded: its letters have another case there. */
+static size_t find_column(const struct columns *columns, struct slice name, bool *folded) {
     static const struct slice plain[] = {SLICE_INIT(COLUMNS_KEY), SLICE_INIT("data"),
                                          SLICE_INIT("updated_at")};
     size_t count = columns ? columns->count + 1 : 3;
     for (size_t i = 0; i < count; i++) {
         struct slice wanted = !columns ? plain[i] : i == 0 ? columns->key : columns->list[i - 1].name;
-        if (slice_equal(wanted, name)) {
+        if (table_same(TABLE_SQLITE, wanted,
+                       name)) { /* which folds the letters of ASCII, as MySQL does at least */
+            *folded = !slice_equal(wanted, name);
             return i;
         }
     }
@@ -190,8 +193,10 @@ static void on_shape(struct my_sink *sink) {
         bool not_null = row[2] && strcmp(row[2], "NO") == 0;
         bool filled = row[3] && row[3][0] == '1';
         bool key = row[4] && strcmp(row[4], "PRI") == 0;
-        size_t at = find_column(columns, name);
-        const char *mistake = at != SIZE_MAX
+        bool folded = false;
+        size_t at = find_column(columns, name, &folded);
+        const char *mistake = folded ? "differs from a property of the schema in nothing but case"
+                              : at != SIZE_MAX
                                   ? compare_column(columns, at, my_cell(result, row, 1), not_null, key)
                               : (not_null && !filled) || key
                                   ? "is NOT NULL without a default, but nothing fills it"
@@ -234,9 +239,17 @@ static void remember(struct my_sink *sink) {
     my_send(sink, whole, on_remembered);
 }
 
+/* One row where there is such a table: whether somebody has announced it since the list of tables was read. */
 static void on_free(struct my_sink *sink) {
     MYSQL_RES *result = sink->link.result;
-    if (result && mysql_num_rows(result) > 0) {
+    MYSQL_ROW row = result ? mysql_fetch_row(result) : NULL;
+    if (row && row[0] && row[0][0] == '1') {
+        error_set(&sink->error, ERROR_CONFLICT, "%s: another worker has made the table \"%s\" just now",
+                  sink->sink.name, sink->tables.now->name);
+        my_again(sink); /* whose the stream is, the next look at _sync_state tells */
+        return;
+    }
+    if (row) {
         error_set(&sink->error, ERROR_CONFLICT,
                   "%s: there is a table \"%s\" already, which weir did not make: use another database, set a "
                   "prefix, or "
@@ -249,10 +262,11 @@ static void on_free(struct my_sink *sink) {
 }
 
 static void look_whether_free(struct my_sink *sink) {
-    bool whole = buf_append_text(
-                     &sink->sql,
-                     "SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND "
-                     "table_name = ") &&
+    bool whole = buf_append_text(&sink->sql,
+                                 "SELECT EXISTS (SELECT 1 FROM _sync_tables WHERE table_name = ") &&
+                 my_sql_text(&sink->sql, slice_from(sink->tables.now->name)) &&
+                 buf_append_text(&sink->sql, ") FROM information_schema.tables WHERE table_schema = "
+                                             "DATABASE() AND table_name = ") &&
                  my_sql_text(&sink->sql, slice_from(sink->tables.now->name));
     my_send(sink, whole, on_free);
 }

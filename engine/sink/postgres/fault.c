@@ -46,24 +46,29 @@ void pg_fault_explain(const struct pg_failure *failure, struct error *e) {
     static const struct {
         const char *state, *text;
         enum error_code code;
+        const char *says; /* a part of the message; NULL: any */
     } known[] = {
-        {"28P01", "check the user and the password in the sink's url", ERROR_ARGUMENT},
-        {"28", "check the user in the sink's url, and its sslmode where the server wants TLS",
-         ERROR_ARGUMENT},
-        {"3D000", "create that database first, or correct the sink's url", ERROR_ARGUMENT},
-        {"42501", "grant it to the user of the sink's url", ERROR_SYSTEM},
-        {"42P01", "restore it, or load everything again as docs/sinks/postgres.md says", ERROR_NOT_FOUND},
+        {"28P01", "check the user and the password in the sink's url", ERROR_ARGUMENT, NULL},
+        {"28", "check the user in the sink's url, and its sslmode where the server wants TLS", ERROR_ARGUMENT,
+         NULL},
+        {"3D000", "create that database first, or correct the sink's url", ERROR_ARGUMENT, NULL},
+        {"42501", "grant it to the user of the sink's url", ERROR_SYSTEM, NULL},
+        {"42P01", "restore it, or load everything again as docs/sinks/postgres.md says", ERROR_NOT_FOUND,
+         NULL},
         {"42703", "restore the column, or load everything again as docs/sinks/postgres.md says",
-         ERROR_NOT_FOUND},
-        {"3F000", "create it, or correct the search_path", ERROR_NOT_FOUND},
-        {"22", NULL, ERROR_SCHEMA},
-        {"23", NULL, ERROR_SCHEMA},
-        {"54", NULL, ERROR_SCHEMA},
-        {"P0001", NULL, ERROR_SCHEMA},
+         ERROR_NOT_FOUND, NULL},
+        {"3F000", "create it, or correct the search_path", ERROR_NOT_FOUND, NULL},
+        {"22", NULL, ERROR_SCHEMA, NULL},
+        {"23502", "let the property be optional, since the rows that are there have no value for it",
+         ERROR_SCHEMA, "contains null values"},
+        {"23", NULL, ERROR_SCHEMA, NULL},
+        {"54", NULL, ERROR_SCHEMA, NULL},
+        {"P0001", NULL, ERROR_SCHEMA, NULL},
     };
     *e = failure->error;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        if (is(failure, known[i].state)) {
+        if (is(failure, known[i].state) &&
+            (!known[i].says || strstr(failure->error.message, known[i].says))) {
             error_set(e, known[i].code, "%s (SQLSTATE %s)%s%s", failure->error.message, failure->state,
                       known[i].text ? ": " : "", known[i].text ? known[i].text : "");
             return;

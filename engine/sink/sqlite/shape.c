@@ -136,6 +136,10 @@ static enum db_outcome compare_column(const struct sqlite_db *db, const char *ta
             continue;
         }
         want->found = true;
+        if (!slice_equal(want->name, name)) { /* it has the values of that other property */
+            return misfit(db, table, name, "differs from a property of the schema in nothing but case", "",
+                          e);
+        }
         if (sqlite3_stricmp(type ? type : "", want->type) != 0) {
             return misfit(db, table, name, "has another type, expected ", want->type, e);
         }
