@@ -35,8 +35,8 @@ local NAMES = {
   "\u{130}", "\u{131}", "\u{fb01}", "fi", "\u{212b}", "\u{c5}", "A\u{30a}", "\u{3c3}", "\u{3c2}", "\u{ff41}",
   -- long ones, that differ where they are cut; and one that is what another one would be cut to
   -- (the first has as many letters, any of which might be meant by it, as the name that "_sync_tables" gets)
-  ("\u{e9}"):rep(31), LONG, LONG .. "n", LONG .. "x", LONG .. "y", ("\u{e9}"):rep(40), ("\u{e9}"):rep(40) .. "x", ("\u{1f600}"):rep(20),
-  ("n"):rep(255), ("n"):rep(255) .. "a", ("n"):rep(255) .. "b",
+  ("\u{e9}"):rep(31), LONG, LONG .. "n", LONG .. "x", LONG .. "y", ("\u{e9}"):rep(40), ("\u{e9}"):rep(40) .. "x",
+  ("\u{1f600}"):rep(20), ("n"):rep(255), ("n"):rep(255) .. "a", ("n"):rep(255) .. "b",
   -- names that are the database's, or weir's
   "_sync_state", "_sync_tables", "_SYNC_STATE", "sync", "types", "stage", "sqlite_master", "sqlite_x", "SQLITE_Y",
   "pg_class", "pg_x", "information_schema", "mysql", "select", "table", "user", "group", "order", "id", "data",

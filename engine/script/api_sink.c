@@ -66,7 +66,7 @@ static struct api_sink *push_sink(lua_State *L) {
 }
 
 /* new(kind, name, settings) -> the sink, or nil and what is wrong. */
-static int sink_new(lua_State *L) {
+static int new_sink(lua_State *L) {
     struct error e;
     const char *kind = luaL_checkstring(L, 1);
     const char *name = luaL_checkstring(L, 2);
@@ -89,7 +89,7 @@ static int sink_new(lua_State *L) {
 }
 
 /* newScripted(name, functions, placed, exact) -> a sink of the script's own functions. */
-static int sink_new_scripted(lua_State *L) {
+static int new_scripted_sink(lua_State *L) {
     const char *name = luaL_checkstring(L, 1);
     luaL_checktype(L, 2, LUA_TTABLE);
     lua_settop(L, 4);
@@ -149,7 +149,7 @@ void api_sink_list_free(struct api_sink_list *list) {
 
 void api_sink_open(lua_State *L) {
     static const luaL_Reg functions[] = {
-        {"new", sink_new},      {"newScripted", sink_new_scripted},
+        {"new", new_sink},      {"newScripted", new_scripted_sink},
         {"name", sink_name_of}, {"isScripted", sink_is_scripted},
         {NULL, NULL},
     };

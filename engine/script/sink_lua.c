@@ -241,10 +241,8 @@ static void start(struct loop_task *loop_task) {
 
 static struct sink *open_sink(const struct sink_kind *kind, const struct sink_options *options,
                               struct error *e) {
-    struct sink_lua *l = calloc(1, sizeof *l);
-    if (!l || !sink_init(&l->sink, kind, options)) {
-        free(l);
-        error_set(e, ERROR_MEMORY, "%s: out of memory", options->name);
+    struct sink_lua *l = sink_new(sizeof *l, kind, options, e);
+    if (!l) {
         return NULL;
     }
     l->declared = declared_of(kind);

@@ -322,10 +322,8 @@ static void opened(struct search_sink *s, const struct error *e) {
 
 static struct sink *search_open(const struct sink_kind *kind, const struct sink_options *options,
                                 struct error *e) {
-    struct search_sink *s = calloc(1, sizeof *s);
-    if (!s || !sink_init(&s->sink, kind, options)) {
-        free(s);
-        error_set(e, ERROR_MEMORY, "%s: out of memory for a sink", options->name);
+    struct search_sink *s = sink_new(sizeof *s, kind, options, e);
+    if (!s) {
         return NULL;
     }
     s->loop = options->loop;

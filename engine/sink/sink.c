@@ -54,18 +54,22 @@ const struct sink_kind *sink_kind_named(const char *name, struct error *e) {
     return NULL;
 }
 
-bool sink_init(struct sink *sink, const struct sink_kind *kind, const struct sink_options *options) {
-    *sink = (struct sink){
-        .kind = kind,
-        .host = options->host,
-        .stream = strdup(options->stream),
-        .name = strdup(options->name),
-    };
-    if (sink->stream && sink->name) {
-        return true;
+void *sink_new(size_t size, const struct sink_kind *kind, const struct sink_options *options,
+               struct error *e) {
+    struct sink *sink = calloc(1, size);
+    if (sink) {
+        sink->kind = kind;
+        sink->host = options->host;
+        sink->stream = strdup(options->stream);
+        sink->name = strdup(options->name);
+        if (sink->stream && sink->name) {
+            return sink;
+        }
+        sink_release(sink);
+        free(sink);
     }
-    sink_release(sink);
-    return false;
+    error_set(e, ERROR_MEMORY, "%s: out of memory for a sink", options->name);
+    return NULL;
 }
 
 void sink_release(struct sink *sink) {

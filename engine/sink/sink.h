@@ -110,8 +110,10 @@ struct sink {
     void (*held)(struct sink *sink); /* a commit waits: goes on with it. See sink_may_commit */
 };
 
-/* Fills the common part of a sink. False: out of memory. */
-bool sink_init(struct sink *sink, const struct sink_kind *kind, const struct sink_options *options);
+/* A kind's sink of so many bytes, with the common part, which is its first member, filled and the rest 0. NULL: out of
+ * memory. The kind frees it, after sink_release. */
+void *sink_new(size_t size, const struct sink_kind *kind, const struct sink_options *options,
+               struct error *e);
 void sink_release(struct sink *sink);
 
 /* The setting's value, or NULL. */

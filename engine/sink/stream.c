@@ -20,7 +20,7 @@ enum { FIELDS_MAX = 32, SHOWN_MAX = 1024, BODY_KEEP = 1 << 20 };
 static const char header_prefix[] = "header.";
 
 struct derived {
-    struct sink base;
+    struct sink base; /* first */
     struct loop *loop;
     const struct log *log;
     struct loop_task task; /* takes up what was asked for, outside of the call that asked */
@@ -345,10 +345,8 @@ static struct once *open_once(struct derived *d, const struct sink_options *opti
 
 static struct sink *open_derived(const struct sink_kind *kind, const struct sink_options *options,
                                  struct error *e) {
-    struct derived *d = calloc(1, sizeof *d);
-    if (!d || !sink_init(&d->base, kind, options)) {
-        free(d);
-        error_set(e, ERROR_MEMORY, "%s: out of memory", options->name);
+    struct derived *d = sink_new(sizeof *d, kind, options, e);
+    if (!d) {
         return NULL;
     }
     d->loop = options->loop;

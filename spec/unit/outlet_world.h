@@ -116,9 +116,8 @@ static inline void recorder_turn(struct loop_task *task) {
 
 static inline struct sink *recorder_open(const struct sink_kind *kind, const struct sink_options *options,
                                          struct error *e) {
-    struct recorder *r = calloc(1, sizeof *r);
+    struct recorder *r = sink_new(sizeof *r, kind, options, e);
     assert_non_null(r);
-    assert_true(sink_init(&r->sink, kind, options));
     if (options->setting_count == 0) {
         error_set(e, ERROR_ARGUMENT, "%s: number is missing", options->name);
         sink_release(&r->sink);

@@ -107,7 +107,7 @@ struct my_tables {
 };
 
 struct my_sink {
-    struct sink sink;
+    struct sink sink; /* first */
     struct loop *loop;
     struct my_address address;
     struct layout layout;

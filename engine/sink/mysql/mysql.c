@@ -155,10 +155,8 @@ static bool read_settings(struct my_sink *sink, const struct sink_options *optio
 
 static struct sink *kind_open(const struct sink_kind *kind, const struct sink_options *options,
                               struct error *e) {
-    struct my_sink *sink = calloc(1, sizeof *sink);
-    if (!sink || !sink_init(&sink->sink, kind, options)) {
-        free(sink);
-        error_set(e, ERROR_MEMORY, "%s: out of memory", options->name);
+    struct my_sink *sink = sink_new(sizeof *sink, kind, options, e);
+    if (!sink) {
         return NULL;
     }
     sink->loop = options->loop;

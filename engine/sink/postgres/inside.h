@@ -82,7 +82,7 @@ struct pg_verify {
 };
 
 struct pg_sink {
-    struct sink sink;
+    struct sink sink; /* first */
     struct loop *loop;
     const struct log *log;
     struct pg_link *link;

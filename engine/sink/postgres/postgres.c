@@ -305,10 +305,8 @@ static struct sink *open_sink(const struct sink_kind *kind, const struct sink_op
     if (!check_settings(o, e)) {
         return NULL;
     }
-    struct pg_sink *self = calloc(1, sizeof *self);
-    if (!self || !sink_init(&self->sink, kind, o)) {
-        free(self);
-        error_set(e, ERROR_MEMORY, "out of memory for a sink");
+    struct pg_sink *self = sink_new(sizeof *self, kind, o, e);
+    if (!self) {
         return NULL;
     }
     strmap_init(&self->tables);

@@ -258,10 +258,8 @@ static bool configure(struct redis_sink *s, const struct sink_options *options, 
 
 static struct sink *redis_open(const struct sink_kind *kind, const struct sink_options *options,
                                struct error *e) {
-    struct redis_sink *s = calloc(1, sizeof *s);
-    if (!s || !sink_init(&s->sink, kind, options)) {
-        free(s);
-        error_set(e, ERROR_MEMORY, "%s: out of memory for a sink", options->name);
+    struct redis_sink *s = sink_new(sizeof *s, kind, options, e);
+    if (!s) {
         return NULL;
     }
     s->loop = options->loop;

@@ -21,7 +21,7 @@
 enum job { JOB_NONE, JOB_OPEN, JOB_COMMIT, JOB_VERIFY };
 
 struct sqlite_sink {
-    struct sink sink;
+    struct sink sink; /* first */
     struct loop *loop;
     struct background *background;
     struct loop_timer timer;  /* the pause before the job is done again */
@@ -298,10 +298,8 @@ static bool read_settings(struct sqlite_sink *sink, const struct sink_options *o
 
 static struct sink *sqlite_open(const struct sink_kind *kind, const struct sink_options *options,
                                 struct error *e) {
-    struct sqlite_sink *sink = calloc(1, sizeof *sink);
-    if (!sink || !sink_init(&sink->sink, kind, options)) {
-        free(sink);
-        error_set(e, ERROR_MEMORY, "%s: out of memory", options->name);
+    struct sqlite_sink *sink = sink_new(sizeof *sink, kind, options, e);
+    if (!sink) {
         return NULL;
     }
     sink->loop = options->loop;
