@@ -158,7 +158,8 @@ static int serve(lua_State *L) {
     options.host = host;
     struct api_server *s = ok ? calloc(1, sizeof *s) : NULL;
     if (ok && !s) {
-        ok = error_set(&e, ERROR_MEMORY, "out of memory");
+        error_set(&e, ERROR_MEMORY, "out of memory");
+        ok = false;
     }
     if (s) {
         s->server = server_open(script->loop, &options, &e);

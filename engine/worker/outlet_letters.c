@@ -15,7 +15,7 @@ void outlet_release(struct outlet *outlet) {
         struct target *target = &outlet->targets[i];
         if (!outlet->failed && target->sink) {
             sink_go_on(target->sink);
-        } else if (target->busy && target->sink->held) {
+        } else if (target->busy && target->sink && target->sink->held) {
             target->sink->held = NULL;
             target->busy = false;
             outlet->busy--;

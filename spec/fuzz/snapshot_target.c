@@ -10,7 +10,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#include "../unit/memory.h"
+#include "memory.h"
 #include "fuzz.h"
 #include "state/snapshot.h"
 #include "state/snapshot_format.h"

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-#include "../unit/memory.h"
+#include "memory.h"
 #include "fuzz.h"
 #include "state/store.h"
 #include "tree.h"

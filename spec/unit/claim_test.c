@@ -361,7 +361,11 @@ static void assert_complete(const struct world *w) {
 static size_t live_through(struct nature nature, uint64_t seed) {
     static struct world w;
     w = (struct world){.nature = nature, .random = seed * UINT64_C(0x9E3779B97F4A7C15) + 1};
-    w.makes = seed % 3 ? ~UINT64_C(0) : draw(&w, UINT64_MAX) | draw(&w, UINT64_MAX);
+    w.makes = ~UINT64_C(0);
+    if (seed % 3 == 0) {
+        w.makes = draw(&w, UINT64_MAX);
+        w.makes |= draw(&w, UINT64_MAX);
+    }
     for (unsigned i = 0; i < nature.workers; i++) {
         w.workers[i].source = i % nature.sources;
         live_anew(&w, &w.workers[i]);

@@ -153,8 +153,8 @@ static void knows_which_settings_nobody_asks_for(void **state) {
     assert_null(config_unused_setting(f->config, 2, &origin));
     config_wishes(f->config, wishes, sizeof wishes);
     assert_string_equal(wishes, "A, WEIR_TEST_NAME_A");
-    for (char name = 'a'; name <= 'z'; name++) { /* what a script makes up is not kept without end */
-        const char text[] = {name, '\0'};
+    for (int name = 'a'; name <= 'z'; name++) { /* what a script makes up is not kept without end */
+        const char text[] = {(char)name, '\0'};
         assert_null(config_setting(f->config, text));
     }
     config_wishes(f->config, wishes, 8);

@@ -407,6 +407,7 @@ static void test_power_goes(void **state) {
     while (tape.events[first].kind != ACKNOWLEDGED) {
         first++;
     }
+    assert_true(first < tape.count);
     for (int i = cuts ? atoi(cuts) : 400; i > 0; i--) {
         check_cut(first + 1 + random_below(tape.count - first));
     }
