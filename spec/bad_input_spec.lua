@@ -275,13 +275,14 @@ describe("a source that cannot be read", function()
   end)
 
   it("is named where it is no source at all", function()
-    local expected = 'url: expected an http(s) URL, a file, or "-", got "ftp://host/x"\n'
-    local done = cli.run{"state", "ftp://host/x"}
-    assert.equal("weir: weir.stream: " .. expected, done.stderr)
-    assert.equal(1, done.code)
-    done = cli.run{"run", paths.scripts .. "/kv.lua", "--source", "ftp://host/x"}
-    assert.equal("weir: the command line: " .. expected, done.stderr:match("^[^\n]*\n"))
-    assert.equal(1, done.code)
+    local function assert_misuse(start, ...)
+      local done = cli.run{...}
+      assert.equal(start, done.stderr:match("^[^\n]*"))
+      assert.equal(2, done.code)
+    end
+    local what = ": expected an http(s) URL, a file, or -, got ftp://host/x"
+    assert_misuse("weir: SOURCE" .. what, "state", "ftp://host/x")
+    assert_misuse("weir: --source" .. what, "run", paths.scripts .. "/kv.lua", "--source", "ftp://host/x")
   end)
 
   it("is named when it may not be read", function()

@@ -12,7 +12,7 @@
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 #define REPLY(code, head, text)                                                                              \
     { .status = (code), .fields = (head), .body = (text) }
-#define MADE REPLY(201, "Content-Type: application/json\r\n", NULL)
+#define MADE REPLY(201, "Content-Type: application/json\r\nStream-Next-Offset: 0\r\n", NULL)
 #define STORED REPLY(200, "Producer-Epoch: 0\r\nProducer-Seq: 0\r\n", NULL)
 
 struct fixture {

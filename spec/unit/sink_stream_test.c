@@ -11,7 +11,7 @@
 #include "sink/sink.h"
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
-#define JSON "Content-Type: application/json\r\n"
+#define JSON "Content-Type: application/json\r\nStream-Next-Offset: 0\r\n"
 #define REPLY(code, head, text)                                                                              \
     { .status = (code), .fields = (head), .body = (text) }
 #define NUMBERED(code, epoch, seq)                                                                           \
@@ -502,10 +502,11 @@ static void assert_opens(const struct reply *replies, size_t count, const char *
 static void test_opening(void **state) {
     static const struct reply made[] = {REPLY(404, NULL, ""), REPLY(201, JSON, NULL)};
     static const struct reply closed[] = {REPLY(200, JSON "Stream-Closed: true\r\n", NULL)};
-    static const struct reply text[] = {REPLY(200, "Content-Type: text/plain\r\n", NULL)};
+    static const struct reply text[] = {
+        REPLY(200, "Content-Type: text/plain\r\nStream-Next-Offset: 0\r\n", NULL)};
     static const struct reply denied[] = {REPLY(401, NULL, "who?")};
     static const struct reply charset[] = {
-        REPLY(200, "Content-Type: application/json; charset=utf-8\r\n", NULL)};
+        REPLY(200, "Content-Type: application/json; charset=utf-8\r\nStream-Next-Offset: 0\r\n", NULL)};
     (void)state;
     assert_opens(made, COUNT(made), NULL, ERROR_NONE, NULL);
     assert_opens(charset, COUNT(charset), NULL, ERROR_NONE, NULL);
