@@ -1,8 +1,8 @@
 #include "worker/cutter.h"
 
-void cutter_init(struct cutter *cutter, size_t message_max, size_t window_max) {
+void cutter_init(struct cutter *cutter, size_t message_max) {
     *cutter = (struct cutter){0};
-    window_init(&cutter->window, window_max);
+    window_init(&cutter->window, SIZE_MAX);
     event_decoder_init(&cutter->decoder);
     slicer_init(&cutter->slicer, message_max, event_decode, &cutter->decoder);
     cutter->slicer.known = event_known;
@@ -35,13 +35,18 @@ bool cutter_has_news(const struct cutter *cutter, struct cutter_limit limit) {
     return !cutter->spent || cutter->window.base + view.len > cutter->seen || (last && !cutter->closed);
 }
 
+/* Where the run ends. */
+static void end(const struct cutter *cutter, struct run *run) {
+    run->end = cutter->window.base;
+    run->format = cutter->slicer.format;
+}
+
 static void note(struct cutter *cutter, struct run *run) {
     cutter->skip -= run->skipped;
     cutter->stopped = run->barrier || (run->word != SLICER_MESSAGE && run->word != SLICER_MORE);
     cutter->spent = run->word == SLICER_MORE;
     cutter->closed = run->last;
-    run->end = cutter->window.base;
-    run->format = cutter->slicer.format;
+    end(cutter, run);
 }
 
 void cutter_cut(struct cutter *cutter, struct run *run, struct cutter_limit limit) {
@@ -68,8 +73,7 @@ static bool join(struct cutter *cutter, struct cutter_limit limit) {
 void cutter_cut_on(struct cutter *cutter, struct run *run, struct cutter_limit limit) {
     run_clear(run);
     run->word = SLICER_MORE;
-    run->end = cutter->window.base;
-    run->format = cutter->slicer.format;
+    end(cutter, run);
     bool more = !cutter->stopped && (cutter_has_news(cutter, limit) || join(cutter, limit));
     while (more) {
         cutter_cut(cutter, run, limit);

@@ -35,9 +35,9 @@ struct cutter_limit {
     bool is_last; /* the chunk ends there */
 };
 
-/* message_max: bytes of one message; window_max: bytes that may wait. Allocates nothing yet. The cutter must stay
- * where it is. */
-void cutter_init(struct cutter *cutter, size_t message_max, size_t window_max);
+/* message_max: bytes of one message. Allocates nothing yet. Who adds to the window sees to it that not too much waits.
+ * The cutter must stay where it is. */
+void cutter_init(struct cutter *cutter, size_t message_max);
 void cutter_free(struct cutter *cutter);
 
 /* A chunk's bytes begin. */

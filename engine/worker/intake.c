@@ -50,7 +50,7 @@ static void on_run(void *user) {
 bool intake_init(struct intake *intake, size_t message_max, void (*ready)(void *user), void *user) {
     *intake = (struct intake){
         .window_max = message_max + HIGH_WATER + ARRIVING_MAX, .ready = ready, .user = user};
-    cutter_init(&intake->cutter, message_max, intake->window_max);
+    cutter_init(&intake->cutter, message_max);
     runs_init(&intake->runs, &intake->cutter, on_run, intake);
     return marks_init(&intake->marks);
 }
@@ -91,9 +91,11 @@ static void on_begin(void *user, enum source_format format) {
     add_mark(user, (struct mark){.kind = MARK_BEGIN, .format = formats[format]});
 }
 
-/* The window that takes what comes. */
+/* The window that takes what comes, as far as there is room for it beside what waits elsewhere. */
 static struct window *arriving(struct intake *intake) {
-    return intake->runs.ahead ? &intake->runs.arrived : &intake->cutter.window;
+    struct window *window = intake->runs.ahead ? &intake->runs.arrived : &intake->cutter.window;
+    window->max = intake->window_max - (intake_waiting(intake) - window->waiting);
+    return window;
 }
 
 static void arrived(struct intake *intake, size_t len, bool kept) {
@@ -113,19 +115,15 @@ static void arrived(struct intake *intake, size_t len, bool kept) {
     intake->ready(intake->user);
 }
 
-static bool fits(const struct intake *intake, size_t len) {
-    return len <= intake->window_max && intake_waiting(intake) <= intake->window_max - len;
-}
-
 static void on_bytes(void *user, const char *ptr, size_t len) {
     struct intake *intake = user;
-    arrived(intake, len, fits(intake, len) && window_append(arriving(intake), ptr, len));
+    arrived(intake, len, window_append(arriving(intake), ptr, len));
 }
 
 static void on_piece(void *user, struct piece *piece) {
     struct intake *intake = user;
     size_t len = piece_len(piece);
-    arrived(intake, len, fits(intake, len) && window_give(arriving(intake), piece));
+    arrived(intake, len, window_give(arriving(intake), piece));
 }
 
 static struct piece *on_spare(void *user) {

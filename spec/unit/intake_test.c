@@ -376,6 +376,29 @@ static void check_numbers(struct fixture *f, unsigned count) {
 }
 
 /* Chunks cut anywhere; connections that break anywhere, after which the chunk comes again from its start. */
+/* Where a source does not stop, it is over; and what found no room is freed. */
+static void fails_where_too_much_waits(void **state) {
+    (void)state;
+    enum { PIECE = 1 << 20, MOST = 11 };
+    struct fixture f;
+    assert_true(open_fixture(&f, NULL));
+    begin(&f, SOURCE_LINES);
+    for (int i = 0; i <= MOST; i++) {
+        struct piece *piece = piece_new(PIECE, 0);
+        assert_non_null(piece);
+        memset(piece->bytes, 'x', PIECE);
+        piece->end = PIECE;
+        f.sink.piece(f.sink.user, piece);
+    }
+    assert_int_equal(intake_bytes(&f.intake), (uint64_t)MOST * PIECE);
+    assert_int_equal(f.intake.marks.count, 2);
+    const struct mark *mark = marks_at(&f.intake.marks, 1);
+    assert_int_equal(mark->kind, MARK_FAIL);
+    assert_string_equal(mark->error->message,
+                        "the buffer of a stream is full (11534336 bytes): raise limits.message");
+    close_fixture(&f);
+}
+
 static void random_chunks_are_cut_and_broken_off_anywhere(void **state) {
     (void)state;
     const char *wanted = getenv("WEIR_TEST_SEED");
@@ -588,6 +611,7 @@ int main(void) {
         cmocka_unit_test(forgets_the_message_that_broke_off),
         cmocka_unit_test(seeks),
         cmocka_unit_test(pauses_a_source_that_is_ahead),
+        cmocka_unit_test(fails_where_too_much_waits),
         cmocka_unit_test(random_chunks_are_cut_and_broken_off_anywhere),
         cmocka_unit_test(decodes_the_same_on_another_thread),
         cmocka_unit_test(survives_failing_memory),
