@@ -18,10 +18,12 @@ function options.show(value)
   return "a " .. type(value)
 end
 
---- Raises, `level` functions above this one, where a method was called with a dot, and so without its object.
-function options.check_self(self, where, level)
+--- Raises, `level` functions above this one, where a method was called with a dot, and so without its object, which is
+--- a stream where `what` is not given.
+function options.check_self(self, where, level, what)
   if type(self) ~= "userdata" then
-    error(("%s: called on %s, not on a stream: write stream:%s(...) with a colon"):format(where, options.show(self),
+    what = what or "stream"
+    error(("%s: called on %s, not on a %s: write %s:%s(...) with a colon"):format(where, options.show(self), what, what,
       where), level + 1)
   end
 end

@@ -16,10 +16,8 @@ local Producer = {}
 ---64 MB wait already (flush, then go on), "http" once another producer has fenced this one, "closed" after close.
 ---@param value any
 function Producer:append(value)
-  if type(self) ~= "userdata" then
-    error(("append: called on %s, not on a producer: write producer:append(...) with a colon"):format(
-      options_of.show(self)), 2)
-  elseif value == nil then
+  options_of.check_self(self, "append", 2, "producer")
+  if value == nil then
     error("append: value is missing (weir.null is a value)", 2)
   end
   native.append(self, value)
